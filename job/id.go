@@ -53,6 +53,7 @@ func (id ID) String() string {
 // from zero and have an empty At; a system slot is "shop/agent@PEER" and a cron
 // slot "shop/backup@TICK", both with Index 0 and At set.
 type SlotID struct {
+	_     struct{} `cbor:",toarray"`
 	Job   ID
 	Task  string
 	Index int

@@ -1,0 +1,52 @@
+package node
+
+import (
+	"time"
+
+	"shoal/wire"
+)
+
+// A Config is what a Core is made with. It does not change while it runs.
+type Config struct {
+	Self   wire.PeerID
+	Swarm  wire.Hash     // names the swarm; every signature is bound to it
+	Key    wire.Signer   // signs as Self
+	Verify wire.Verifier // checks signatures; a pure function
+	Seed   uint64        // of this core's own chance: jitter and choice of partners
+	Nonce  uint64        // drawn afresh at each start, tells a cloned disk apart
+
+	Name       string // for people; unique by habit only
+	Datacenter string // empty: "default"
+	Labels     map[string]string
+	Profile    string // "lan" (default), "metered", "small"
+	Version    string
+	Addrs      []string
+	Cert       []byte // membership certificate, carried in the card
+
+	Founder    bool // this run creates the swarm: ready at once
+	Damaged    bool // the store opened shortened or altered: not ready before it is refilled
+	AcceptLoss bool // be ready all the same
+
+	Horizon time.Duration // running time for which removed jobs are remembered whole; 0: 30 days
+}
+
+// Stored is what a peer's disk held when it started.
+type Stored struct {
+	Records []*wire.Record
+	Locals  map[string][]byte
+}
+
+// A Profile is how often a peer speaks.
+type Profile struct {
+	BeatEvery    time.Duration
+	PartnerEvery time.Duration // between two exchanges
+	Metered      bool
+}
+
+// ProfileOf returns the profile of that name; an unknown or empty name is "lan".
+func ProfileOf(name string) Profile {
+	if name == "metered" {
+		return Profile{BeatEvery: 8 * time.Second, PartnerEvery: 60 * time.Second, Metered: true}
+	}
+	return Profile{BeatEvery: time.Second, PartnerEvery: time.Second}
+}

@@ -1,0 +1,333 @@
+// Package wire has what travels between peers: identities, records, messages,
+// their encoding and signatures. It decides nothing but whether bytes are well
+// formed and whether a signature is good.
+//
+// Encoding is CBOR in its deterministic form, with integer keys; fields a peer
+// does not know are passed over in messages and kept, as bytes, in records.
+package wire
+
+import (
+	"time"
+
+	"shoal/job"
+)
+
+// A MessageKind is a message's number on the wire.
+type MessageKind uint8
+
+// A Message is one of the types below, always handled by pointer and never
+// changed after it was sent.
+type Message interface{ Kind() MessageKind }
+
+// An Envelope is a message with its destination: one peer on a stream, or, when
+// To is zero, everybody on a topic.
+type Envelope struct {
+	To    PeerID
+	Topic Topic
+	Msg   Message
+}
+
+// A Topic is one of the swarm's gossip topics; each cell has its own of each.
+type Topic uint8
+
+// The topics.
+const (
+	TopicJobs    Topic = iota + 1 // new job heads and verdicts
+	TopicCalls                    // calls of a sale
+	TopicMembers                  // votes on the dead
+)
+
+func (t Topic) String() string {
+	return [...]string{"", "jobs", "calls", "members"}[min(t, TopicMembers)]
+}
+
+// Numbers of the messages.
+const (
+	MsgBeat    MessageKind = 1
+	MsgObserve MessageKind = 2
+	MsgVotes   MessageKind = 3
+	MsgProbe   MessageKind = 4
+
+	MsgDigest MessageKind = 10
+	MsgVector MessageKind = 11
+	MsgLists  MessageKind = 12
+	MsgDelta  MessageKind = 13
+	MsgPush   MessageKind = 14
+	MsgStore  MessageKind = 15
+	MsgStored MessageKind = 16
+
+	MsgCall  MessageKind = 20
+	MsgBid   MessageKind = 21
+	MsgAward MessageKind = 22
+	MsgReply MessageKind = 23
+)
+
+var messages = map[MessageKind]Message{
+	MsgBeat: (*Beat)(nil), MsgObserve: (*Observe)(nil), MsgVotes: (*Votes)(nil), MsgProbe: (*Probe)(nil),
+	MsgDigest: (*Digest)(nil), MsgVector: (*Vector)(nil), MsgLists: (*Lists)(nil), MsgDelta: (*Delta)(nil),
+	MsgPush: (*Push)(nil), MsgStore: (*Store)(nil), MsgStored: (*Stored)(nil),
+	MsgCall: (*Call)(nil), MsgBid: (*Bid)(nil), MsgAward: (*Award)(nil), MsgReply: (*Reply)(nil),
+}
+
+// A Beat says "I am here", once each Every, to those who observe the sender.
+type Beat struct {
+	Inc   uint32        `cbor:"1,keyasint"`
+	Nonce uint64        `cbor:"2,keyasint"`
+	Beat  uint64        `cbor:"3,keyasint"` // counts from 1 within one start
+	Every time.Duration `cbor:"4,keyasint"` // the sender's interval, by its profile
+	Ready bool          `cbor:"5,keyasint,omitempty"`
+}
+
+// An Observe asks the receiver to send its beats for the next For, or, with For
+// zero, to stop. Repeated while wanted.
+type Observe struct {
+	For time.Duration `cbor:"1,keyasint"`
+}
+
+// A Probe asks "do you hear this peer?"; it is how a peer that met its own card
+// learns whether its key runs elsewhere. The answer is a Probe with Answer set.
+type Probe struct {
+	Of     PeerID `cbor:"1,keyasint"`
+	Inc    uint32 `cbor:"2,keyasint"` // of the other start
+	Nonce  uint64 `cbor:"3,keyasint"`
+	Answer bool   `cbor:"4,keyasint,omitempty"`
+	Heard  bool   `cbor:"5,keyasint,omitempty"` // beats of that very start came within the last 10 s
+}
+
+// A Vote is an observer's signed word that it has missed DeadBeats beats of a
+// peer. Any later beat voids it.
+type Vote struct {
+	Of   PeerID `cbor:"1,keyasint"`
+	Inc  uint32 `cbor:"2,keyasint"`
+	Last uint64 `cbor:"3,keyasint"` // the last beat heard
+	By   PeerID `cbor:"4,keyasint"`
+	Sig  []byte `cbor:"5,keyasint"`
+}
+
+const voteDomain = "shoal/vote/1"
+
+// SignedBytes returns what the voter signs.
+func (v *Vote) SignedBytes(swarm Hash) []byte {
+	return MustMarshal([]any{voteDomain, swarm, v.Of, v.Inc, v.Last, v.By})
+}
+
+// Votes carries votes to co-observers and stewards, and, on TopicMembers, to
+// everybody once a death is believed. At most MaxVotes.
+type Votes struct {
+	Votes []Vote `cbor:"1,keyasint"`
+}
+
+// MaxVotes is how many votes one message may carry.
+const MaxVotes = 64
+
+// A Digest opens an exchange: one hash over everything the sender holds.
+type Digest struct {
+	ID    uint64 `cbor:"1,keyasint"` // of the exchange, chosen by the one who opens it
+	Hash  Hash   `cbor:"2,keyasint"`
+	Ready bool   `cbor:"3,keyasint,omitempty"`
+	Equal bool   `cbor:"4,keyasint,omitempty"` // in an answer: mine is the same, we are done
+}
+
+// A Mark is what a peer holds of one issuer: the number up to which it has had
+// all that was live, and a sum over the numbers and hashes it still has up to it.
+type Mark struct {
+	_     struct{} `cbor:",toarray"`
+	UpTo  Number   // Issuer is always set; the rest may be zero
+	Sum   [16]byte
+	Count uint32 // records held of this issuer, above the mark too
+}
+
+// A Vector answers a Digest that differs.
+type Vector struct {
+	ID    uint64 `cbor:"1,keyasint"`
+	Marks []Mark `cbor:"2,keyasint"`
+	Ready bool   `cbor:"3,keyasint,omitempty"`
+}
+
+// An IssuerList is all the numbers held of one issuer.
+type IssuerList struct {
+	_       struct{} `cbor:",toarray"`
+	Mark    Mark
+	Numbers []Version
+}
+
+// Lists names what the sender holds of each issuer on which the two differ.
+type Lists struct {
+	ID      uint64       `cbor:"1,keyasint"`
+	Issuers []IssuerList `cbor:"2,keyasint"`
+	Ready   bool         `cbor:"3,keyasint,omitempty"`
+	More    bool         `cbor:"4,keyasint,omitempty"` // not all differing issuers fitted
+}
+
+// A Delta carries what the other lacks, names what the sender wants and what the
+// other is to drop. The one who answers Lists sends the first, the other closes
+// the exchange with the second.
+type Delta struct {
+	ID      uint64    `cbor:"1,keyasint"`
+	Records []*Record `cbor:"2,keyasint,omitempty"`
+	Marks   []Mark    `cbor:"3,keyasint,omitempty"` // the sender's at the time, for the issuers of Lists
+	Want    []Number  `cbor:"4,keyasint,omitempty"`
+	Drop    []Number  `cbor:"5,keyasint,omitempty"`
+	Close   bool      `cbor:"6,keyasint,omitempty"`
+	More    bool      `cbor:"7,keyasint,omitempty"` // not everything fitted: marks must not rise
+	Ready   bool      `cbor:"8,keyasint,omitempty"`
+}
+
+// A Push carries new records to ring neighbours, who forward what was new to
+// them once more while Hops is not zero.
+type Push struct {
+	Records []*Record `cbor:"1,keyasint"`
+	Hops    uint8     `cbor:"2,keyasint,omitempty"`
+}
+
+// A Store asks the receiver to sync a submission's records before it answers.
+type Store struct {
+	ID      uint64    `cbor:"1,keyasint"`
+	Records []*Record `cbor:"2,keyasint"`
+}
+
+// A Stored answers a Store once its records are synced. Conflict holds a head of
+// the same job that is greater than, or no ancestor of, the one stored.
+type Stored struct {
+	ID       uint64  `cbor:"1,keyasint"`
+	Conflict *Record `cbor:"2,keyasint,omitempty"`
+	Refused  string  `cbor:"3,keyasint,omitempty"` // why nothing was stored; empty: it was
+}
+
+// A Lot is what a call offers of one task: some of its slots.
+type Lot struct {
+	Job   job.ID        `cbor:"1,keyasint"`
+	Life  uint64        `cbor:"2,keyasint"`
+	Task  string        `cbor:"3,keyasint"`
+	Spec  Hash          `cbor:"4,keyasint"` // of the task
+	Needs job.Resources `cbor:"5,keyasint"`
+	Slots []int         `cbor:"6,keyasint,omitempty"` // numbers wanted
+}
+
+// A Call asks the cell for bids on slots. Records holds the heads and specs the
+// lots are of, so that a bidder which has not heard of the job can judge.
+type Call struct {
+	ID      uint64        `cbor:"1,keyasint"`
+	Steward PeerID        `cbor:"2,keyasint"`
+	Lane    uint8         `cbor:"3,keyasint"`
+	Lots    []Lot         `cbor:"4,keyasint"`
+	Closes  time.Duration `cbor:"5,keyasint"` // from receipt
+	Records []*Record     `cbor:"6,keyasint,omitempty"`
+}
+
+// MaxLots and MaxSlotsPerCall bound one call.
+const (
+	MaxLots         = 64
+	MaxSlotsPerCall = 512
+)
+
+// An Offer is a bidder's answer on one lot: how good, or why not.
+type Offer struct {
+	_       struct{} `cbor:",toarray"`
+	No      string   // the constraint that fails, in words; empty: I bid
+	Copies  uint32   // of this task already here
+	Bucket  uint32   // cost class, lower is better
+	Volumes []int    // slots of the lot whose volume lives here: only these
+}
+
+// A Bid answers a call, lot by lot, with the resources still free at the bidder,
+// so that the steward can award several slots from one bid.
+type Bid struct {
+	Call   uint64        `cbor:"1,keyasint"`
+	Free   job.Resources `cbor:"2,keyasint"`
+	Total  job.Resources `cbor:"3,keyasint"`
+	Offers []Offer       `cbor:"4,keyasint"`           // one per lot, in order
+	No     string        `cbor:"5,keyasint,omitempty"` // I bid on nothing, and why
+}
+
+// An AwardedSlot is one slot of an award.
+type AwardedSlot struct {
+	Slot    job.SlotID `cbor:"1,keyasint"`
+	Life    uint64     `cbor:"2,keyasint"`
+	Token   Token      `cbor:"3,keyasint"`
+	Spec    Hash       `cbor:"4,keyasint"`
+	Fails   uint32     `cbor:"5,keyasint,omitempty"` // failed tokens since the spec changed
+	Summary Summary    `cbor:"6,keyasint"`
+}
+
+// A Summary is what a claim keeps of its sale, for `why`; at most 1 KB.
+type Summary struct {
+	Steward PeerID        `cbor:"1,keyasint"`
+	Bids    []ScoredBid   `cbor:"2,keyasint,omitempty"` // best first, at most MaxSummaryBids
+	Asked   uint32        `cbor:"3,keyasint"`
+	Passed  uint32        `cbor:"4,keyasint"`
+	Noes    []Reason      `cbor:"5,keyasint,omitempty"` // most frequent first, at most MaxSummaryNoes
+	Took    time.Duration `cbor:"6,keyasint"`           // from call to award
+	Waited  time.Duration `cbor:"7,keyasint,omitempty"` // from first seen missing to call
+}
+
+// Bounds of a Summary.
+const (
+	MaxSummaryBids = 5
+	MaxSummaryNoes = 8
+)
+
+// A ScoredBid is one bid as the steward ranked it; lower is better, term by term.
+type ScoredBid struct {
+	_     struct{} `cbor:",toarray"`
+	Peer  PeerID
+	Score Score
+}
+
+// A Score is a bid's integer tuple, compared field by field; lower is better.
+type Score struct {
+	_      struct{} `cbor:",toarray"`
+	Copies uint32   // copies of this task already there; 0 for policy pack
+	Bucket uint32   // cost class
+	Room   int64    // resources left, negated for spread
+	Order  uint64   // Order(cell, peer)
+}
+
+// A Reason counts how many peers refused for one reason.
+type Reason struct {
+	_     struct{} `cbor:",toarray"`
+	Text  string
+	Count uint32
+}
+
+// An Award names one peer the winner of slots. Rests holds the verdicts (and
+// heads) it rests on, which the winner merges before it judges.
+type Award struct {
+	ID    uint64        `cbor:"1,keyasint"`
+	Slots []AwardedSlot `cbor:"2,keyasint"`
+	Rests []*Record     `cbor:"3,keyasint,omitempty"`
+}
+
+// A Decision is the winner's word on one awarded slot.
+type Decision struct {
+	_       struct{} `cbor:",toarray"`
+	Slot    job.SlotID
+	Token   Token
+	Decline string    // why not; empty: accepted, the claim is durable
+	Known   []*Record // what the decline rests on: claims the steward may not know
+}
+
+// A Reply answers an award; what it accepts is durable at the sender.
+type Reply struct {
+	Award     uint64        `cbor:"1,keyasint"`
+	Decisions []Decision    `cbor:"2,keyasint"`
+	Free      job.Resources `cbor:"3,keyasint"`           // afterwards
+	Records   []*Record     `cbor:"4,keyasint,omitempty"` // the new claims
+}
+
+// Kind implements Message for each type.
+func (*Beat) Kind() MessageKind    { return MsgBeat }
+func (*Observe) Kind() MessageKind { return MsgObserve }
+func (*Votes) Kind() MessageKind   { return MsgVotes }
+func (*Probe) Kind() MessageKind   { return MsgProbe }
+func (*Digest) Kind() MessageKind  { return MsgDigest }
+func (*Vector) Kind() MessageKind  { return MsgVector }
+func (*Lists) Kind() MessageKind   { return MsgLists }
+func (*Delta) Kind() MessageKind   { return MsgDelta }
+func (*Push) Kind() MessageKind    { return MsgPush }
+func (*Store) Kind() MessageKind   { return MsgStore }
+func (*Stored) Kind() MessageKind  { return MsgStored }
+func (*Call) Kind() MessageKind    { return MsgCall }
+func (*Bid) Kind() MessageKind     { return MsgBid }
+func (*Award) Kind() MessageKind   { return MsgAward }
+func (*Reply) Kind() MessageKind   { return MsgReply }

@@ -1,0 +1,133 @@
+package wire
+
+import (
+	"bytes"
+	"cmp"
+	"encoding/hex"
+	"fmt"
+)
+
+// A Number is a record's place in the log of the peer that brought it into the
+// ledger: that peer's Issuer key, its incarnation and boot nonce, and a sequence
+// that grows by one with each record. It stays with the record for ever. Numbers
+// of one issuer are ordered; those of two issuers say nothing about each other.
+type Number struct {
+	_      struct{} `cbor:",toarray"`
+	Issuer PeerID
+	Inc    uint32
+	Nonce  uint64
+	Seq    uint64
+}
+
+// Compare orders by issuer, incarnation, nonce and sequence.
+func (n Number) Compare(o Number) int {
+	return cmp.Or(n.Issuer.Compare(o.Issuer), cmp.Compare(n.Inc, o.Inc),
+		cmp.Compare(n.Nonce, o.Nonce), cmp.Compare(n.Seq, o.Seq))
+}
+
+// Version returns the number's (incarnation, nonce, sequence), by which the
+// records that one peer writes about itself follow one another.
+func (n Number) Version() Version { return Version{n.Inc, n.Nonce, n.Seq} }
+
+func (n Number) String() string {
+	return fmt.Sprintf("%s/%d.%d", n.Issuer.Short(), n.Inc, n.Seq)
+}
+
+// A Version orders what one peer says of itself, later over earlier, across its
+// restarts (incarnation) and even if its disk was cloned (nonce).
+type Version struct {
+	Inc   uint32
+	Nonce uint64
+	Seq   uint64
+}
+
+// Compare orders versions.
+func (v Version) Compare(o Version) int {
+	return cmp.Or(cmp.Compare(v.Inc, o.Inc), cmp.Compare(v.Nonce, o.Nonce), cmp.Compare(v.Seq, o.Seq))
+}
+
+// A RecordKind says what a record's body is. Kinds from FirstOpenKind on carry
+// their key and rank in the record, so that a peer which does not know the kind
+// can still merge, keep and pass it on.
+type RecordKind uint8
+
+// The kinds of record; the numbers are part of the wire format.
+const (
+	KindSpec        RecordKind = 1
+	KindHead        RecordKind = 2
+	KindClaim       RecordKind = 3
+	KindVerdict     RecordKind = 4
+	KindBadSpec     RecordKind = 5
+	KindVolumePlace RecordKind = 6
+	KindCard        RecordKind = 7
+	KindMember      RecordKind = 8
+
+	FirstOpenKind RecordKind = 16
+)
+
+func (k RecordKind) String() string {
+	names := [...]string{"?", "spec", "head", "claim", "verdict", "bad-spec", "volume-place", "card", "member"}
+	if int(k) < len(names) {
+		return names[k]
+	}
+	return fmt.Sprintf("kind-%d", uint8(k))
+}
+
+// A Record is one versioned fact of the ledger, signed by the peer that issued
+// it. It is immutable once sealed and may be shared between peers of one process.
+type Record struct {
+	_    struct{} `cbor:",toarray"`
+	Num  Number
+	Kind RecordKind
+	Key  []byte // only from FirstOpenKind on: what it is about
+	Rank []byte // only from FirstOpenKind on: of two with one key the greater bytes win
+	Body []byte // the kind's body, deterministic CBOR; bytes are kept as received
+	Sig  []byte // Issuer's, over SignedBytes
+
+	Value any  `cbor:"-"` // the decoded body; set by the ledger, nil for a kind it does not know
+	hash  Hash // of the whole record; zero until asked for
+}
+
+// MaxRecordBytes is the greatest size of an encoded record; a job spec with its
+// envelope is the largest there is.
+const MaxRecordBytes = 300 << 10
+
+const recordDomain = "shoal/record/1"
+
+// SignedBytes returns what the issuer signs: the record without its signature,
+// bound to this use and this swarm.
+func (r *Record) SignedBytes(swarm Hash) []byte {
+	b, err := Marshal([]any{recordDomain, swarm, r.Num, r.Kind, r.Key, r.Rank, r.Body})
+	if err != nil {
+		panic("wire: record of plain fields does not encode: " + err.Error())
+	}
+	return b
+}
+
+// Seal signs the record in place. It must not change afterwards.
+func (r *Record) Seal(swarm Hash, key Signer) { r.Sig = key.Sign(r.SignedBytes(swarm)) }
+
+// Verify reports whether the issuer signed the record for this swarm.
+func (r *Record) Verify(swarm Hash, verify Verifier) bool {
+	return verify(r.Num.Issuer, r.SignedBytes(swarm), r.Sig)
+}
+
+// Hash names the record by its signed part; it is the last tie-break between
+// records, and what digests sum up.
+func (r *Record) Hash() Hash {
+	if r.hash.IsZero() {
+		var head bytes.Buffer
+		fmt.Fprintf(&head, "%x/%d/%d/%d/%d/", r.Num.Issuer[:], r.Num.Inc, r.Num.Nonce, r.Num.Seq, r.Kind)
+		head.WriteString(hex.EncodeToString(r.Key) + "/" + hex.EncodeToString(r.Rank) + "/")
+		head.Write(r.Body)
+		r.hash = HashOf(head.Bytes())
+	}
+	return r.hash
+}
+
+// A Signer signs with this peer's key.
+type Signer interface{ Sign(msg []byte) []byte }
+
+// A Verifier reports whether sig is by's signature of msg. It must be a pure
+// function; the simulator remembers its answers.
+type Verifier func(by PeerID, msg, sig []byte) bool
