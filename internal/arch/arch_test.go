@@ -15,11 +15,14 @@
 package arch
 
 import (
+	"bytes"
 	"fmt"
 	"go/ast"
+	"go/format"
 	"go/parser"
 	"go/token"
 	"io/fs"
+	"os"
 	"path"
 	"path/filepath"
 	"slices"
@@ -29,6 +32,39 @@ import (
 )
 
 func TestImportOrderAndPurity(t *testing.T) {
+	eachGoFile(t, func(rel, name string) {
+		if strings.HasSuffix(name, "_test.go") {
+			return
+		}
+		findings, err := checkFile(rel, nil, name)
+		if err != nil {
+			t.Error(err)
+		}
+		for _, f := range findings {
+			t.Error(f)
+		}
+	})
+}
+
+func TestFormat(t *testing.T) {
+	eachGoFile(t, func(rel, name string) {
+		src, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		formatted, err := format.Source(src)
+		if err != nil {
+			t.Errorf("%s: %v", rel, err)
+		} else if !bytes.Equal(src, formatted) {
+			t.Errorf("%s: not formatted: run gofmt -w %s", rel, rel)
+		}
+	})
+}
+
+// eachGoFile calls f with every Go file of the module but those in testdata and
+// hidden directories: its path below the root, with slashes, and its name.
+func eachGoFile(t *testing.T, f func(rel, name string)) {
+	t.Helper()
 	root, err := filepath.Abs("../..")
 	if err != nil {
 		t.Fatal(err)
@@ -38,13 +74,11 @@ func TestImportOrderAndPurity(t *testing.T) {
 		if err != nil {
 			return err
 		}
-		if d.IsDir() {
-			if base := d.Name(); name != root && (base == "testdata" || strings.HasPrefix(base, ".")) {
-				return filepath.SkipDir
-			}
-			return nil
+		base := d.Name()
+		if d.IsDir() && name != root && (base == "testdata" || strings.HasPrefix(base, ".")) {
+			return filepath.SkipDir
 		}
-		if !strings.HasSuffix(name, ".go") || strings.HasSuffix(name, "_test.go") {
+		if d.IsDir() || !strings.HasSuffix(base, ".go") {
 			return nil
 		}
 		rel, err := filepath.Rel(root, name)
@@ -52,11 +86,8 @@ func TestImportOrderAndPurity(t *testing.T) {
 			return err
 		}
 		files++
-		findings, err := checkFile(filepath.ToSlash(rel), nil, name)
-		for _, f := range findings {
-			t.Error(f)
-		}
-		return err
+		f(filepath.ToSlash(rel), name)
+		return nil
 	})
 	if err != nil {
 		t.Fatal(err)

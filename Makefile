@@ -1,0 +1,81 @@
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+
+GO       ?= go
+VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+LDFLAGS  := -s -w -X main.version=$(VERSION)
+LINT     := golangci-lint
+LINT_VER := v2.15.0
+LINT_BIN := $(or $(wildcard .bin/$(LINT)),$(shell command -v $(LINT) 2>/dev/null))
+
+# The pure packages; internal/arch holds them to it.
+PURE := ./job ./clock ./wire ./auction ./ledger ./gossip ./runtime ./node
+PURE := $(foreach p,$(PURE),$(if $(wildcard $(p)/*.go),$(p)))
+
+FUZZTIME ?= 10s
+SEEDS    ?= 200
+SCENARIO ?= sim/testdata/*.txt
+BENCH    ?= .
+
+# The race detector needs a C compiler.
+RACE := $(if $(shell command -v gcc || command -v cc),-race)
+
+.PHONY: help build check test lint fuzz sim soak bench golden e2e demo demo-down clean
+
+help: ## print this list
+	@awk -F':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+build: ## build bin/shoal, one static file
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/shoal ./cmd/node
+
+check: ## the pure packages and the import order, race detector on, in seconds
+	$(GO) test $(RACE) -shuffle=on $(PURE) ./internal/arch
+
+test: ## every test this machine can run: vet, format, lint if installed, units, simulator, e2e; says what it skipped
+	@SHOAL_SEEDS=$(SEEDS) $(GO) run ./internal/testsum \
+		$(if $(RACE),,-note 'race detector: no C compiler') \
+		$(if $(LINT_BIN),,-note 'lint: no $(LINT)$(comma) "make lint" installs it') \
+		-- $(GO) test -json -vet=all $(RACE) -shuffle=on -timeout 5m $(PURE) \
+		-- $(GO) test -json -vet=all -shuffle=on -timeout 10m $$($(GO) list ./... | grep -v -x $(PURE_NAMES) -e shoal/e2e) \
+		$(if $(wildcard e2e/*.go),-- $(GO) test -json -vet=all -timeout 15m ./e2e) \
+		$(if $(LINT_BIN),-- $(LINT_BIN) run)
+
+lint: ## golangci-lint with .golangci.yml; installs it into .bin once (about a minute)
+	@[ -n "$(LINT_BIN)" ] || GOBIN=$(CURDIR)/.bin $(GO) install github.com/golangci/golangci-lint/v2/cmd/$(LINT)@$(LINT_VER)
+	@PATH="$(CURDIR)/.bin:$$PATH" $(LINT) run
+
+fuzz: ## run every fuzz target for FUZZTIME (10s)
+	@set -e; for file in $$(grep -rl --include='*_test.go' '^func Fuzz' . | sort); do \
+		for target in $$(sed -n 's/^func \(Fuzz[A-Za-z0-9_]*\)(.*/\1/p' $$file); do \
+			echo "== $$target in $$(dirname $$file)"; \
+			$(GO) test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) ./$$(dirname $$file); \
+		done; \
+	done
+
+sim: build ## run SCENARIO (sim/testdata/*.txt) in the simulator with SEED, if given
+	@set -e; for file in $(SCENARIO); do bin/shoal sim run $$file $(if $(SEED),--seed $(SEED)); done
+
+soak: ## random scenarios over SEEDS seeds (200); the exit code tells crash, safety and liveness apart
+	SHOAL_SEEDS=$(SEEDS) SHOAL_SOAK=1 $(GO) test -count=1 -timeout 0 -run Soak -v ./sim
+
+bench: ## run the benchmarks matching BENCH
+	$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem ./...
+
+golden: ## rewrite the golden files; read the diff before you commit it
+	$(GO) test ./wire ./sim -run Golden -update
+	@git --no-pager diff --stat -- '*.golden' '*/testdata/*'
+
+e2e: ## the binary in network namespaces, each with its own engine (root)
+	$(GO) test -count=1 -timeout 15m -v ./e2e
+
+demo: ## three peers on this machine, a shop deployed on them, a URL that answers; see demo-down
+	@scripts/demo up
+
+demo-down: ## stop the demo and leave nothing behind
+	@scripts/demo down
+
+clean: ## remove what the targets above built
+	rm -rf bin .bin
+
+comma := ,
+PURE_NAMES = $(patsubst ./%,-e shoal/%,$(PURE))
