@@ -1,0 +1,396 @@
+package ledger
+
+import (
+	"bytes"
+	"cmp"
+	"slices"
+
+	"shoal/job"
+	"shoal/wire"
+)
+
+// What follows are pure functions of merged state: every peer that holds the same
+// records derives the same values.
+
+// Head returns the wanted head of a job, or nil if the job is not known. It may
+// be a deleted one.
+func (s *State) Head(id job.ID) *Head {
+	if cell := s.cells[headKey(id)]; len(cell) > 0 {
+		return cell[0].Value.(*Head)
+	}
+	return nil
+}
+
+// HeadRecord returns the record of the wanted head, or nil.
+func (s *State) HeadRecord(id job.ID) *wire.Record {
+	if cell := s.cells[headKey(id)]; len(cell) > 0 {
+		return cell[0]
+	}
+	return nil
+}
+
+// Heads returns all heads kept of a job, the wanted one first.
+func (s *State) Heads(id job.ID) []*wire.Record { return slices.Clone(s.cells[headKey(id)]) }
+
+// Conflicts returns the heads of the wanted head's life that lost to it without
+// having been written over by it or by another that is kept.
+func (s *State) Conflicts(id job.ID) []*Head {
+	cell := s.cells[headKey(id)]
+	over := map[wire.Hash]bool{}
+	for _, r := range cell {
+		for _, h := range r.Value.(*Head).Over {
+			over[h] = true
+		}
+	}
+	var out []*Head
+	for i, r := range cell {
+		h := r.Value.(*Head)
+		if i > 0 && h.Life == cell[0].Value.(*Head).Life && !over[bodyHash(r)] && h.Revision+MaxHeads > cell[0].Value.(*Head).Revision {
+			out = append(out, h)
+		}
+	}
+	return out
+}
+
+// HeadHash names a head, as Head.Over does.
+func HeadHash(r *wire.Record) wire.Hash { return bodyHash(r) }
+
+// Over returns what a head written over the given ones must list.
+func Over(r *wire.Record) []wire.Hash {
+	if r == nil {
+		return nil
+	}
+	over := append([]wire.Hash{bodyHash(r)}, r.Value.(*Head).Over...)
+	return over[:min(len(over), MaxOver)]
+}
+
+// Jobs returns the IDs of all jobs with a head, deleted ones too, in order.
+func (s *State) Jobs() []job.ID {
+	out := make([]job.ID, 0, len(s.heads))
+	for id := range s.heads {
+		out = append(out, id)
+	}
+	slices.Sort(out)
+	return out
+}
+
+// RemovedLife is the greatest life of a job that is over and forgotten; 0: none.
+func (s *State) RemovedLife(id job.ID) uint64 { return s.removed[id] }
+
+// Spec returns a job spec by its hash, or nil.
+func (s *State) Spec(h wire.Hash) *job.Spec {
+	if r := s.SpecRecord(h); r != nil {
+		return r.Value.(*job.Spec)
+	}
+	return nil
+}
+
+// SpecRecord returns the record of a job spec, or nil.
+func (s *State) SpecRecord(h wire.Hash) *wire.Record {
+	if cell := s.cells["s"+string(h[:])]; len(cell) > 0 {
+		return cell[0]
+	}
+	return nil
+}
+
+// A Wanted is what a slot of a task is to run.
+type Wanted struct {
+	Job     job.ID
+	Life    uint64
+	Task    *job.Task
+	Spec    wire.Hash // TaskHash
+	JobSpec wire.Hash
+	Count   int  // slots 0 to Count-1 are wanted
+	Paused  bool // the head's own spec is bad: nobody moves to it
+}
+
+// Wanted returns what each task of a job is to run, by task name; nil for a job
+// that is unknown, deleted, or whose spec has not arrived. The head's spec holds
+// unless a bad spec record stands and the task asks for rollback.
+func (s *State) Wanted(id job.ID) []Wanted {
+	h := s.Head(id)
+	if h == nil || h.Deleted {
+		return nil
+	}
+	spec := s.Spec(h.Spec)
+	if spec == nil {
+		return nil
+	}
+	out := make([]Wanted, 0, len(spec.Tasks))
+	for i := range spec.Tasks {
+		t := &spec.Tasks[i]
+		w := Wanted{Job: id, Life: h.Life, Task: t, Spec: TaskHash(t), JobSpec: h.Spec, Count: t.Count}
+		if s.isBad(id, h.Life, w.Spec) {
+			w.Paused = true
+			if prev := s.Spec(h.Previous); t.Update.FailureAction == "rollback" && prev != nil && prev.Task(t.Name) != nil {
+				p := prev.Task(t.Name)
+				w.Task, w.Spec, w.JobSpec = p, TaskHash(p), h.Previous
+			}
+		}
+		out = append(out, w)
+	}
+	return out
+}
+
+func (s *State) isBad(id job.ID, life uint64, spec wire.Hash) bool {
+	h := s.Head(id)
+	return slices.ContainsFunc(s.bad[id], func(r *wire.Record) bool {
+		b := r.Value.(*BadSpec)
+		return b.Life == life && b.Spec == spec && h.Revision == b.Revision
+	})
+}
+
+// BadSpecs returns the bad specs known of a job.
+func (s *State) BadSpecs(id job.ID) []*BadSpec {
+	var out []*BadSpec
+	for _, r := range s.bad[id] {
+		out = append(out, r.Value.(*BadSpec))
+	}
+	return out
+}
+
+// ClaimsOf returns every claim known on a slot, lowest token first.
+func (s *State) ClaimsOf(slot job.SlotID) []*Claim {
+	recs := s.claims[slot]
+	out := make([]*Claim, len(recs))
+	for i, r := range recs {
+		out[i] = r.Value.(*Claim)
+	}
+	slices.SortFunc(out, func(a, b *Claim) int {
+		return cmp.Or(cmp.Compare(a.Life, b.Life), cmp.Compare(a.Token, b.Token), a.Peer.Compare(b.Peer))
+	})
+	return out
+}
+
+// ClaimsBy returns a peer's claims by slot, life and token.
+func (s *State) ClaimsBy(p wire.PeerID) []*Claim {
+	out := make([]*Claim, 0, len(s.claimed[p]))
+	for r := range s.claimed[p] {
+		out = append(out, r.Value.(*Claim))
+	}
+	slices.SortFunc(out, func(a, b *Claim) int {
+		return cmp.Or(a.Slot.Compare(b.Slot), cmp.Compare(a.Life, b.Life), cmp.Compare(a.Token, b.Token))
+	})
+	return out
+}
+
+// ClaimRecord returns the record of a claim, or nil.
+func (s *State) ClaimRecord(slot job.SlotID, life uint64, t wire.Token, p wire.PeerID) *wire.Record {
+	if cell := s.cells[claimKey('c', slot, life, t, p)]; len(cell) > 0 {
+		return cell[0]
+	}
+	return nil
+}
+
+// ClaimedSlots returns every slot with a claim, in order.
+func (s *State) ClaimedSlots() []job.SlotID {
+	out := make([]job.SlotID, 0, len(s.claims))
+	for slot := range s.claims {
+		out = append(out, slot)
+	}
+	slices.SortFunc(out, job.SlotID.Compare)
+	return out
+}
+
+// MaxToken is the greatest token known on a slot in a life, terminal claims and
+// verdicts included; 0 if none.
+func (s *State) MaxToken(slot job.SlotID, life uint64) (t wire.Token) {
+	for _, r := range s.claims[slot] {
+		if c := r.Value.(*Claim); c.Life == life {
+			t = max(t, c.Token)
+		}
+	}
+	return t
+}
+
+// IsLost reports whether a verdict on the claim stands that its holder has not
+// refuted.
+func (s *State) IsLost(c *Claim) bool {
+	v := s.lost[claimKey('c', c.Slot, c.Life, c.Token, c.Peer)]
+	return v != nil && v.Refuted >= c.Refuted
+}
+
+// VerdictOn returns the greatest verdict on a claim, or nil.
+func (s *State) VerdictOn(c *Claim) *Verdict {
+	return s.lost[claimKey('c', c.Slot, c.Life, c.Token, c.Peer)]
+}
+
+// VerdictRecords returns the verdicts on a slot's claims, for an award to rest on.
+func (s *State) VerdictRecords(slot job.SlotID) []*wire.Record {
+	var out []*wire.Record
+	for _, c := range s.ClaimsOf(slot) {
+		if cell := s.cells[claimKey('v', c.Slot, c.Life, c.Token, c.Peer)]; len(cell) > 0 {
+			out = append(out, cell[0])
+		}
+	}
+	return out
+}
+
+// WantsSlot reports whether the head wants the slot in that life.
+func (s *State) WantsSlot(slot job.SlotID, life uint64) bool {
+	h := s.Head(slot.Job)
+	if h == nil || h.Deleted || h.Life != life {
+		return false
+	}
+	spec := s.Spec(h.Spec)
+	if spec == nil {
+		return true // its spec is still to come: nothing is stopped for that
+	}
+	t := spec.Task(slot.Task)
+	return t != nil && (slot.At != "" || slot.Index < t.Count)
+}
+
+// IsLive reports whether a claim counts: not ended, not lost, of the head's life,
+// on a slot that the head wants. Doubt about its holder does not end that.
+func (s *State) IsLive(c *Claim) bool {
+	return !c.Phase.Ended() && !s.IsLost(c) && s.WantsSlot(c.Slot, c.Life)
+}
+
+// LiveClaims returns the live claims on a slot, the winner first: not leaving
+// before leaving when another serves, then those on the wanted spec, then by
+// token (lowest for onReturn incumbent, greatest for newest), then by hash.
+func (s *State) LiveClaims(slot job.SlotID) []*Claim {
+	var live []*Claim
+	for _, r := range s.claims[slot] {
+		if c := r.Value.(*Claim); s.IsLive(c) {
+			live = append(live, c)
+		}
+	}
+	if len(live) < 2 {
+		return live
+	}
+	spec, newest := s.rule(slot)
+	serving := slices.ContainsFunc(live, func(c *Claim) bool { return c.Phase == Serving && !c.Leaving })
+	slices.SortFunc(live, func(a, b *Claim) int {
+		byToken := cmp.Compare(a.Token, b.Token)
+		if newest {
+			byToken = -byToken
+		}
+		leaving := 0
+		if serving {
+			leaving = compareBool(a.Leaving, b.Leaving)
+		}
+		return cmp.Or(leaving, -compareBool(a.Spec == spec, b.Spec == spec), byToken, cmp.Or(orderOf(a, b), a.Peer.Compare(b.Peer)))
+	})
+	return live
+}
+
+func orderOf(a, b *Claim) int {
+	ctx := a.Slot.String()
+	return cmp.Compare(wire.Order(ctx, a.Peer), wire.Order(ctx, b.Peer))
+}
+
+// rule returns the wanted task hash of a slot and whether the newest claim wins.
+func (s *State) rule(slot job.SlotID) (wire.Hash, bool) {
+	for _, w := range s.Wanted(slot.Job) {
+		if w.Task.Name == slot.Task {
+			return w.Spec, w.Task.Failover.OnReturn == "newest"
+		}
+	}
+	return wire.Hash{}, false
+}
+
+// Winner returns the claim that holds the slot, or nil.
+func (s *State) Winner(slot job.SlotID) *Claim {
+	if live := s.LiveClaims(slot); len(live) > 0 {
+		return live[0]
+	}
+	return nil
+}
+
+// Claimed sums the needs of a peer's claims that have not ended. It counts what
+// is lost or superseded too: until a container is known gone its room is taken.
+func (s *State) Claimed(p wire.PeerID) (sum job.Resources) {
+	for r := range s.claimed[p] {
+		if c := r.Value.(*Claim); !c.Phase.Ended() {
+			sum = sum.Plus(c.Needs)
+		}
+	}
+	return sum
+}
+
+// PlaceOf returns where a slot's named volume is: the place of the peer that
+// holds the slot if several exist after a split, else the lowest key.
+func (s *State) PlaceOf(id job.ID, volume string, slot job.SlotID) *VolumePlace {
+	var found []*VolumePlace
+	for _, r := range s.places[placeKey{id, volume, slot.Index}] {
+		if p := r.Value.(*VolumePlace); !p.Gone && !s.IsRevoked(p.Peer) {
+			found = append(found, p)
+		}
+	}
+	if len(found) == 0 {
+		return nil
+	}
+	slices.SortFunc(found, func(a, b *VolumePlace) int { return bytes.Compare(a.Peer[:], b.Peer[:]) })
+	if w := s.Winner(slot); w != nil {
+		for _, p := range found {
+			if p.Peer == w.Peer {
+				return p
+			}
+		}
+	}
+	return found[0]
+}
+
+// PlacesAt returns the volumes kept on a peer, in order.
+func (s *State) PlacesAt(peer wire.PeerID) []*VolumePlace {
+	var out []*VolumePlace
+	for _, recs := range s.places {
+		for _, r := range recs {
+			if p := r.Value.(*VolumePlace); p.Peer == peer && !p.Gone {
+				out = append(out, p)
+			}
+		}
+	}
+	slices.SortFunc(out, func(a, b *VolumePlace) int {
+		return cmp.Or(cmp.Compare(a.Job, b.Job), cmp.Compare(a.Volume, b.Volume), cmp.Compare(a.Slot, b.Slot))
+	})
+	return out
+}
+
+// Card returns what a peer says of itself, or nil.
+func (s *State) Card(p wire.PeerID) *Card { return s.cards[p] }
+
+// CardRecord returns the record of a peer's card, or nil.
+func (s *State) CardRecord(p wire.PeerID) *wire.Record {
+	if cell := s.cells["k"+string(p[:])]; len(cell) > 0 {
+		return cell[0]
+	}
+	return nil
+}
+
+// Members returns every peer with a card that has not left or been removed, in
+// order.
+func (s *State) Members() []wire.PeerID {
+	return slices.DeleteFunc(sortedPeers(s.cards), func(p wire.PeerID) bool {
+		m := s.members[p]
+		return m != nil && (m.Revoked || m.Left)
+	})
+}
+
+// AllPeers returns every peer with a card, gone ones too.
+func (s *State) AllPeers() []wire.PeerID { return sortedPeers(s.cards) }
+
+// Member returns the membership record of a peer, or nil: a peer with a card and
+// no such record is a member.
+func (s *State) Member(p wire.PeerID) *Member { return s.members[p] }
+
+// IsRevoked reports whether a peer was removed from the swarm.
+func (s *State) IsRevoked(p wire.PeerID) bool {
+	m := s.members[p]
+	return m != nil && m.Revoked
+}
+
+// MaxIncarnation is the greatest incarnation of a peer that any of its records
+// or its mark shows; 0 if none.
+func (s *State) MaxIncarnation(p wire.PeerID) uint32 {
+	l := s.logs[p]
+	if l == nil {
+		return 0
+	}
+	inc := l.mark.Inc
+	for _, r := range l.recs {
+		inc = max(inc, r.Num.Inc)
+	}
+	return inc
+}

@@ -1,0 +1,198 @@
+package ledger
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+
+	"shoal/wire"
+)
+
+// An exchange makes two ledgers equal. The one who opens it sends a Digest; the
+// other answers that it is equal, or with its Vector of marks. Then Lists of the
+// numbers held of each issuer on which the two differ, a Delta back, and a Delta
+// that closes. What the other lacks above its mark is sent; what it lacks at or
+// below its mark it has dropped, and so must we. When nothing was cut for size,
+// both raise their marks to the greater of the two: a complete exchange is the
+// only thing that raises marks, since only it proves that nothing is missing.
+//
+// After Demers et al., "Epidemic algorithms", PODC 1987 (anti-entropy), and van
+// Renesse et al., "Scuttlebutt", LADIS 2008 (logs per writer).
+
+// Bounds of one message of an exchange; what does not fit goes next time.
+const (
+	maxDeltaBytes   = 1 << 20
+	maxDeltaRecords = 4096
+	maxListNumbers  = 40_000
+)
+
+// Digest is one hash over everything held and every mark.
+func (s *State) Digest() wire.Hash {
+	if s.digest.IsZero() {
+		s.digest = wire.HashOf(wire.MustMarshal(s.Marks()))
+	}
+	return s.digest
+}
+
+// Hash is over the records alone: equal on peers that hold the same.
+func (s *State) Hash() wire.Hash {
+	var b []byte
+	for _, p := range sortedPeers(s.logs) {
+		for _, r := range s.logs[p].recs {
+			h := r.Hash()
+			b = append(b, h[:]...)
+		}
+	}
+	return wire.HashOf(b)
+}
+
+// Marks returns what is held of each issuer, by issuer.
+func (s *State) Marks() []wire.Mark {
+	out := make([]wire.Mark, 0, len(s.logs))
+	for _, p := range sortedPeers(s.logs) {
+		out = append(out, s.logs[p].summary())
+	}
+	return out
+}
+
+// Lists names what is held of each issuer on which theirs differs from ours.
+func (s *State) Lists(theirs []wire.Mark) (lists []wire.IssuerList, more bool) {
+	other := map[wire.PeerID]wire.Mark{}
+	for _, m := range theirs {
+		other[m.UpTo.Issuer] = m
+	}
+	all := maps.Clone(s.logs)
+	for p := range other {
+		if all[p] == nil {
+			all[p] = &log{issuer: p}
+		}
+	}
+	room := maxListNumbers
+	for _, p := range sortedPeers(all) {
+		mine := all[p].summary()
+		if t, ok := other[p]; ok && t == mine {
+			continue
+		}
+		if len(all[p].recs) > room && len(lists) > 0 {
+			return lists, true
+		}
+		room -= len(all[p].recs)
+		lists = append(lists, wire.IssuerList{Mark: mine, Numbers: all[p].versions()})
+	}
+	return lists, false
+}
+
+// Answer compares their lists with what is held here: it drops what they have
+// dropped, and returns the Delta that tells them what to drop, gives what they
+// lack and asks for what we lack.
+func (s *State) Answer(lists []wire.IssuerList) *wire.Delta {
+	d := &wire.Delta{}
+	size := 0
+	for _, l := range lists {
+		s.answerOne(l, d, &size)
+	}
+	return d
+}
+
+func (s *State) answerOne(theirs wire.IssuerList, d *wire.Delta, size *int) {
+	issuer := theirs.Mark.UpTo.Issuer
+	mine := s.logOf(issuer)
+	d.Marks = append(d.Marks, mine.summary())
+	has := make(map[wire.Version]struct{}, len(theirs.Numbers))
+	for _, v := range theirs.Numbers {
+		has[v] = struct{}{}
+		if mine.get(v) != nil {
+			continue
+		}
+		if v.Compare(mine.mark) <= 0 {
+			d.Drop = append(d.Drop, mine.number(v))
+		} else {
+			d.Want = append(d.Want, mine.number(v))
+		}
+	}
+	for _, r := range slices.Clone(mine.recs) {
+		v := r.Num.Version()
+		if _, ok := has[v]; ok {
+			continue
+		}
+		if v.Compare(theirs.Mark.UpTo.Version()) <= 0 {
+			s.dropBy(r)
+			continue
+		}
+		addTo(d, r, size)
+	}
+}
+
+// dropBy drops a record because another peer has. A claim of our own that has
+// not ended is kept: its holder ends it first.
+func (s *State) dropBy(r *wire.Record) {
+	if c, ok := r.Value.(*Claim); ok && c.Peer == s.self && !c.Phase.Ended() {
+		return
+	}
+	s.drop(r)
+	if h, ok := r.Value.(*Head); ok && h.Deleted {
+		s.Remove(h.Job, h.Life)
+	}
+}
+
+// Give returns the closing Delta: what they asked for, with our marks as they
+// were in our Lists.
+func (s *State) Give(want []wire.Number, marks []wire.Mark) *wire.Delta {
+	d := &wire.Delta{Close: true, Marks: marks}
+	size := 0
+	for _, n := range want {
+		if l := s.logs[n.Issuer]; l != nil {
+			if r := l.get(n.Version()); r != nil {
+				addTo(d, r, &size)
+			}
+		}
+	}
+	return d
+}
+
+// Absorb takes in a Delta: drops, merges, and, if nothing was cut on either side,
+// raises the marks. It returns the records that were new. On an invalid record
+// it stops, without raising any mark.
+func (s *State) Absorb(d *wire.Delta, complete bool) ([]*wire.Record, error) {
+	for _, n := range d.Drop {
+		if l := s.logs[n.Issuer]; l != nil {
+			if r := l.get(n.Version()); r != nil {
+				s.dropBy(r)
+			}
+		}
+	}
+	var fresh []*wire.Record
+	for _, r := range d.Records {
+		out, err := s.Merge(r)
+		if err != nil && wire.Judge(err) == wire.Reject {
+			return fresh, fmt.Errorf("exchange: %w", err)
+		}
+		if out == Merged {
+			fresh = append(fresh, r)
+		}
+	}
+	if complete && !d.More {
+		for _, m := range d.Marks {
+			s.raise(m.UpTo)
+		}
+	}
+	return fresh, nil
+}
+
+func (s *State) raise(n wire.Number) {
+	if n.Issuer.IsZero() || !s.logOf(n.Issuer).raise(n.Version()) {
+		return
+	}
+	s.touch()
+	s.changes = append(s.changes, Change{Mark: &n})
+}
+
+// addTo puts a record into a Delta, or notes that it did not fit.
+func addTo(d *wire.Delta, r *wire.Record, size *int) {
+	if *size+len(r.Body) > maxDeltaBytes || len(d.Records) >= maxDeltaRecords {
+		d.More = true
+		return
+	}
+	*size += len(r.Body) + 160
+	d.Records = append(d.Records, r)
+}

@@ -1,0 +1,385 @@
+package ledger
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"slices"
+
+	"shoal/job"
+	"shoal/wire"
+)
+
+// A Change is one thing that the store must follow: a record put, a record
+// dropped, a mark raised, a removed life remembered.
+type Change struct {
+	Put     *wire.Record
+	Drop    *wire.Record
+	Mark    *wire.Number // of its issuer
+	Removed *Removed
+}
+
+// Removed says that every life of a job up to Life is over and forgotten: 24
+// bytes that stay for ever, so that no peer can bring it back.
+type Removed struct {
+	Job  job.ID
+	Life uint64
+}
+
+// State is one peer's ledger. It is owned by its core and has no locks.
+type State struct {
+	self    wire.PeerID
+	swarm   wire.Hash
+	verify  wire.Verifier
+	cells   map[string][]*wire.Record // by key, greatest first
+	logs    map[wire.PeerID]*log
+	removed map[job.ID]uint64
+	changes []Change
+
+	heads   map[job.ID]struct{}
+	claims  map[job.SlotID][]*wire.Record
+	claimed map[wire.PeerID]map[*wire.Record]struct{} // claims by peer
+	lost    map[string]*Verdict                       // by the claim's key
+	bad     map[job.ID][]*wire.Record
+	places  map[placeKey][]*wire.Record
+	cards   map[wire.PeerID]*Card
+	members map[wire.PeerID]*Member
+	count   int
+	digest  wire.Hash // of everything; zero when it must be summed anew
+	refused map[string]uint64
+	version uint64 // grows with every change, for caches
+}
+
+type placeKey struct {
+	job    job.ID
+	volume string
+	slot   int
+}
+
+// New returns an empty ledger of a swarm.
+func New(self wire.PeerID, swarm wire.Hash, verify wire.Verifier) *State {
+	return &State{
+		self: self, swarm: swarm, verify: verify,
+		cells: map[string][]*wire.Record{}, logs: map[wire.PeerID]*log{}, removed: map[job.ID]uint64{},
+		heads: map[job.ID]struct{}{}, claims: map[job.SlotID][]*wire.Record{},
+		claimed: map[wire.PeerID]map[*wire.Record]struct{}{}, lost: map[string]*Verdict{},
+		bad: map[job.ID][]*wire.Record{}, places: map[placeKey][]*wire.Record{},
+		cards: map[wire.PeerID]*Card{}, members: map[wire.PeerID]*Member{}, refused: map[string]uint64{},
+	}
+}
+
+// An Outcome is what became of a record offered to Merge.
+type Outcome uint8
+
+// The outcomes. Only Merged means that others may not have it either.
+const (
+	Refused Outcome = iota // not valid, or of something dropped or removed
+	Known                  // held already
+	Beaten                 // valid, but a greater one with its key is held
+	Merged                  // it is new here
+)
+
+// Merge joins a record into the ledger. Err tells why one was refused:
+// wire.ErrInvalid is the sender's fault, wire.ErrStale nobody's.
+func (s *State) Merge(r *wire.Record) (Outcome, error) {
+	if err := Open(r); err != nil {
+		s.refused["malformed"]++
+		return Refused, err
+	}
+	if s.holds(r) {
+		return Known, nil
+	}
+	if err := s.admit(r); err != nil {
+		return Refused, err
+	}
+	if !r.Verify(s.swarm, s.verify) {
+		s.refused["signature"]++
+		return Refused, fmt.Errorf("record %v: %w: its signature is not its issuer's for this swarm", r.Num, wire.ErrInvalid)
+	}
+	return s.join(r, false), nil
+}
+
+// Own joins a record that this peer has just sealed.
+func (s *State) Own(r *wire.Record) Outcome {
+	if err := Open(r); err != nil {
+		panic("ledger: own record: " + err.Error())
+	}
+	out := s.join(r, false)
+	s.raise(r.Num)
+	return out
+}
+
+// Load joins a record from this peer's disk, which was verified when it came.
+func (s *State) Load(r *wire.Record) error {
+	if err := Open(r); err != nil {
+		return err
+	}
+	s.join(r, true)
+	return nil
+}
+
+// LoadMark restores the mark of an issuer.
+func (s *State) LoadMark(n wire.Number) { s.logOf(n.Issuer).raise(n.Version()) }
+
+// LoadRemoved restores a removed life.
+func (s *State) LoadRemoved(r Removed) { s.removed[r.Job] = max(s.removed[r.Job], r.Life) }
+
+// Take returns what the store must do since the last call, in order.
+func (s *State) Take() []Change {
+	c := s.changes
+	s.changes = nil
+	return c
+}
+
+func (s *State) holds(r *wire.Record) bool {
+	for _, have := range s.cells[keyOf(r)] {
+		if have == r || have.Num == r.Num && have.Hash() == r.Hash() {
+			return true
+		}
+	}
+	return false
+}
+
+// admit refuses what a rule has dropped: a number at or below the issuer's mark
+// that is not held, and anything of a removed life.
+func (s *State) admit(r *wire.Record) error {
+	if l := s.logs[r.Num.Issuer]; l != nil && r.Num.Version().Compare(l.mark) <= 0 {
+		s.refused["dropped"]++
+		return fmt.Errorf("record %v: %w: dropped here", r.Num, wire.ErrStale)
+	}
+	if id, life, ok := lifeOf(r); ok && life <= s.removed[id] {
+		s.refused["removed life"]++
+		return fmt.Errorf("record %v: %w: life %d of %s was removed", r.Num, wire.ErrStale, life, id)
+	}
+	return nil
+}
+
+// lifeOf returns the job life a record belongs to.
+func lifeOf(r *wire.Record) (job.ID, uint64, bool) {
+	switch v := r.Value.(type) {
+	case *Head:
+		return v.Job, v.Life, true
+	case *Claim:
+		return v.Slot.Job, v.Life, true
+	case *Verdict:
+		return v.Slot.Job, v.Life, true
+	case *BadSpec:
+		return v.Job, v.Life, true
+	}
+	return "", 0, false
+}
+
+// join inserts r into its cell and drops what no longer has a place there.
+func (s *State) join(r *wire.Record, quiet bool) Outcome {
+	key := keyOf(r)
+	cell := s.cells[key]
+	at, found := slices.BinarySearchFunc(cell, r, func(a, b *wire.Record) int { return -compareRecords(a, b) })
+	if found {
+		return Known
+	}
+	if at >= widthOf(r.Kind) {
+		return Beaten
+	}
+	cell = slices.Insert(cell, at, r)
+	var out *wire.Record
+	if len(cell) > widthOf(r.Kind) {
+		out = cell[len(cell)-1]
+		cell = cell[:len(cell)-1]
+	}
+	s.cells[key] = cell
+	s.insert(r)
+	if out != nil {
+		s.forget(out, quiet)
+	}
+	if !quiet {
+		s.changes = append(s.changes, Change{Put: r})
+	}
+	return Merged
+}
+
+// drop takes a record out by a rule, not by its join.
+func (s *State) drop(r *wire.Record) {
+	key := keyOf(r)
+	cell := slices.DeleteFunc(slices.Clone(s.cells[key]), func(x *wire.Record) bool { return x == r })
+	if len(cell) == len(s.cells[key]) {
+		return
+	}
+	if len(cell) == 0 {
+		delete(s.cells, key)
+	} else {
+		s.cells[key] = cell
+	}
+	s.forget(r, false)
+}
+
+func (s *State) insert(r *wire.Record) {
+	s.count++
+	s.touch()
+	s.logOf(r.Num.Issuer).add(r)
+	switch v := r.Value.(type) {
+	case *Head:
+		s.heads[v.Job] = struct{}{}
+	case *Claim:
+		s.claims[v.Slot] = append(s.claims[v.Slot], r)
+		if s.claimed[v.Peer] == nil {
+			s.claimed[v.Peer] = map[*wire.Record]struct{}{}
+		}
+		s.claimed[v.Peer][r] = struct{}{}
+	case *Verdict:
+		s.lost[claimKey('c', v.Slot, v.Life, v.Token, v.Peer)] = v
+	case *BadSpec:
+		s.bad[v.Job] = append(s.bad[v.Job], r)
+	case *VolumePlace:
+		k := placeKey{v.Job, v.Volume, v.Slot}
+		s.places[k] = append(s.places[k], r)
+	case *Card:
+		s.cards[v.Peer] = v
+	case *Member:
+		s.members[v.Peer] = v
+	}
+}
+
+// forget takes a record out of the log and the indices; its cell is the caller's.
+func (s *State) forget(r *wire.Record, quiet bool) {
+	s.count--
+	s.touch()
+	s.logOf(r.Num.Issuer).remove(r)
+	switch v := r.Value.(type) {
+	case *Head:
+		if len(s.cells[headKey(v.Job)]) == 0 {
+			delete(s.heads, v.Job)
+		}
+	case *Claim:
+		remove(s.claims, v.Slot, r)
+		delete(s.claimed[v.Peer], r)
+	case *Verdict:
+		if k := claimKey('c', v.Slot, v.Life, v.Token, v.Peer); s.lost[k] == v {
+			delete(s.lost, k)
+		}
+	case *BadSpec:
+		remove(s.bad, v.Job, r)
+	case *VolumePlace:
+		remove(s.places, placeKey{v.Job, v.Volume, v.Slot}, r)
+	case *Card:
+		if s.cards[v.Peer] == v {
+			delete(s.cards, v.Peer)
+		}
+	case *Member:
+		if s.members[v.Peer] == v {
+			delete(s.members, v.Peer)
+		}
+	}
+	if !quiet {
+		s.changes = append(s.changes, Change{Drop: r})
+	}
+}
+
+func remove[K comparable](m map[K][]*wire.Record, k K, r *wire.Record) {
+	rest := slices.DeleteFunc(slices.Clone(m[k]), func(x *wire.Record) bool { return x == r })
+	if len(rest) == 0 {
+		delete(m, k)
+		return
+	}
+	m[k] = rest
+}
+
+func (s *State) touch() {
+	s.digest = wire.Hash{}
+	s.version++
+}
+
+// Version grows with every change; equal versions mean an unchanged ledger.
+func (s *State) Version() uint64 { return s.version }
+
+// Len is the number of records held.
+func (s *State) Len() int { return s.count }
+
+// Refusals counts refused records by reason, since the start.
+func (s *State) Refusals() map[string]uint64 { return maps.Clone(s.refused) }
+
+// Records returns everything held, by number.
+func (s *State) Records() []*wire.Record {
+	out := make([]*wire.Record, 0, s.count)
+	for _, l := range s.logs {
+		out = append(out, l.recs...)
+	}
+	slices.SortFunc(out, func(a, b *wire.Record) int { return a.Num.Compare(b.Num) })
+	return out
+}
+
+// DropOwn prunes a record of this peer's own: a claim that has ended and is no
+// longer of use. Others drop it when they next compare logs.
+func (s *State) DropOwn(r *wire.Record) {
+	if r.Num.Issuer == s.self {
+		s.drop(r)
+	}
+}
+
+// Remove forgets every life of a job up to life: heads, claims, verdicts, bad
+// specs, and specs nothing else names. What may not be forgotten yet, this
+// peer's own claims that have not ended, is returned and kept.
+func (s *State) Remove(id job.ID, life uint64) (kept []*Claim) {
+	if s.removed[id] < life {
+		s.removed[id] = life
+		s.changes = append(s.changes, Change{Removed: &Removed{id, life}})
+		s.touch()
+	}
+	for _, r := range s.Records() {
+		of, n, ok := lifeOf(r)
+		if spec, isSpec := r.Value.(*job.Spec); isSpec {
+			of, n, ok = spec.ID(), 0, len(s.cells[headKey(spec.ID())]) == 0
+		}
+		if !ok || of != id || n > life {
+			continue
+		}
+		if c, is := r.Value.(*Claim); is && c.Peer == s.self && !c.Phase.Ended() {
+			kept = append(kept, c)
+			continue
+		}
+		s.drop(r)
+	}
+	return kept
+}
+
+// Sweep drops what rules say is over: bad specs of an older head, and verdicts
+// on claims that are gone. It is cheap when nothing changed.
+func (s *State) Sweep() {
+	var over []*wire.Record
+	for id, recs := range s.bad {
+		h := s.Head(id)
+		for _, r := range recs {
+			b := r.Value.(*BadSpec)
+			if h != nil && (h.Life > b.Life || h.Life == b.Life && h.Revision > b.Revision) {
+				over = append(over, r)
+			}
+		}
+	}
+	slices.SortFunc(over, func(a, b *wire.Record) int { return a.Num.Compare(b.Num) })
+	for _, r := range over {
+		s.drop(r)
+	}
+}
+
+func (s *State) logOf(p wire.PeerID) *log {
+	l := s.logs[p]
+	if l == nil {
+		l = &log{issuer: p}
+		s.logs[p] = l
+	}
+	return l
+}
+
+// sortedPeers returns the keys of a map of peers in their order, because map
+// order must never reach an output.
+func sortedPeers[V any](m map[wire.PeerID]V) []wire.PeerID {
+	out := make([]wire.PeerID, 0, len(m))
+	for p := range m {
+		out = append(out, p)
+	}
+	slices.SortFunc(out, wire.PeerID.Compare)
+	return out
+}
+
+func compareVersions(a, b wire.Version) int {
+	return cmp.Or(cmp.Compare(a.Inc, b.Inc), cmp.Compare(a.Nonce, b.Nonce), cmp.Compare(a.Seq, b.Seq))
+}
