@@ -1,0 +1,167 @@
+package compose
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"maps"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/compose-spec/compose-go/v2/template"
+
+	"shoal/job"
+)
+
+// at finds the line of a path, or of the nearest key around it.
+func (l *load) at(path string) place {
+	for path != "" {
+		if p, ok := l.places[path]; ok {
+			return p
+		}
+		path = path[:max(0, strings.LastIndexAny(path, ".["))]
+	}
+	return place{file: l.files[0].name, line: 1}
+}
+
+func (l *load) warn(path, format string, args ...any) {
+	p := l.at(path)
+	l.warnings = append(l.warnings, Warning{File: p.file, Line: p.line, Field: path, Text: fmt.Sprintf(format, args...)})
+}
+
+// note is a warning that Strict lets pass.
+func (l *load) note(path, format string, args ...any) {
+	l.warn(path, format, args...)
+	l.warnings[len(l.warnings)-1].Note = true
+}
+
+func (l *load) errorAt(path, format string, args ...any) *Error {
+	p := l.at(path)
+	return &Error{File: p.file, Line: p.line, Field: path, Text: fmt.Sprintf(format, args...)}
+}
+
+func (l *load) refuse(path, format string, args ...any) {
+	l.refusals = append(l.refusals, l.errorAt(path, format, args...))
+}
+
+// refused returns the first refusal in the order of the files, with the number of the
+// others.
+func (l *load) refused() error {
+	if len(l.refusals) == 0 {
+		return nil
+	}
+	first := *slices.MinFunc(l.refusals, func(a, b *Error) int {
+		return cmp.Or(cmp.Compare(l.fileIndex(a.File), l.fileIndex(b.File)), cmp.Compare(a.Line, b.Line), cmp.Compare(a.Field, b.Field))
+	})
+	first.More = len(l.refusals) - 1
+	return &first
+}
+
+// oneSentence brings an error of a library into one line of bounded length.
+func oneSentence(err error) string {
+	text := strings.Join(strings.Fields(err.Error()), " ")
+	for _, tail := range []string{": invalid compose project", ": file not found"} {
+		text = strings.TrimSuffix(text, tail)
+	}
+	if len(text) > 400 {
+		text = strings.ToValidUTF8(text[:400], "") + "…"
+	}
+	return text
+}
+
+// pathInText finds the path that compose-go's errors begin with or contain.
+var pathInText = regexp.MustCompile(`\b(?:services|volumes|networks|secrets|configs|name|x-[\w-]+)(?:\.[\w\[\]-]+)*`)
+
+// serviceInText finds a service that they name otherwise.
+var serviceInText = regexp.MustCompile(`service "([^"]+)"`)
+
+// explain gives an error of compose-go its file, line and field.
+func (l *load) explain(err error) error {
+	text := oneSentence(err)
+	for _, src := range l.files {
+		text = strings.TrimPrefix(text, "validating "+src.name+": ")
+		text = strings.TrimPrefix(text, "failed to parse "+src.name+": ")
+	}
+	text = strings.TrimPrefix(text, "invalid interpolation format for ")
+	if path := pathInText.FindString(text); path != "" {
+		field := listIndex.ReplaceAllString(path, "[$1]$2")
+		rest := strings.TrimLeft(strings.Replace(text, path, "", 1), ": .")
+		return l.errorAt(field, "%s", rest)
+	}
+	if m := serviceInText.FindStringSubmatch(text); m != nil {
+		return l.errorAt("services."+m[1], "%s", text)
+	}
+	if m := yamlError.FindStringSubmatch(text); m != nil && m[1] != "" {
+		return l.files[0].syntaxError(errors.New(text))
+	}
+	if path := l.quotedIn(text); path != "" {
+		return l.errorAt(path, "%s", text)
+	}
+	return &Error{File: l.files[0].name, Line: 1, Text: text}
+}
+
+// quotedIn finds the path of the longest word of the files that a text repeats.
+func (l *load) quotedIn(text string) string {
+	best, length := "", 2
+	for _, path := range slices.Sorted(maps.Keys(l.scalars)) {
+		value := l.scalars[path]
+		if plain, err := template.SubstituteWithOptions(value, l.env.Resolve, template.WithoutLogging); err == nil {
+			value = plain
+		}
+		if len(value) > length && strings.Contains(text, value) {
+			best, length = path, len(value)
+		}
+	}
+	return best
+}
+
+// listIndex is an index as JSON paths write it: "ports.0".
+var listIndex = regexp.MustCompile(`\.(\d+)(\.|$)`)
+
+// composeField is what the fields of a job.Task are called in a file.
+var composeField = map[string]string{
+	"aliases": "networks", "capDrop": "cap_drop", "constraints": "deploy.placement.constraints", "count": "deploy.replicas",
+	"dependsOn": "depends_on", "env": "environment", "extraHosts": "extra_hosts", "failover": "x-shoal.failover",
+	"health": "healthcheck", "limits": "deploy.resources.limits", "mounts": "volumes", "name": "",
+	"needs": "deploy.resources", "pids": "pids_limit", "policy": "x-shoal.policy", "pull": "pull_policy",
+	"restart": "restart", "shmBytes": "shm_size", "stopGrace": "stop_grace_period", "stopSignal": "stop_signal",
+	"type": "x-shoal.type", "update": "deploy.update_config", "workingDir": "working_dir",
+}
+
+// locate turns what Validate found into the first Error by file and line.
+func (l *load) locate(err error) error {
+	var problems *job.Problems
+	if !errors.As(err, &problems) {
+		return err
+	}
+	for _, p := range problems.List {
+		path := p.Field
+		if p.Task != "" {
+			head := p.Field[:len(p.Field)-len(strings.TrimLeft(p.Field, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"))]
+			field, ok := composeField[head]
+			if !ok {
+				field = head
+			}
+			path = strings.TrimSuffix("services."+p.Task+"."+field, ".")
+			if head == "ports" || head == "mounts" {
+				path = l.item(path, p.Text)
+			}
+		}
+		l.refuse(path, "%s", p.Text)
+	}
+	return l.refused()
+}
+
+// quotedOrPort is what a problem says of an item of a list.
+var quotedOrPort = regexp.MustCompile(`"([^"]+)"|port (\d+)`)
+
+// item finds the item of a list that a problem speaks of, by what it quotes.
+func (l *load) item(path, text string) string {
+	if m := quotedOrPort.FindStringSubmatch(text); m != nil {
+		if found, ok := l.items[path+" "+m[1]+m[2]]; ok {
+			return found
+		}
+	}
+	return path
+}

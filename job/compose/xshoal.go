@@ -1,0 +1,147 @@
+package compose
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"shoal/job"
+)
+
+// edgeAfter is what `failover: {after: edge}` stands for: a device that is often away.
+const edgeAfter = 5 * time.Minute
+
+// jobExtension reads x-shoal at the top of the file.
+func (l *load) jobExtension(spec *job.Spec, extensions map[string]any) {
+	values, ok := l.extension("x-shoal", extensions)
+	if !ok {
+		return
+	}
+	for _, dc := range l.words("x-shoal.datacenters", values["datacenters"]) {
+		if err := job.CheckName(dc); err != nil {
+			l.refuse("x-shoal.datacenters", "%v", err)
+		}
+		spec.Datacenters = append(spec.Datacenters, dc)
+	}
+	spec.Namespace = l.word("x-shoal.namespace", values["namespace"])
+}
+
+// taskExtension reads x-shoal of a service.
+func (c *converter) taskExtension(extensions map[string]any) {
+	path := c.under("x-shoal")
+	values, ok := c.extension(path, extensions)
+	if !ok {
+		return
+	}
+	c.taskType(path+".type", c.word(path+".type", values["type"]))
+	for _, text := range c.words(path+".constraints", values["constraints"]) {
+		c.constraint(path+".constraints", text)
+	}
+	c.task.Policy = c.choice(path+".policy", values["policy"], "spread", "pack")
+	for _, key := range []string{"exclusive", "affinity", "spread"} {
+		if v := values[key]; v != nil && v != false {
+			c.refuse(path+"."+key, "is not supported yet; remove it")
+		}
+	}
+	c.failover(path+".failover", values["failover"])
+}
+
+func (c *converter) taskType(path, text string) {
+	switch text {
+	case "":
+	case "service":
+		c.task.Type = job.Service
+	case "batch":
+		c.task.Type = job.Batch
+	case "system", "cron":
+		c.refuse(path, "%s is not supported yet; write service or batch", text)
+	default:
+		c.refuse(path, "%q is not one of service, batch", text)
+	}
+}
+
+func (c *converter) failover(path string, value any) {
+	if value == nil {
+		return
+	}
+	values, ok := value.(map[string]any)
+	if !ok {
+		c.refuse(path, "must be a mapping, such as failover: {after: 30s}")
+		return
+	}
+	f := &c.task.Failover
+	f.InIsland = c.choice(path+".inIsland", values["inIsland"], "heal", "wait")
+	f.OnReturn = c.choice(path+".onReturn", values["onReturn"], "incumbent", "newest")
+	f.Volume = c.choice(path+".volume", values["volume"], "empty")
+	switch text := c.word(path+".after", values["after"]); text {
+	case "":
+	case "never":
+		f.Never = true
+	case "edge":
+		f.After = edgeAfter
+	default:
+		after, err := time.ParseDuration(text)
+		if err != nil || after < 0 {
+			c.refuse(path+".after", "%q is no duration; write one such as 30s, or edge, or never", text)
+			return
+		}
+		if f.After = after; after == 0 {
+			f.After = -1 // the zero value means the type's default
+		}
+	}
+}
+
+// extension returns the mapping under x-shoal.
+func (l *load) extension(path string, extensions map[string]any) (map[string]any, bool) {
+	value, ok := extensions["x-shoal"]
+	if !ok || value == nil {
+		return nil, false
+	}
+	values, ok := value.(map[string]any)
+	if !ok {
+		l.refuse(path, "must be a mapping, such as x-shoal: {type: batch}")
+	}
+	return values, ok
+}
+
+// word reads a scalar; numbers are taken as written, so that "after: 0" is "0".
+func (l *load) word(path string, value any) string {
+	switch v := value.(type) {
+	case nil:
+		return ""
+	case string:
+		return v
+	case int, bool, float64:
+		return fmt.Sprint(v)
+	default:
+		l.refuse(path, "must be one word")
+		return ""
+	}
+}
+
+// words reads a list of words, or one word.
+func (l *load) words(path string, value any) []string {
+	list, ok := value.([]any)
+	if !ok {
+		if word := l.word(path, value); word != "" {
+			return []string{word}
+		}
+		return nil
+	}
+	var words []string
+	for i, item := range list {
+		words = append(words, l.word(path+index(i), item))
+	}
+	return words
+}
+
+func (l *load) choice(path string, value any, allowed ...string) string {
+	word := l.word(path, value)
+	for _, a := range append(allowed, "") {
+		if word == a {
+			return word
+		}
+	}
+	l.refuse(path, "%q is not one of %s", word, strings.Join(allowed, ", "))
+	return ""
+}
