@@ -1,0 +1,268 @@
+package auction
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"shoal/job"
+	"shoal/wire"
+)
+
+// Self is what a bidder knows of itself when it answers a call or judges an
+// award: its true state, which nobody else has. A nil function knows nothing.
+type Self struct {
+	ID         wire.PeerID
+	Free       job.Resources // Total less the needs of every non-terminal claim
+	Total      job.Resources
+	Labels     map[string]string
+	Datacenter string
+	OS, Arch   string // "linux", "arm64"
+	Driver     string // "docker", "process"
+	LoadMilli  int64  // threads running on the machine, in thousandths of its cores
+
+	Ready    bool
+	Silent   bool     // the engine has not answered for too long
+	Missing  []string // metrics that cannot be read: no guess, no bid
+	Draining bool
+	Metered  bool
+	Battery  bool
+	Accept   []string // namespaces whose jobs the owner lets in; empty: all
+
+	// CopiesOf counts the non-terminal claims here on slots of a task.
+	CopiesOf func(id job.ID, task string) int
+	// HasImage says whether an image is here, and if not, how many bytes there
+	// are to fetch (0: unknown).
+	HasImage func(image string) (present bool, fetchBytes int64)
+	// CanRun says why the driver cannot run the task, or "". Without it, a
+	// process driver runs the images that HasImage reports present.
+	CanRun func(task *job.Task) string
+	// FailsOf counts recent failures here of a task at a spec.
+	FailsOf func(id job.ID, task string, spec wire.Hash) int
+	// VolumePlace says who holds the volume of a slot, and that peer's name.
+	VolumePlace func(id job.ID, volume string, slot int) (holder wire.PeerID, name string, known bool)
+}
+
+// A Lookup finds the job and task that a call or award names; false when the job
+// is not known here, its life has passed, or the spec is not the head's.
+type Lookup func(id job.ID, life uint64, task string, spec wire.Hash) (*job.Spec, *job.Task, bool)
+
+// Answer makes the bid with which a peer in state self answers a call. Every
+// lot gets an offer or the first reason against it, hard filters in a fixed
+// order with resources last: a refusal for want of memory says that everything
+// else would fit. The answer always exists, so that the steward need not wait.
+func Answer(self *Self, call *wire.Call, find Lookup) *wire.Bid {
+	bid := &wire.Bid{Call: call.ID, Free: self.Free, Total: self.Total}
+	if bid.No = refusesAll(self); bid.No != "" {
+		return bid
+	}
+	if len(call.Lots) > wire.MaxLots {
+		bid.No = fmt.Sprintf("malformed call: %d lots, at most %d are allowed", len(call.Lots), wire.MaxLots)
+		return bid
+	}
+	bid.Offers = make([]wire.Offer, len(call.Lots))
+	for i := range call.Lots {
+		bid.Offers[i] = offer(self, &call.Lots[i], find)
+	}
+	return bid
+}
+
+// CheckAward says why self declines one awarded slot, or "" if it takes it, and
+// then deducts its needs from self.Free, so that the slots of one award are
+// checked one after the other against what is truly left. Whether the slot has a
+// live claim or a higher token is for the ledger to say, before this.
+func CheckAward(self *Self, slot *wire.AwardedSlot, find Lookup) string {
+	if no := refusesAll(self); no != "" {
+		return no
+	}
+	spec, task, known := find(slot.Slot.Job, slot.Life, slot.Slot.Task, slot.Spec)
+	if !known {
+		return unknown(slot.Slot.Job, slot.Life)
+	}
+	if no := refuses(self, spec, task); no != "" {
+		return no
+	}
+	if _, no := volumes(self, spec.ID(), task, []int{slot.Slot.Index}); no != "" {
+		return no
+	}
+	if no := lacks(task.Needs, self.Free, self.Total); no != "" {
+		return no
+	}
+	self.Free = self.Free.Minus(task.Needs)
+	return ""
+}
+
+func offer(self *Self, lot *wire.Lot, find Lookup) wire.Offer {
+	no := func(reason string) wire.Offer { return wire.Offer{No: clip(reason)} }
+	if len(lot.Slots) == 0 || len(lot.Slots) > wire.MaxSlotsPerCall {
+		return no(fmt.Sprintf("malformed call: a lot of %d slots, 1 to %d are allowed", len(lot.Slots), wire.MaxSlotsPerCall))
+	}
+	spec, task, known := find(lot.Job, lot.Life, lot.Task, lot.Spec)
+	if !known {
+		return no(unknown(lot.Job, lot.Life))
+	}
+	if reason := refuses(self, spec, task); reason != "" {
+		return no(reason)
+	}
+	places, reason := volumes(self, spec.ID(), task, lot.Slots)
+	if reason != "" {
+		return no(reason)
+	}
+	// The needs are the signed spec's: what the steward says of them binds nobody.
+	if reason := lacks(task.Needs, self.Free, self.Total); reason != "" {
+		return no(reason)
+	}
+	o := wire.Offer{Bucket: bucketHere(self, lot, task, places), Volumes: places.only}
+	if self.CopiesOf != nil {
+		o.Copies = uint32(max(self.CopiesOf(lot.Job, lot.Task), 0))
+	}
+	return o
+}
+
+func unknown(id job.ID, life uint64) string {
+	return fmt.Sprintf("%s: %s of life %d and this spec is not known here", UnknownJob, id, life)
+}
+
+// refusesAll is the reason for which a peer bids on nothing at all.
+func refusesAll(self *Self) string {
+	switch {
+	case !self.Ready:
+		return NotReady
+	case self.Silent:
+		return EngineSilent
+	case len(self.Missing) > 0:
+		return clip(MissingMetric + ": " + self.Missing[0])
+	case self.Total.CPUMilli <= 0:
+		return MissingMetric + ": cpu"
+	case self.Total.MemBytes <= 0:
+		return MissingMetric + ": memory"
+	case self.Draining:
+		return Draining
+	}
+	return ""
+}
+
+// refuses is the reason for which a peer cannot run a task, whatever is free.
+func refuses(self *Self, spec *job.Spec, task *job.Task) string {
+	if len(self.Accept) > 0 && !slices.Contains(self.Accept, spec.ID().Namespace()) {
+		return fmt.Sprintf("%s: namespace %s", OwnerRefuses, spec.ID().Namespace())
+	}
+	if len(spec.Datacenters) > 0 && !slices.Contains(spec.Datacenters, self.Datacenter) {
+		return fmt.Sprintf("%s: wants %s, peer is in %q", Datacenter, strings.Join(spec.Datacenters, " or "), self.Datacenter)
+	}
+	if task.Platform != "" && !samePlatform(task.Platform, self.OS, self.Arch) {
+		return fmt.Sprintf("%s: wants %s, peer is %s/%s", Platform, task.Platform, self.OS, self.Arch)
+	}
+	if reason := cannotRun(self, task); reason != "" {
+		return reason
+	}
+	for _, text := range task.Constraints {
+		c, err := job.ParseConstraint(text)
+		if err != nil || !c.Match(self.Labels) {
+			return fmt.Sprintf("%s: wants %s", Label, text)
+		}
+	}
+	return ""
+}
+
+func cannotRun(self *Self, task *job.Task) string {
+	if self.CanRun != nil {
+		return self.CanRun(task)
+	}
+	if self.Driver == "process" {
+		if present, _ := hasImage(self, task.Image); !present {
+			return NoEngine
+		}
+	}
+	return ""
+}
+
+func hasImage(self *Self, image string) (present bool, fetchBytes int64) {
+	if self.HasImage == nil {
+		return false, 0
+	}
+	return self.HasImage(image)
+}
+
+// samePlatform compares OS and architecture under any of their names; a variant
+// ("arm64/v8") is left to the engine.
+func samePlatform(want, os, arch string) bool {
+	parts := strings.Split(strings.ToLower(want), "/")
+	if len(parts) == 1 { // the system or the architecture alone
+		return parts[0] == os || commonArch(parts[0]) == commonArch(arch)
+	}
+	return parts[0] == os && commonArch(parts[1]) == commonArch(arch)
+}
+
+func commonArch(arch string) string {
+	switch arch {
+	case "x86_64", "x86-64":
+		return "amd64"
+	case "aarch64":
+		return "arm64"
+	case "armhf", "armv7l", "armv7":
+		return "arm"
+	}
+	return arch
+}
+
+// places is where the volumes of a lot bind its slots.
+type places struct {
+	only []int // slots that self may take; nil: all of them
+	away bool  // a volume lives elsewhere, and the task allows a fresh one
+}
+
+// volumes finds the slots whose volumes do not live elsewhere; a reason if there
+// is none. A volume that lives nowhere yet binds nothing.
+func volumes(self *Self, id job.ID, task *job.Task, slots []int) (places, string) {
+	var p places
+	names := task.Volumes()
+	if self.VolumePlace == nil || len(names) == 0 {
+		return p, ""
+	}
+	var reason string
+	var free []int
+	for _, slot := range slots {
+		elsewhere := volumeElsewhere(self, id, names, slot)
+		if elsewhere != "" && task.Failover.Volume == "empty" {
+			p.away, elsewhere = true, ""
+		}
+		switch {
+		case elsewhere == "":
+			free = append(free, slot)
+		case reason == "":
+			reason = elsewhere
+		}
+	}
+	switch len(free) {
+	case 0:
+		return p, reason
+	case len(slots):
+		return p, ""
+	}
+	p.only = free
+	return p, ""
+}
+
+func volumeElsewhere(self *Self, id job.ID, names []string, slot int) string {
+	for _, name := range names {
+		holder, where, known := self.VolumePlace(id, name, slot)
+		if known && holder != self.ID {
+			if where == "" {
+				where = holder.Short()
+			}
+			return clip(fmt.Sprintf("volume %s/%s is on %s", id, name, where))
+		}
+	}
+	return ""
+}
+
+func bucketHere(self *Self, lot *wire.Lot, task *job.Task, p places) uint32 {
+	c := Costs{Metered: self.Metered, Battery: self.Battery, LoadMilli: self.LoadMilli, VolumeAway: p.away}
+	c.ImagePresent, c.FetchBytes = hasImage(self, task.Image)
+	c.ImageKnown = c.FetchBytes > 0
+	if self.FailsOf != nil {
+		c.Fails = self.FailsOf(lot.Job, lot.Task, lot.Spec)
+	}
+	return Bucket(c)
+}

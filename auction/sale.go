@@ -1,0 +1,351 @@
+// Package auction sells slots. A steward opens a Sale: it calls for bids, waits
+// until it has enough of them, awards each slot to the best bidder and, if that
+// one declines or stays silent, to the next with a higher token. A bidder answers
+// calls and checks awards against its true state (Answer, CheckAward). Both kinds
+// of bid, standing and called, are ranked by one pure function (Score).
+//
+// The package decides who is offered a slot, never who has it: only the bidder
+// accepts, and the ledger says which of two claims wins. So two sales of the same
+// slots by two stewards at once are harmless.
+//
+//	slot:  open ──award──► awarded ──accept──► sold
+//	        ▲  ▲              │ decline, no reply in 1 s, bidder doubted
+//	        │  └──────────────┘ (next bidder, next token; at most 5 awards)
+//	        └─ nobody left ──► unsold            someone's live claim ──► taken
+//
+// Held in every state: at most one award of a slot is unanswered and not given
+// up; its tokens only grow; the awards a bidder has not answered never need more
+// than it last reported free.
+package auction
+
+import (
+	"cmp"
+	"slices"
+	"time"
+
+	"shoal/clock"
+	"shoal/job"
+	"shoal/wire"
+)
+
+// How long a sale waits, and how much it takes on.
+const (
+	CloseAfter   = 250 * time.Millisecond // for bids, from the call
+	ReplyAfter   = time.Second            // for the reply to an award
+	EnoughBids   = 8                      // passing bids of a lot; more buy nothing
+	MaxAttempts  = 5                      // awards of one slot
+	MaxSlots     = 4096                   // of one sale; slots beyond are unsold, "sale is full"
+	MaxBidders   = 256                    // heard in one sale; bids of others are dropped
+	DirectUpTo   = 32                     // peers asked one by one on streams, not on the topic
+	MaxAwardSize = 1024                   // slots of one award message
+
+	// IDSpan is how many message IDs one sale may use, from Config.ID upwards.
+	IDSpan = 1 << 20
+)
+
+// A Lot is some slots of one task, to be sold in one sale.
+type Lot struct {
+	Job     job.ID
+	Life    uint64
+	Task    string
+	Spec    wire.Hash
+	Needs   job.Resources
+	Policy  string // PolicySpread (or ""), PolicyPack
+	Slots   []Want
+	Records []*wire.Record // the head and spec, for bidders that have not heard of them
+}
+
+// A Want is one slot to be sold.
+type Want struct {
+	Slot    job.SlotID
+	Token   wire.Token     // of the first award: one above the greatest known
+	Fails   uint32         // failed tokens since the spec changed; the claim keeps it
+	Since   clock.Instant  // when it was first seen missing; 0: unknown
+	Exclude []wire.PeerID  // asked last only, for instance because it just failed there
+	Rests   []*wire.Record // the verdicts the award rests on
+}
+
+// A Config says what a sale sells, and whom it asks.
+type Config struct {
+	ID    uint64 // of the first call; no other sale of Self uses ID to ID+IDSpan-1
+	Self  wire.PeerID
+	Lane  uint8
+	Cell  string        // context of the tie-break
+	Lots  []Lot         // placed in this order: by priority and age
+	Asked []wire.PeerID // the ready peers that nobody here doubts, Self included
+}
+
+// A Sale is the steward's side of one auction of many slots.
+type Sale struct {
+	cfg    Config
+	opened clock.Instant
+	closes clock.Instant // bids at or after it are late
+	calls  [][]*lot      // the lots of each call, in its order
+	lots   []*lot
+	slots  []*slot
+	byID   map[job.SlotID]*slot
+
+	asked      []wire.PeerID // without repetition
+	bidders    map[wire.PeerID]*bidder
+	ranked     []*bidder // all bidders in a fixed order
+	unanswered int       // asked peers, not gone, that owe an answer to some call
+	answered   int       // bidders, asked or not, that answered some call
+	shortLots  int       // lots with fewer than EnoughBids passing bids
+
+	awards  []award // in order of their deadlines
+	flying  int     // awarded slots whose reply is awaited
+	open    int     // slots in state open
+	nextID  uint64  // of the next award
+	decided bool    // the first awards were made
+	dirty   bool    // something changed since slots were last placed
+	closed  bool    // a Tick has seen closes pass
+	told    bool    // Outcomes has returned the unsold ones
+
+	excess []Outcome // slots beyond MaxSlots
+	news   []*slot   // sold or taken, not yet returned by Outcomes
+}
+
+// A lot is the part of a Lot that one call offers.
+type lot struct {
+	wire    wire.Lot
+	policy  string
+	records []*wire.Record
+	group   int // lots of one job and task share it
+	call    int // the call that offers it
+	place   int // in that call
+	slots   []*slot
+	passing int  // bidders whose offer passes
+	bound   bool // some offer is for part of the slots only
+	full    bool // in this round of placing: nobody can take an ordinary slot
+}
+
+type slotState uint8
+
+const (
+	open slotState = iota
+	awarded
+	sold
+	taken
+	unsold
+)
+
+// A slot is one to be sold, and what became of it so far.
+type slot struct {
+	want  Want
+	lot   *lot
+	state slotState
+	next  wire.Token // of the next award; 0: the counter is used up
+	tries []try      // at most MaxAttempts
+	won   int        // in tries, when sold
+}
+
+// A try is one award of a slot.
+type try struct {
+	to    *bidder
+	token wire.Token
+	state tryState
+	why   string // of a decline
+}
+
+type tryState uint8
+
+const (
+	flying   tryState = iota // the reply is awaited
+	lost                     // no reply in time; it may have been accepted
+	declined                 //
+	accepted                 //
+	void                     // the bidder became doubted
+)
+
+// An award is a message sent whose reply is awaited until deadline.
+type award struct {
+	to       *bidder
+	deadline clock.Instant
+	slots    []*slot
+	tokens   []wire.Token
+}
+
+// A bidder is a peer that was asked or that bid.
+type bidder struct {
+	id    wire.PeerID
+	order uint64
+	asked bool
+	owes  int // calls not yet answered
+
+	answers []*answer // by call; nil: none yet
+	free    job.Resources
+	total   job.Resources
+	away    job.Resources // needs of awards that free does not account for yet
+	given   map[int]int   // copies given in this sale, by group
+	awarded bool          // its state now changes with our awards: only replies refresh it
+	silent  bool          // owes a reply past its time: no more awards
+	gone    bool          // doubted
+	replied uint64        // the latest award whose reply was read
+}
+
+// An answer is a bid on one call, checked and cut to size.
+type answer struct {
+	no     string // on every lot
+	offers []wire.Offer
+}
+
+// Open begins a sale and returns the calls to send. Up to DirectUpTo peers are
+// asked one by one on their streams, which is sure and cheap; more are asked on
+// the cell's topic, and Self, which a topic does not reach, directly.
+func Open(now clock.Instant, c Config) (*Sale, []wire.Envelope) {
+	s := &Sale{
+		cfg: c, opened: now, closes: now.Add(CloseAfter), dirty: true,
+		byID: make(map[job.SlotID]*slot), bidders: make(map[wire.PeerID]*bidder),
+	}
+	for _, id := range c.Asked {
+		if s.bidders[id] == nil && len(s.bidders) < MaxBidders {
+			s.admit(id).asked = true
+			s.asked = append(s.asked, id)
+		}
+	}
+	s.cfg.Asked = nil
+	direct := len(s.asked) <= DirectUpTo
+	s.takeLots(callBudget(direct))
+	s.cfg.Lots = nil
+	s.nextID = c.ID + uint64(len(s.calls))
+	for _, b := range s.ranked {
+		b.answers, b.owes = make([]*answer, len(s.calls)), len(s.calls)
+	}
+	if len(s.calls) > 0 {
+		s.unanswered = len(s.asked)
+	}
+	s.shortLots, s.open = len(s.lots), len(s.slots)
+	return s, s.envelopes(direct)
+}
+
+// admit makes the bidder of a peer, keeping ranked in order.
+func (s *Sale) admit(id wire.PeerID) *bidder {
+	b := &bidder{id: id, order: wire.Order(s.cfg.Cell, id), given: make(map[int]int),
+		answers: make([]*answer, len(s.calls)), owes: len(s.calls)}
+	s.bidders[id] = b
+	at, _ := slices.BinarySearchFunc(s.ranked, b, func(x, y *bidder) int {
+		return cmp.Or(cmp.Compare(x.order, y.order), x.id.Compare(y.id))
+	})
+	s.ranked = slices.Insert(s.ranked, at, b)
+	return b
+}
+
+// Owns reports whether a call ID is of this sale.
+func (s *Sale) Owns(call uint64) bool { return call-s.cfg.ID < uint64(len(s.calls)) }
+
+// Bid hears a bid. The latest of a peer counts, until it is awarded something:
+// from then on only its replies say what it has free. Late bids, bids on calls of
+// other sales and bids of doubted peers are dropped. The caller has made sure
+// that from is ready.
+func (s *Sale) Bid(now clock.Instant, from wire.PeerID, b *wire.Bid) {
+	if b == nil || !s.Owns(b.Call) || now >= s.closes {
+		return
+	}
+	p := s.bidders[from]
+	if p == nil {
+		if len(s.bidders) >= MaxBidders {
+			return
+		}
+		p = s.admit(from)
+	}
+	call := int(b.Call - s.cfg.ID)
+	if p.gone || p.awarded && p.answers[call] != nil {
+		return
+	}
+	if !p.awarded {
+		p.total = clampTo(b.Total, mostReported)
+		p.free = clampTo(b.Free, p.total)
+	}
+	s.count(p, call, -1)
+	if p.answers[call] == nil {
+		if p.owes == len(s.calls) {
+			s.answered++
+		}
+		if p.owes--; p.owes == 0 && p.asked {
+			s.unanswered--
+		}
+	}
+	p.answers[call] = read(b, s.calls[call])
+	s.count(p, call, +1)
+	s.dirty = true
+}
+
+// mostReported is the greatest amount of anything that a peer is believed to have.
+var mostReported = job.Resources{CPUMilli: 1 << 55, MemBytes: 1 << 55, DiskBytes: 1 << 55}
+
+// read checks a bid on a call's lots and cuts its texts and lists to size.
+func read(b *wire.Bid, lots []*lot) *answer {
+	switch {
+	case b.No != "":
+		return &answer{no: clip(b.No)}
+	case len(b.Offers) != len(lots):
+		return &answer{no: Malformed}
+	case b.Total.CPUMilli <= 0 || b.Total.MemBytes <= 0:
+		return &answer{no: MissingMetric}
+	}
+	a := &answer{offers: slices.Clone(b.Offers)}
+	for i := range a.offers {
+		o := &a.offers[i]
+		o.No = clip(o.No)
+		if len(o.Volumes) > len(lots[i].slots) {
+			*o = wire.Offer{No: Malformed}
+		}
+		if len(o.Volumes) > 0 {
+			o.Volumes = slices.Sorted(slices.Values(o.Volumes))
+			lots[i].bound = true
+		}
+	}
+	return a
+}
+
+// count adds by to the passing bids of each lot of a call that p bids on.
+func (s *Sale) count(p *bidder, call, by int) {
+	a := p.answers[call]
+	if a == nil || a.no != "" {
+		return
+	}
+	for i, l := range s.calls[call] {
+		if a.offers[i].No != "" {
+			continue
+		}
+		was := l.passing < EnoughBids
+		l.passing += by
+		if is := l.passing < EnoughBids; was && !is {
+			s.shortLots--
+		} else if !was && is {
+			s.shortLots++
+		}
+	}
+}
+
+// clampTo keeps amounts that a peer reported within zero and most.
+func clampTo(r, most job.Resources) job.Resources {
+	return job.Resources{
+		CPUMilli:  min(max(r.CPUMilli, 0), most.CPUMilli),
+		MemBytes:  min(max(r.MemBytes, 0), most.MemBytes),
+		DiskBytes: min(max(r.DiskBytes, 0), most.DiskBytes),
+	}
+}
+
+// Over reports whether nothing remains to be done: every slot is sold, taken or
+// unsold, and no reply is awaited.
+func (s *Sale) Over() bool { return s.open == 0 && s.flying == 0 }
+
+// WakeAt is when the next Tick is due, an instant long past if at once; 0 when
+// the sale is over. It changes with every input.
+func (s *Sale) WakeAt() clock.Instant {
+	switch {
+	case s.Over():
+		return 0
+	case s.dirty && s.mayDecide(s.opened):
+		return max(s.opened, 1)
+	}
+	var at clock.Instant
+	if s.open > 0 && !s.closed {
+		at = s.closes
+	}
+	if len(s.awards) > 0 {
+		at = clock.Earliest(at, s.awards[0].deadline)
+	}
+	return at
+}

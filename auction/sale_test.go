@@ -1,0 +1,203 @@
+package auction
+
+import (
+	"testing"
+	"time"
+
+	"shoal/clock"
+	"shoal/job"
+	"shoal/wire"
+)
+
+func peer(n int) wire.PeerID { return wire.PeerID{byte(n + 1), byte((n + 1) >> 8), 7} }
+
+func slotID(task string, n int) job.SlotID {
+	return job.SlotID{Job: "default/shop", Task: task, Index: n}
+}
+
+func webLot(count int, needs job.Resources) Lot {
+	l := Lot{Job: "default/shop", Life: 1, Task: "web", Spec: wire.HashOf([]byte("web")), Needs: needs}
+	for n := range count {
+		l.Slots = append(l.Slots, Want{Slot: slotID("web", n), Token: 1})
+	}
+	return l
+}
+
+const opened = clock.Instant(10 * time.Second)
+
+func at(d time.Duration) clock.Instant { return opened.Add(d) }
+
+func openSale(peers int, lots ...Lot) (*Sale, []wire.Envelope) {
+	c := Config{ID: 1 << 20, Self: peer(0), Cell: "lab/0", Lots: lots}
+	for n := range peers {
+		c.Asked = append(c.Asked, peer(n))
+	}
+	return Open(opened, c)
+}
+
+// bid answers the n-th call of a sale with one offer for each lot.
+func bid(s *Sale, free job.Resources, offers ...wire.Offer) *wire.Bid {
+	return &wire.Bid{Call: s.cfg.ID, Free: free, Total: res(1000, 1000), Offers: offers}
+}
+
+func awardsOf(t *testing.T, out []wire.Envelope) map[wire.PeerID][]wire.AwardedSlot {
+	t.Helper()
+	got := make(map[wire.PeerID][]wire.AwardedSlot)
+	for _, e := range out {
+		a, ok := e.Msg.(*wire.Award)
+		if !ok {
+			t.Fatalf("sent a %T, want an award", e.Msg)
+		}
+		if got[e.To] != nil {
+			t.Fatalf("two awards to one bidder in one message batch")
+		}
+		got[e.To] = a.Slots
+	}
+	return got
+}
+
+// only returns the single award sent.
+func only(t *testing.T, out []wire.Envelope) (wire.PeerID, wire.AwardedSlot) {
+	t.Helper()
+	if len(out) != 1 {
+		t.Fatalf("%d messages, want one award", len(out))
+	}
+	a := out[0].Msg.(*wire.Award)
+	if len(a.Slots) != 1 {
+		t.Fatalf("award of %d slots, want 1", len(a.Slots))
+	}
+	return out[0].To, a.Slots[0]
+}
+
+func accept(a wire.AwardedSlot, free job.Resources) *wire.Reply {
+	return &wire.Reply{Award: 1 << 21, Decisions: []wire.Decision{{Slot: a.Slot, Token: a.Token}}, Free: free}
+}
+
+func decline(a wire.AwardedSlot, why string, free job.Resources) *wire.Reply {
+	return &wire.Reply{Award: 1 << 21, Decisions: []wire.Decision{{Slot: a.Slot, Token: a.Token, Decline: why}}, Free: free}
+}
+
+func TestSale_BestBidWins(t *testing.T) {
+	s, calls := openSale(2, webLot(1, res(100, 100)))
+	if len(calls) != 2 || calls[0].To != peer(0) || calls[1].To != peer(1) {
+		t.Fatalf("calls %v, want one to each asked peer", calls)
+	}
+	s.Bid(at(1), peer(0), bid(s, res(500, 500), wire.Offer{}))
+	if out := s.Tick(at(2)); out != nil {
+		t.Fatalf("decided with one of two answers: %v", out)
+	}
+	s.Bid(at(3), peer(1), bid(s, res(600, 600), wire.Offer{}))
+	to, a := only(t, s.Tick(at(4)))
+	if to != peer(1) || a.Token != 1 || a.Slot != slotID("web", 0) {
+		t.Fatalf("awarded %v token %d to %v, want web.0 token 1 to the emptier peer", a.Slot, a.Token, to)
+	}
+	if a.Summary.Passed != 2 || a.Summary.Asked != 2 || len(a.Summary.Bids) != 2 || a.Summary.Bids[0].Peer != to {
+		t.Errorf("summary %+v", a.Summary)
+	}
+	if out := s.Tick(at(5)); out != nil {
+		t.Errorf("a second Tick sent %v", out)
+	}
+	s.Reply(at(6), to, accept(a, res(500, 500)))
+	s.Reply(at(6), to, accept(a, res(500, 500)))
+	o := s.Outcomes()
+	if !s.Over() || s.WakeAt() != 0 || len(o) != 1 || o[0].Result != Sold || o[0].Peer != to || o[0].Token != 1 {
+		t.Errorf("over %v, outcomes %+v", s.Over(), o)
+	}
+	if again := s.Outcomes(); again != nil {
+		t.Errorf("outcomes twice: %+v", again)
+	}
+}
+
+func TestSale_ClosesWithoutAllAnswers(t *testing.T) {
+	for _, tc := range []struct {
+		name    string
+		bidAt   time.Duration
+		tickAt  time.Duration
+		awarded bool
+	}{
+		{"in time, before closing", CloseAfter - 1, CloseAfter - 1, false},
+		{"in time, at closing", CloseAfter - 1, CloseAfter, true},
+		{"late by nothing", CloseAfter, CloseAfter, false},
+	} {
+		s, _ := openSale(3, webLot(1, res(100, 100)))
+		if s.WakeAt() != at(CloseAfter) {
+			t.Fatalf("wakes at %v", s.WakeAt())
+		}
+		s.Bid(at(tc.bidAt), peer(1), bid(s, res(500, 500), wire.Offer{}))
+		if got := len(s.Tick(at(tc.tickAt))) == 1; got != tc.awarded {
+			t.Errorf("%s: awarded %v, want %v", tc.name, got, tc.awarded)
+		}
+	}
+}
+
+func TestSale_EightBidsAreEnough(t *testing.T) {
+	s, _ := openSale(20, webLot(1, res(100, 100)))
+	for n := range EnoughBids {
+		if out := s.Tick(at(1)); out != nil {
+			t.Fatalf("decided at %d bids", n)
+		}
+		s.Bid(at(1), peer(n), bid(s, res(500, 500), wire.Offer{}))
+	}
+	if len(s.Tick(at(1))) != 1 {
+		t.Fatal("not decided at 8 bids")
+	}
+	// 8 bids that cannot hold all are not enough.
+	s, _ = openSale(20, webLot(9, res(500, 500)))
+	for n := range EnoughBids {
+		s.Bid(at(1), peer(n), bid(s, res(500, 500), wire.Offer{}))
+	}
+	if out := s.Tick(at(1)); out != nil {
+		t.Fatal("decided although the 8 bids cannot hold 9 slots")
+	}
+}
+
+func TestSale_DeclineAndSilenceGoToTheNext(t *testing.T) {
+	s, _ := openSale(3, webLot(1, res(100, 100)))
+	for n := range 3 {
+		s.Bid(at(1), peer(n), bid(s, res(300+100*int64(n), 900), wire.Offer{}))
+	}
+	first, a := only(t, s.Tick(at(2)))
+	s.Reply(at(3), first, decline(a, "memory: taken meanwhile", res(0, 0)))
+	second, b := only(t, s.Tick(at(3)))
+	if second == first || b.Token != 2 {
+		t.Fatalf("after a decline: token %d to %v", b.Token, second)
+	}
+	if w := s.WakeAt(); w != at(3).Add(ReplyAfter) && w != at(CloseAfter) && w != at(2).Add(ReplyAfter) {
+		t.Errorf("wakes at %v", w)
+	}
+	if out := s.Tick(at(3).Add(ReplyAfter - 1)); out != nil {
+		t.Fatalf("gave up a nanosecond early: %v", out)
+	}
+	third, c := only(t, s.Tick(at(3).Add(ReplyAfter)))
+	if third == first || third == second || c.Token != 3 {
+		t.Fatalf("after silence: token %d to %v", c.Token, third)
+	}
+	// The silent one had accepted after all: the slot is sold, by its word.
+	s.Reply(at(4).Add(ReplyAfter), second, accept(b, res(0, 0)))
+	s.Reply(at(5).Add(ReplyAfter), third, decline(c, "live claim", res(0, 0)))
+	o := s.Outcomes()
+	if !s.Over() || len(o) != 1 || o[0].Peer != second || o[0].Token != 2 || o[0].LastToken != 3 || o[0].Attempts != 3 {
+		t.Fatalf("outcome %+v, over %v", o, s.Over())
+	}
+}
+
+func TestSale_AllRefuse(t *testing.T) {
+	s, _ := openSale(4, webLot(2, res(100, 2048)))
+	s.Bid(at(1), peer(0), bid(s, res(500, 700), wire.Offer{No: "memory: needs 2.0 GiB, 0.6 GiB free of 0.9 GiB"}))
+	s.Bid(at(1), peer(1), bid(s, res(500, 500), wire.Offer{No: "memory: needs 2.0 GiB, 0.4 GiB free of 0.9 GiB"}))
+	s.Bid(at(1), peer(2), bid(s, res(500, 500), wire.Offer{No: "label: wants gpu"}))
+	s.Bid(at(1), peer(3), &wire.Bid{Call: s.cfg.ID, No: EngineSilent})
+	if out := s.Tick(at(2)); out != nil || !s.Over() {
+		t.Fatalf("sent %v, over %v", out, s.Over())
+	}
+	o := s.Outcomes()
+	if len(o) != 2 || o[0].Result != Unsold || o[1].Result != Unsold || o[0].Answered != 4 || o[0].LastToken != 0 {
+		t.Fatalf("outcomes %+v", o)
+	}
+	if got := Refusals(o[1].Reasons); got != "2 memory, 1 engine silent, 1 label" {
+		t.Errorf("reasons %q", got)
+	}
+	if o[0].NearMiss != peer(0) || Class(o[0].Lacked) != Memory {
+		t.Errorf("near miss %v %q, want the peer with most memory", o[0].NearMiss, o[0].Lacked)
+	}
+}
