@@ -133,7 +133,7 @@ func (c *checker) imports(file *ast.File) {
 		if err != nil {
 			continue // the parser has refused it already
 		}
-		advice := ""
+		var advice string
 		if below(imported, module) {
 			advice = importAdvice(c.dir, strings.TrimPrefix(strings.TrimPrefix(imported, module), "/"))
 		} else {

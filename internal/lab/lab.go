@@ -25,6 +25,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -156,12 +157,12 @@ func (l *Lab) each(f func(*Peer) error) error {
 // register takes the first free number. Making the directory is what decides
 // between two processes that want the same.
 func register(cfg Config) (*Lab, error) {
-	if err := os.MkdirAll(registry, 0o755); err != nil {
+	if err := os.MkdirAll(registry, 0o750); err != nil {
 		return nil, fmt.Errorf("register a lab: %w", err)
 	}
 	for number := 1; number <= maxLabs; number++ {
 		entry := filepath.Join(registry, strconv.Itoa(number))
-		err := os.Mkdir(entry, 0o755)
+		err := os.Mkdir(entry, 0o750)
 		if errors.Is(err, fs.ErrExist) {
 			continue
 		}
@@ -180,13 +181,13 @@ func newLab(cfg Config, number int, entry string) (*Lab, error) {
 		return nil, errors.Join(err, os.RemoveAll(entry))
 	}
 	l := &Lab{Number: number, Dir: dir, cfg: cfg}
-	owner := "detached"
+	owner := detached
 	if !cfg.Detached {
 		owner = processID(os.Getpid())
 	}
 	err = errors.Join(
-		os.WriteFile(filepath.Join(entry, "dir"), []byte(dir), 0o644),
-		os.WriteFile(filepath.Join(entry, "owner"), []byte(owner), 0o644),
+		os.WriteFile(filepath.Join(entry, "dir"), []byte(dir), 0o600),
+		os.WriteFile(filepath.Join(entry, "owner"), []byte(owner), 0o600),
 	)
 	if err != nil {
 		return nil, errors.Join(err, os.RemoveAll(dir), os.RemoveAll(entry))
@@ -224,6 +225,21 @@ func Numbers() ([]int, error) {
 	return numbers, err
 }
 
+// Detached lists the labs that were left standing on purpose.
+func Detached() ([]int, error) {
+	numbers, err := Numbers()
+	return slices.DeleteFunc(numbers, func(n int) bool { return ownerOf(n) != detached }), err
+}
+
+// detached stands for the owner of a lab that has none.
+const detached = "detached"
+
+// ownerOf returns the process that a lab belongs to, "" while it is being made.
+func ownerOf(number int) string {
+	owner, _ := os.ReadFile(filepath.Join(registry, strconv.Itoa(number), "owner"))
+	return string(owner)
+}
+
 // Sweep removes the labs whose processes have ended without doing so.
 func Sweep(ctx context.Context) error {
 	numbers, err := Numbers()
@@ -231,12 +247,12 @@ func Sweep(ctx context.Context) error {
 		return err
 	}
 	for _, n := range numbers {
-		owner, err := os.ReadFile(filepath.Join(registry, strconv.Itoa(n), "owner"))
-		if err != nil || len(owner) == 0 || string(owner) == "detached" {
+		owner := ownerOf(n)
+		if owner == "" || owner == detached {
 			continue // being made at this moment, or meant to stay
 		}
 		var pid int
-		if _, err := fmt.Sscan(string(owner), &pid); err == nil && processID(pid) == string(owner) {
+		if _, err := fmt.Sscan(owner, &pid); err == nil && processID(pid) == owner {
 			continue
 		}
 		if err := Remove(ctx, n); err != nil {

@@ -106,7 +106,7 @@ func TestWatcherRemovesLabOfKilledProcess(t *testing.T) {
 	if err := lab.Available(); err != nil || testing.Short() {
 		t.Skip("-short or no lab here: ", err)
 	}
-	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run", "^"+t.Name()+"$") //nolint:gosec // our own binary
+	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run", "^"+t.Name()+"$")
 	cmd.Env = append(os.Environ(), "LAB_TEST_CHILD=1")
 	out, _ := cmd.Output()
 	var number int
@@ -210,7 +210,7 @@ func expectNothingLeft(t *testing.T, number int, dir string) {
 		"rules":      "iptables -w -S | grep -w " + prefix,
 		"cgroups":    "ls -d /sys/fs/cgroup/shoal-lab-" + strconv.Itoa(number) + " /sys/fs/cgroup/*/shoal-lab-" + strconv.Itoa(number) + " 2>/dev/null",
 	} {
-		out, _ := exec.CommandContext(t.Context(), "bash", "-c", command).Output() //nolint:gosec // our own text
+		out, _ := exec.CommandContext(t.Context(), "bash", "-c", command).Output()
 		if text := strings.TrimSpace(string(out)); text != "" {
 			t.Errorf("%s left: %s", what, text)
 		}

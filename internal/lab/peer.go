@@ -66,7 +66,7 @@ func (p *Peer) PowerOn(ctx context.Context) error {
 	if p.powered {
 		return nil
 	}
-	if err := os.MkdirAll(filepath.Join(p.Dir, "run"), 0o755); err != nil {
+	if err := os.MkdirAll(filepath.Join(p.Dir, "run"), 0o750); err != nil {
 		return err
 	}
 	p.powered = true
@@ -94,6 +94,9 @@ func (p *Peer) inside(name string, args []string) []string {
 func (p *Peer) Run(ctx context.Context, name string, args ...string) (string, error) {
 	return run(ctx, "nsenter", p.inside(name, args)...)
 }
+
+// Binary is the path of shoal on this peer.
+func (p *Peer) Binary() string { return p.lab.cfg.Binary }
 
 // A Result is what a run of the command line gave.
 type Result struct {
@@ -167,7 +170,7 @@ func (p *Peer) StartEngine(ctx context.Context) error {
 	_ = os.Remove(pidfile)
 	// An engine of this machine may have a configuration; ours must not read it.
 	config := filepath.Join(p.Dir, "engine.json")
-	if err := os.WriteFile(config, []byte("{}\n"), 0o644); err != nil {
+	if err := os.WriteFile(config, []byte("{}\n"), 0o600); err != nil {
 		return err
 	}
 	_ = os.Remove(filepath.Join(exec, "containerd", "containerd.pid"))
@@ -231,7 +234,7 @@ func (p *Peer) Log(name string) string {
 // spawn starts a program in the peer's network, with its output in NAME.log, in a
 // session of its own, so that an interrupt reaches the lab alone.
 func (p *Peer) spawn(name, program string, args []string) (*process, error) {
-	log, err := os.OpenFile(filepath.Join(p.Dir, name+".log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
+	log, err := os.OpenFile(filepath.Join(p.Dir, name+".log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		return nil, err
 	}

@@ -42,7 +42,7 @@ func main() {
 func parseArgs(args []string) (notes []string, stages [][]string, err error) {
 	for len(args) > 0 && args[0] != "--" {
 		if args[0] != "-note" || len(args) < 2 {
-			return nil, nil, fmt.Errorf("argument %q: want [-note TEXT]... -- COMMAND... [-- COMMAND...]...", args[0])
+			return nil, nil, fmt.Errorf("argument %q: want -note TEXT, or -- before a command", args[0])
 		}
 		if args[1] != "" {
 			notes = append(notes, args[1])
@@ -62,7 +62,7 @@ func parseArgs(args []string) (notes []string, stages [][]string, err error) {
 		args = args[end:]
 	}
 	if len(stages) == 0 {
-		return nil, nil, errors.New("no stage: want -- COMMAND...")
+		return nil, nil, errors.New("no stage: want -- before a command")
 	}
 	return notes, stages, nil
 }
@@ -74,7 +74,7 @@ func runStage(s *summary, stage []string) {
 		name = name[:160] + "…"
 	}
 	fmt.Fprintf(s.out, "== %s\n", name)
-	cmd := exec.Command(stage[0], stage[1:]...) //nolint:gosec // the Makefile names the commands
+	cmd := exec.Command(stage[0], stage[1:]...) //nolint:noctx // an interrupt reaches the whole process group
 	cmd.Stderr = os.Stderr
 	if !slices.Contains(stage, "-json") {
 		cmd.Stdout = s.out
