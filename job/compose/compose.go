@@ -99,8 +99,8 @@ func Load(ctx context.Context, opts Options) (*job.Spec, []Warning, error) {
 	l := &load{opts: opts, places: map[string]place{}, items: map[string]string{}, scalars: map[string]string{}}
 	spec, err := l.run(ctx)
 	l.sortWarnings()
-	if err == nil {
-		err = l.strict()
+	if strict := l.strict(); strict != nil {
+		err = strict // first, as a misspelt key is often the cause of the other error
 	}
 	if err != nil {
 		return nil, l.warnings, err

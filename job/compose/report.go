@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/compose-spec/compose-go/v2/template"
+	"github.com/compose-spec/compose-go/v2/types"
 
 	"shoal/job"
 )
@@ -95,6 +96,9 @@ func (l *load) explain(err error) error {
 	if m := yamlError.FindStringSubmatch(text); m != nil && m[1] != "" {
 		return l.files[0].syntaxError(errors.New(text))
 	}
+	if path := l.badPort(); path != "" {
+		return l.errorAt(path, "%q is no port; write PUBLISHED:TARGET, such as 8080:80", l.scalars[path])
+	}
 	if path := l.quotedIn(text); path != "" {
 		return l.errorAt(path, "%s", text)
 	}
@@ -105,10 +109,7 @@ func (l *load) explain(err error) error {
 func (l *load) quotedIn(text string) string {
 	best, length := "", 2
 	for _, path := range slices.Sorted(maps.Keys(l.scalars)) {
-		value := l.scalars[path]
-		if plain, err := template.SubstituteWithOptions(value, l.env.Resolve, template.WithoutLogging); err == nil {
-			value = plain
-		}
+		value := l.substituted(path)
 		if len(value) > length && strings.Contains(text, value) {
 			best, length = path, len(value)
 		}
@@ -116,16 +117,40 @@ func (l *load) quotedIn(text string) string {
 	return best
 }
 
+// substituted is a word as Compose sees it, with its variables replaced if they can be.
+func (l *load) substituted(path string) string {
+	value, err := template.SubstituteWithOptions(l.scalars[path], l.env.Resolve, template.WithoutLogging)
+	if err != nil {
+		return l.scalars[path]
+	}
+	return value
+}
+
+// portItem is the path of a port in its short form.
+var portItem = regexp.MustCompile(`^services\..+\.ports\[\d+\]$`)
+
+// badPort finds the first port that cannot be read: compose-go does not say which.
+func (l *load) badPort() string {
+	for _, path := range slices.Sorted(maps.Keys(l.scalars)) {
+		if portItem.MatchString(path) {
+			if _, err := types.ParsePortConfig(l.substituted(path)); err != nil && l.scalars[path] != "" {
+				return path
+			}
+		}
+	}
+	return ""
+}
+
 // listIndex is an index as JSON paths write it: "ports.0".
 var listIndex = regexp.MustCompile(`\.(\d+)(\.|$)`)
 
-// composeField is what the fields of a job.Task are called in a file.
+// composeField is what the fields of a job.Task may be called in a file.
 var composeField = map[string]string{
-	"aliases": "networks", "capDrop": "cap_drop", "constraints": "deploy.placement.constraints", "count": "deploy.replicas",
+	"aliases": "networks", "capDrop": "cap_drop", "constraints": "x-shoal.constraints|deploy.placement.constraints", "count": "scale|deploy.replicas",
 	"dependsOn": "depends_on", "env": "environment", "extraHosts": "extra_hosts", "failover": "x-shoal.failover",
-	"health": "healthcheck", "limits": "deploy.resources.limits", "mounts": "volumes", "name": "",
-	"needs": "deploy.resources", "pids": "pids_limit", "policy": "x-shoal.policy", "pull": "pull_policy",
-	"restart": "restart", "shmBytes": "shm_size", "stopGrace": "stop_grace_period", "stopSignal": "stop_signal",
+	"health": "healthcheck", "limits": "deploy.resources.limits|mem_limit|cpus", "mounts": "volumes", "name": "",
+	"needs": "deploy.resources|mem_reservation|mem_limit|cpus", "pids": "deploy.resources.limits.pids|pids_limit", "policy": "x-shoal.policy", "pull": "pull_policy",
+	"ports": "ports", "restart": "deploy.restart_policy|restart", "shmBytes": "shm_size", "stopGrace": "stop_grace_period", "stopSignal": "stop_signal",
 	"type": "x-shoal.type", "update": "deploy.update_config", "workingDir": "working_dir",
 }
 
@@ -136,21 +161,38 @@ func (l *load) locate(err error) error {
 		return err
 	}
 	for _, p := range problems.List {
-		path := p.Field
-		if p.Task != "" {
-			head := p.Field[:len(p.Field)-len(strings.TrimLeft(p.Field, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"))]
-			field, ok := composeField[head]
-			if !ok {
-				field = head
-			}
-			path = strings.TrimSuffix("services."+p.Task+"."+field, ".")
-			if head == "ports" || head == "mounts" {
-				path = l.item(path, p.Text)
-			}
-		}
-		l.refuse(path, "%s", p.Text)
+		l.refuse(l.problemPath(p), "%s", p.Text)
 	}
 	return l.refused()
+}
+
+// problemPath is where the file says what a Problem is about.
+func (l *load) problemPath(p job.Problem) string {
+	if p.Task == "" {
+		return p.Field
+	}
+	task := "services." + p.Task
+	head, _, _ := strings.Cut(p.Field, ".")
+	head, _, _ = strings.Cut(head, "[")
+	names, ok := composeField[head]
+	switch {
+	case !ok:
+		return task + "." + head
+	case names == "":
+		return task
+	}
+	path := ""
+	for name := range strings.SplitSeq(names, "|") {
+		path = cmp.Or(path, task+"."+name)
+		if _, ok := l.places[task+"."+name]; ok {
+			path = task + "." + name
+			break
+		}
+	}
+	if head == "ports" || head == "mounts" {
+		return l.item(path, p.Text)
+	}
+	return path
 }
 
 // quotedOrPort is what a problem says of an item of a list.

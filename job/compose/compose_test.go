@@ -1,0 +1,248 @@
+package compose_test
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"shoal/job"
+	"shoal/job/compose"
+)
+
+func TestLoad_MapsEveryKey(t *testing.T) {
+	spec, warnings, err := compose.Load(context.Background(), compose.Options{Files: []string{"testdata/shop.yaml"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := &job.Spec{
+		Namespace: "prod", Name: "shop", Datacenters: []string{"home", "attic"},
+		Tasks: []job.Task{{
+			Name: "web", Count: 3, Image: "shop/web:2", Platform: "linux/arm64",
+			Entrypoint: []string{"/bin/web"}, Command: []string{"serve", "--port", "8000"},
+			Env:  map[string]string{"API": "http://api:9000", "TOKEN": "from-file"},
+			User: "1000:1000", WorkingDir: "/srv", Hostname: "web", Labels: map[string]string{"tier": "front"},
+			Needs:  job.Resources{CPUMilli: 250, MemBytes: 64 << 20},
+			Limits: job.Resources{CPUMilli: 500, MemBytes: 128 << 20},
+			Pids:   200, Pull: "missing",
+			Restart: job.Restart{Policy: "on-failure", MaxAttempts: 7, Delay: 2 * time.Second},
+			Ports:   []job.Port{{Target: 8000, Published: 8080}, {Target: 8001, Published: 8081}, {Target: 9100, Published: 9100}},
+			Expose:  []uint16{7000, 7100, 7101},
+			DependsOn: []job.Dependency{
+				{Task: "api", Condition: "healthy"}, {Task: "migrate", Condition: "completed"},
+			},
+			Update:      job.Update{Parallelism: 2, Order: "start-first", FailureAction: "rollback", Monitor: 8 * time.Second},
+			Failover:    job.Failover{After: -1, InIsland: "wait", OnReturn: "newest", Volume: "empty"},
+			Constraints: []string{"zone == kitchen", "ssd", "gpu != none"}, Policy: "pack",
+			StopSignal: "SIGINT", StopGrace: 30 * time.Second, ReadOnly: true, CapDrop: []string{"ALL"},
+			ExtraHosts: []string{"printer:192.168.1.9"}, Tmpfs: []string{"/run/web"}, ShmBytes: 64 << 20,
+			Aliases: []string{"front"},
+		}, {
+			Name: "api", Count: 2, Image: "shop/api",
+			Limits: job.Resources{CPUMilli: 1500, MemBytes: 256 << 20},
+			Mounts: []job.Mount{
+				{Type: "volume", Source: "data", Target: "/var/lib/api"},
+				{Type: "bind", Source: "/etc/shop", Target: "/etc/shop", ReadOnly: true},
+				{Type: "volume", Target: "/scratch"},
+			},
+			Tmpfs: []string{"/cache:size=1048576"},
+			Health: &job.Health{
+				Test: []string{"CMD-SHELL", "curl -f http://localhost:9000/health"}, Interval: 5 * time.Second,
+				Timeout: 2 * time.Second, Retries: 4, StartPeriod: 20 * time.Second,
+			},
+		}, {
+			Name: "migrate", Type: job.Batch, Count: 1, Image: "shop/migrate",
+			Restart: job.Restart{Policy: "on-failure", MaxAttempts: 2}, Failover: job.Failover{Never: true},
+		}},
+	}
+	want.Defaults()
+	for _, c := range job.Diff(want, spec) {
+		t.Errorf("%s.%s = %q; want %q", c.Task, c.Field, c.New, c.Old)
+	}
+	var texts []string
+	for _, w := range warnings {
+		texts = append(texts, w.String())
+	}
+	wantWarnings := []string{
+		"warning 1: testdata/shop.yaml:12: services.web.logging is not supported and has no effect; remove it",
+		"warning 2: testdata/shop.yaml:70: services.api.volumes[1] is a directory or file of whichever peer runs the task: /etc/shop must be there; a volume or the image travels better",
+		"warning 3: testdata/shop.yaml:87: services.debug.profiles leaves the service out: none of its profiles is active; choose one with --profile",
+	}
+	if !reflect.DeepEqual(texts, wantWarnings) {
+		t.Errorf("warnings:\n%s\nwant:\n%s", strings.Join(texts, "\n"), strings.Join(wantWarnings, "\n"))
+	}
+}
+
+// load reads one file from memory.
+func load(data string, change ...func(*compose.Options)) (*job.Spec, []compose.Warning, error) {
+	o := compose.Options{Data: []byte(data), Name: "shop", WorkingDir: "/srv/shop"}
+	for _, f := range change {
+		f(&o)
+	}
+	return compose.Load(context.Background(), o)
+}
+
+func TestLoad_RefusesInOneSentence(t *testing.T) {
+	const web = "services:\n  web:\n    image: nginx\n"
+	for _, tt := range []struct{ name, data, want string }{
+		{"empty", "", "compose.yaml: empty; a Compose file has at least services: with one service"},
+		{"no mapping", "- a\n", "compose.yaml:1: no Compose file: it must be a mapping that begins with a key such as services:"},
+		{"bad indentation", "services:\n  web:\n    image: x\n   ports: []\n", "compose.yaml:4: not valid YAML: |; check indentation"},
+		{"tab", "services:\n\tweb: x\n", "compose.yaml:2: not valid YAML: "},
+		{"key twice", web + "    image: caddy\n", "compose.yaml:4: services.web.image: stands twice, here and on line 3; remove one"},
+		{"no services", "name: shop\n", "compose.yaml:1: services: there is no service to run"},
+		{"no image", "services:\n  web:\n    command: x\n", "compose.yaml:2: services.web: has no image:; name one, such as image: nginx:1.29"},
+		{"wrong type", web + "    ports: 80\n", "compose.yaml:4: services.web.ports: must be a array"},
+		{"wrong item", web + "    ports:\n      - 80:80\n      - x:y\n", "compose.yaml:6: services.web.ports[1]: "},
+		{"required variable", web + "    user: ${WHO:?name one}\n", "compose.yaml:4: services.web.user: |WHO|name one"},
+		{"broken variable", web + "    user: ${WHO\n", "compose.yaml:4: services.web.user: "},
+		{"privileged", web + "    privileged: true\n", "compose.yaml:4: services.web.privileged: refused: it would let the container act on its peer; remove it"},
+		{"privileged by variable", web + "    privileged: ${P:-true}\n", "compose.yaml:4: services.web.privileged: refused"},
+		{"cap_add", web + "    cap_add: [NET_ADMIN]\n", "compose.yaml:4: services.web.cap_add: refused"},
+		{"host network", web + "    network_mode: host\n", "compose.yaml:4: services.web.network_mode: host is refused"},
+		{"host pid", web + "    pid: host\n", "compose.yaml:4: services.web.pid: host is refused"},
+		{"host ipc", web + "    ipc: host\n", "compose.yaml:4: services.web.ipc: host is refused"},
+		{"devices", web + "    devices: [/dev/kvm]\n", "compose.yaml:4: services.web.devices: refused"},
+		{"socket", web + "    volumes:\n      - data:/d\n      - /var/run/docker.sock:/s\nvolumes: {data: }\n", "compose.yaml:6: services.web.volumes[1]: refused: /var/run/docker.sock gives the container the engine's socket; remove it"},
+		{"socket, dotted", web + "    volumes: ['/srv/../var/run/docker.sock:/s']\n", "the engine's socket"},
+		{"no seccomp", web + "    security_opt:\n      - seccomp=unconfined\n", "compose.yaml:5: services.web.security_opt[0]: \"seccomp=unconfined\" is refused"},
+		{"build only", "services:\n  web:\n    build: .\n", "compose.yaml:3: services.web.build: images are not built here"},
+		{"secrets", web + "    secrets: [s]\nsecrets: {s: {file: x}}\n", "compose.yaml:4: services.web.secrets: not supported yet"},
+		{"global", web + "    deploy:\n      mode: global\n", "compose.yaml:5: services.web.deploy.mode: global (a copy on every peer) is not supported yet"},
+		{"udp", web + "    ports:\n      - 53:53\n      - 53:53/udp\n", "compose.yaml:6: services.web.ports[1]: udp is not supported yet"},
+		{"one address", web + "    ports: ['127.0.0.1:80:80']\n", "compose.yaml:4: services.web.ports[0]: the address 127.0.0.1 is not supported"},
+		{"port twice", web + "    ports: ['80:80']\n  www:\n    image: x\n    ports:\n      - 81:81\n      - 80:8080\n", "compose.yaml:9: services.www.ports[1]: port 80 is already published by task \"web\""},
+		{"circle", web + "    depends_on: [db]\n  db:\n    image: x\n    depends_on: [web]\n", "tasks wait for one another in a circle: db → web → db"},
+		{"depends on none", web + "    depends_on: [dbb]\n  db: {image: x}\n", "compose.yaml:4: services.web.depends_on.dbb: there is no service of that name; did you mean db?"},
+		{"volume of none", web + "    volumes: ['data:/d']\n", "compose.yaml:4: services.web.volumes[0]: there is no volume data; add it under volumes:"},
+		{"volume driver", web + "volumes:\n  data:\n    driver: nfs\n", "compose.yaml:6: volumes.data.driver: nfs is not supported yet"},
+		{"constraint", web + "    deploy:\n      placement:\n        constraints: [node.role == manager]\n", "compose.yaml:6: services.web.deploy.placement.constraints: \"node.role\" is not a label of a peer"},
+		{"exclusive", web + "    x-shoal:\n      exclusive: true\n", "compose.yaml:5: services.web.x-shoal.exclusive: not supported yet; remove it"},
+		{"cron", web + "    x-shoal: {type: cron}\n", "services.web.x-shoal.type: cron is not supported yet; write service or batch"},
+		{"failover", web + "    x-shoal:\n      failover:\n        after: soon\n", "compose.yaml:6: services.web.x-shoal.failover.after: \"soon\" is no duration"},
+		{"service's name", "services:\n  Web:\n    image: nginx\n", "compose.yaml:2: services.Web: \"Web\": character 'W' at 1 is not allowed"},
+		{"too many", web + "    scale: 10001\n", "compose.yaml:4: services.web.scale: 10001 is not between 0 and 10000"},
+		{"include", "include: [https://example.org/compose.yaml]\n" + web, "compose.yaml:1: include: not supported; name all files on the command line"},
+		{"extends a file", web + "    extends: {file: /etc/passwd, service: x}\n", "services.web.extends.file: not supported"},
+		{"two reasons", web + "    privileged: true\n    pid: host\n", "compose.yaml:4: services.web.privileged: |(and 1 more)"},
+		{"aliases without end", "a: &a {b: *a}\nservices: *a\n", "compose.yaml:1: "},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			spec, _, err := load(tt.data)
+			if err == nil {
+				t.Fatalf("accepted: %+v", spec)
+			}
+			var e *compose.Error
+			if !errors.As(err, &e) || strings.Contains(err.Error(), "\n") {
+				t.Errorf("error is not one sentence: %q", err)
+			}
+			for i, part := range strings.Split(tt.want, "|") {
+				if !strings.Contains(err.Error(), part) || i == 0 && strings.HasPrefix(part, "compose.yaml") && !strings.HasPrefix(err.Error(), part) {
+					t.Errorf("error %q\n    lacks %q", err, part)
+				}
+			}
+		})
+	}
+}
+
+func TestLoad_UnknownKeys(t *testing.T) {
+	for _, tt := range []struct{ data, want string }{
+		{"services:\n  web:\n    image: x\n    enviroment: {}\n", "compose.yaml:4: services.web.enviroment is no key of Compose and has no effect; did you mean environment?"},
+		{"services:\n  web:\n    image: x\n    replicas: 2\n", "did you mean deploy.replicas?"},
+		{"services:\n  web:\n    image: x\n    type: batch\n", "write it under x-shoal"},
+		{"services:\n  web:\n    image: x\n    deploy: {replica: 2}\n", "did you mean replicas?"},
+		{"services:\n  web:\n    image: x\n    x-shoal: {failover: {afterr: 1s}}\n", "services.web.x-shoal.failover.afterr is no key of Compose and has no effect; did you mean after?"},
+		{"services:\n  web:\n    image: x\nservice:\n  db: {}\n", "compose.yaml:4: service is no key of Compose and has no effect; did you mean services?"},
+		{"services:\n  web:\n    image: x\n    depends_on: {web2: {condtion: service_started}}\n  web2: {image: x}\n", "did you mean condition?"},
+	} {
+		spec, warnings, err := load(tt.data)
+		if len(warnings) != 1 || !strings.Contains(warnings[0].String(), tt.want) {
+			t.Errorf("%q: warnings %v; want %q", tt.data, warnings, tt.want)
+		}
+		if err == nil && spec.Task("web") == nil {
+			t.Errorf("%q: no task web", tt.data)
+		}
+		_, _, err = load(tt.data, func(o *compose.Options) { o.Strict = true })
+		if err == nil || !strings.Contains(err.Error(), tt.want) {
+			t.Errorf("%q, strict: error %v; want %q", tt.data, err, tt.want)
+		}
+	}
+	_, _, err := load("services:\n  web:\n    imgae: x\n")
+	if err == nil || !strings.Contains(err.Error(), "has no image:") {
+		t.Errorf("imgae: error %v; want one about the image", err)
+	}
+}
+
+func TestLoad_Name(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "My Shop.")
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(dir, "compose.yaml")
+	write := func(text string) {
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	name := func(o compose.Options) string {
+		o.Files = []string{file}
+		spec, _, err := compose.Load(context.Background(), o)
+		if err != nil {
+			return err.Error()
+		}
+		return spec.ID().String()
+	}
+	const services = "services: {web: {image: x}}\n"
+	write(services)
+	if got := name(compose.Options{}); got != "myshop" {
+		t.Errorf("from the directory: %q; want myshop", got)
+	}
+	write("name: ${STORE}-1\n" + services)
+	if got := name(compose.Options{Env: map[string]string{"STORE": "books"}}); got != "books-1" {
+		t.Errorf("from the file: %q; want books-1", got)
+	}
+	if got := name(compose.Options{Name: "b.c", Namespace: "test"}); got != "test/b.c" {
+		t.Errorf("given: %q; want test/b.c", got)
+	}
+	write("name: My Shop\n" + services)
+	if got := name(compose.Options{}); !strings.Contains(got, file+":1: name: \"My Shop\"") {
+		t.Errorf("bad name: %q; want an error with file and line", got)
+	}
+}
+
+func TestLoad_LaterFilesOverride(t *testing.T) {
+	dir := t.TempDir()
+	var files []string
+	for name, text := range map[string]string{
+		"a.yaml": "services:\n  web:\n    image: nginx:1\n    ports: ['80:80']\n",
+		"b.yaml": "services:\n  web:\n    image: nginx:${V}\n    privileged: true\n",
+		".env":   "V=2\n",
+	} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	files = []string{filepath.Join(dir, "a.yaml"), filepath.Join(dir, "b.yaml")}
+	_, warnings, err := compose.Load(context.Background(), compose.Options{Files: files, Name: "x"})
+	if want := files[1] + ":4: services.web.privileged: refused"; err == nil || !strings.HasPrefix(err.Error(), want) {
+		t.Errorf("error %v; want %s", err, want)
+	}
+	if len(warnings) != 0 {
+		t.Errorf("warnings %v; V is set in .env", warnings)
+	}
+}
+
+func TestLoad_DataAloneReadsNoFile(t *testing.T) {
+	alone := func(o *compose.Options) { o.WorkingDir = "" }
+	for _, key := range []string{"env_file: /etc/hostname", "label_file: /etc/hostname", "volumes: ['./x:/x']"} {
+		_, _, err := load("services:\n  web:\n    image: x\n    "+key+"\n", alone)
+		var e *compose.Error
+		if !errors.As(err, &e) || e.Line != 4 {
+			t.Errorf("%s: error %v; want one on line 4", key, err)
+		}
+	}
+}
