@@ -1,0 +1,114 @@
+package docker
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"shoal/internal/enginetest"
+	"shoal/job"
+	"shoal/runtime"
+	"shoal/runtime/runtimetest"
+	"shoal/wire"
+)
+
+// One engine serves all cases that need a real one: it takes two seconds to start.
+func TestEngine(t *testing.T) {
+	e := enginetest.Start(t)
+	image := enginetest.BusyboxImage(t, e)
+	open := func(t *testing.T, swarm string, peer wire.PeerID) *Driver {
+		d, err := New(Options{Host: e.Host(), Swarm: swarm, Peer: peer, CallDeadline: 5 * time.Second})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return d
+	}
+	t.Run("Conformance", func(t *testing.T) {
+		runtimetest.Run(t, runtimetest.Harness{
+			New: func(t *testing.T, swarm string, peer wire.PeerID) runtimetest.Driver {
+				return open(t, swarm, peer)
+			},
+			Image: image, Missing: "127.0.0.1:1/nobody/nothing:v1", Volume: "/data",
+			Hang: e.Pause, Resume: e.Resume, Isolates: true,
+		})
+	})
+	t.Run("WatchOutlivesEngine", func(t *testing.T) { testWatchOutlives(t, e, open(t, "w8ch", runtimetest.Peer), image) })
+	t.Run("Networks", func(t *testing.T) { testNetworks(t, open(t, "n3ts", runtimetest.Peer)) })
+}
+
+// After the engine has been killed and is back, the watch goes on, the container
+// still runs, and what happens next is signalled.
+func testWatchOutlives(t *testing.T, e *enginetest.Engine, d *Driver, image string) {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	defer d.Close()
+	ref := runtime.Ref{Swarm: "w8ch", Peer: runtimetest.Peer, Slot: job.SlotID{Job: "default/shop", Task: "web"}, Life: 1, Token: 1}
+	act := func(op runtime.Op, task *job.Task) {
+		t.Helper()
+		if err := d.Do(ctx, runtime.Action{Op: op, Container: runtime.Name(ref), Ref: ref, Task: task}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	act(runtime.OpCreate, &job.Task{Name: "web", Image: image, Command: []string{"sleep", "1000"}})
+	act(runtime.OpStart, nil)
+	before, err := d.List(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	changed := d.Watch(ctx)
+	e.Kill()
+	if _, err := d.List(ctx); !errors.Is(err, runtime.ErrSilent) {
+		t.Fatalf("list without engine: %v", err)
+	}
+	e.Restart()
+	after, err := d.List(ctx)
+	if err != nil || len(after) != 1 || after[0] != before[0] {
+		t.Fatalf("before %+v, after %+v, %v", before, after, err)
+	}
+	act(runtime.OpRemove, nil)
+	for {
+		select {
+		case <-changed:
+			if list, err := d.List(ctx); err == nil && len(list) == 0 {
+				return
+			}
+		case <-ctx.Done():
+			t.Fatal("no signal after the engine came back")
+		}
+	}
+}
+
+func testNetworks(t *testing.T, d *Driver) {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	defer d.Close()
+	a, err := d.EnsureNetwork(ctx, "default/a")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.RemoveNetwork(ctx, "default/a")
+	if !strings.HasPrefix(a.Bridge, "shoal") || len(a.Bridge) > 15 || !strings.HasPrefix(a.Subnet, "10.") || a.Gateway == "" {
+		t.Errorf("network %+v", a)
+	}
+	// The subnet a job would get is taken by the time it asks: it gets another.
+	hash := runtime.NetworkHash("n3ts", runtimetest.Peer, "default/b")
+	wanted := subnetAt(uint32(hash[0])<<24 | uint32(hash[1])<<16 | uint32(hash[2])<<8 | uint32(hash[3]))
+	if err := d.createNetwork(ctx, "squatter", "shoalsquat", "default/squatter", wanted); err != nil {
+		t.Fatal(err)
+	}
+	defer d.api.NetworkRemove(ctx, "squatter")
+	b, err := d.EnsureNetwork(ctx, "default/b")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.RemoveNetwork(ctx, "default/b")
+	if b.Subnet == wanted.String() {
+		t.Errorf("two networks in %s", b.Subnet)
+	}
+	all, err := d.Networks(ctx)
+	if err != nil || len(all) != 3 {
+		t.Errorf("networks %v, %v", all, err)
+	}
+}

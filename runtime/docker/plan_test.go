@@ -1,0 +1,179 @@
+package docker
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"shoal/job"
+	"shoal/runtime"
+	"shoal/wire"
+)
+
+func offline(t *testing.T, host string) *Driver {
+	t.Helper()
+	d, err := New(Options{Host: host, Swarm: "k7m2", Peer: wire.PeerID{1}, CallDeadline: time.Second})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { d.Close() })
+	return d
+}
+
+func TestNew_BadHost(t *testing.T) {
+	if _, err := New(Options{Host: "what is this"}); err == nil || !strings.Contains(err.Error(), "what is this") {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestNoEngineIsSilence(t *testing.T) {
+	d := offline(t, "unix:///nowhere/docker.sock")
+	err := d.Ping(t.Context())
+	if !errors.Is(err, runtime.ErrSilent) || !strings.Contains(err.Error(), "/nowhere/docker.sock") {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestCheckBind(t *testing.T) {
+	dir := t.TempDir()
+	socket := filepath.Join(dir, "engine", "docker.sock")
+	if err := os.MkdirAll(filepath.Dir(socket), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(socket, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	link, own := filepath.Join(dir, "link"), filepath.Join(dir, "own")
+	if err := os.Mkdir(own, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(socket, link); err != nil {
+		t.Fatal(err)
+	}
+	d := offline(t, "unix://"+socket)
+	for _, c := range []struct {
+		source string
+		ok     bool
+	}{
+		{own, true},
+		{filepath.Join(own, "not", "there"), true},
+		{"/srv/data", true},
+		{"/etc/localtime", true},
+		{"/var/lib/shop", true},
+		{socket, false},
+		{filepath.Dir(socket), false},
+		{dir, false},
+		{link, false},
+		{own + "/../engine", false},
+		{"/var/run/docker.sock", false},
+		{"/", false},
+		{"/etc", false},
+		{"/proc/1", false},
+		{"/dev/sda", false},
+		{"/run/containerd", false},
+		{"relative", false},
+		{"", false},
+	} {
+		err := d.checkBind(c.source)
+		if (err == nil) != c.ok || err != nil && !errors.Is(err, runtime.ErrPermanent) {
+			t.Errorf("bind of %q: %v, want ok %v", c.source, err, c.ok)
+		}
+	}
+}
+
+// A user's label cannot make a container look like another claim's.
+func TestLabels_OursWin(t *testing.T) {
+	ref := runtime.Ref{Swarm: "k7m2", Peer: wire.PeerID{1}, Slot: job.SlotID{Job: "default/shop", Task: "web"}, Token: 1}
+	l := labels(runtime.Action{Ref: ref, Run: 4, Task: &job.Task{Labels: map[string]string{
+		runtime.LabelToken: "9", runtime.LabelAt: "elsewhere", "team": "blue",
+	}}})
+	if got, err := runtime.ParseLabels(l); err != nil || got != ref || l["team"] != "blue" || l[runtime.LabelRun] != "4" {
+		t.Errorf("got %+v, %v from %v", got, err, l)
+	}
+}
+
+func TestResources(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		limits job.Resources
+		want   int64 // nano-CPU
+	}{
+		{"none", job.Resources{}, 0},
+		{"half", job.Resources{CPUMilli: 500}, 5e8},
+		{"all", job.Resources{CPUMilli: 2000}, 2e9},
+		{"more than there is", job.Resources{CPUMilli: 2001}, 2e9},
+	} {
+		if got := resources(&job.Task{Limits: c.limits}, 2); got.NanoCPUs != c.want || *got.PidsLimit != job.DefaultPids {
+			t.Errorf("%s: %d nano-CPU, %d processes", c.name, got.NanoCPUs, *got.PidsLimit)
+		}
+	}
+}
+
+func TestParsePlatform(t *testing.T) {
+	if p, err := parsePlatform("linux/arm/v7"); err != nil || p.OS != "linux" || p.Architecture != "arm" || p.Variant != "v7" {
+		t.Errorf("got %v, %v", p, err)
+	}
+	for _, bad := range []string{"linux", "linux/", "a/b/c/d"} {
+		if _, err := parsePlatform(bad); !errors.Is(err, runtime.ErrPermanent) {
+			t.Errorf("%q: %v", bad, err)
+		}
+	}
+}
+
+func TestSubnetAt(t *testing.T) {
+	for i, want := range map[uint32]string{0: "10.64.0.0/24", 1: "10.64.1.0/24", subnetCount - 1: "10.127.255.0/24", subnetCount: "10.64.0.0/24"} {
+		if got := subnetAt(i); got.String() != want {
+			t.Errorf("subnet %d is %s, want %s", i, got, want)
+		}
+	}
+}
+
+func TestTally(t *testing.T) {
+	var sum tally
+	at := time.Unix(1000, 0)
+	message := func(id, status string, current, total int64) pullMessage {
+		m := pullMessage{ID: id, Status: status}
+		m.Detail.Current, m.Detail.Total = current, total
+		return m
+	}
+	if _, told := sum.add(message("a", "Downloading", 10, 100), at); !told {
+		t.Error("the first message is not told")
+	}
+	if _, told := sum.add(message("b", "Downloading", 5, 50), at.Add(199*time.Millisecond)); told {
+		t.Error("told again after 199 ms")
+	}
+	pr, told := sum.add(message("a", "Download complete", 0, 0), at.Add(200*time.Millisecond))
+	if !told || pr.Current != 105 || pr.Total != 150 {
+		t.Errorf("told %v, %+v", told, pr)
+	}
+}
+
+// Whatever frames an engine sends, demux neither panics nor holds more than a
+// frame and a line, and every line it gives can be read.
+func FuzzDemux(f *testing.F) {
+	f.Add(frame(1, "2026-11-21T09:30:00Z one\n"))
+	f.Add(append(frame(1, "t part"), frame(1, "t ial\n")...))
+	f.Add(frame(2, "t "+strings.Repeat("x", 40000)))
+	f.Add([]byte{1, 0, 0, 0, 0xff, 0xff, 0xff, 0xff})
+	f.Fuzz(func(t *testing.T, b []byte) {
+		var out bytes.Buffer
+		if err := demux(&out, bytes.NewReader(b)); err != nil {
+			return
+		}
+		for line := range strings.Lines(out.String()) {
+			if l, err := runtime.ParseLogLine(line); err != nil || len(l.Text) > runtime.MaxLogLine {
+				t.Fatalf("line %.60q of %d bytes: %v", line, len(line), err)
+			}
+		}
+	})
+}
+
+func frame(stream byte, text string) []byte {
+	b := []byte{stream, 0, 0, 0}
+	return append(binary.BigEndian.AppendUint32(b, uint32(len(text))), text...)
+}
