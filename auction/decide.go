@@ -60,7 +60,7 @@ func (s *Sale) roomForAll() bool {
 		needs = clampTo(needs, mostSum)
 	}
 	for _, b := range s.ranked {
-		if !b.gone && slices.ContainsFunc(b.answers, func(a *answer) bool { return a != nil && a.no == "" }) {
+		if !b.gone && b.owes == 0 && slices.ContainsFunc(b.answers, func(a *answer) bool { return a != nil && a.no == "" }) {
 			free = clampTo(free.Plus(b.free), mostSum)
 		}
 	}

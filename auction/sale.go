@@ -337,7 +337,7 @@ func (s *Sale) WakeAt() clock.Instant {
 	switch {
 	case s.Over():
 		return 0
-	case s.dirty && s.mayDecide(s.opened):
+	case s.open > 0 && s.dirty && s.mayDecide(s.opened):
 		return max(s.opened, 1)
 	}
 	var at clock.Instant
