@@ -105,27 +105,21 @@ func lacks(needs, free, total job.Resources) string {
 }
 
 // shortage is lacks with the size of the gap, in millionths of the needs.
-func shortage(needs, free, total job.Resources) (string, int64) {
-	var text string
-	var worst int64
-	for _, r := range []struct {
-		class             string
-		need, free, total int64
-		print             func(int64) string
-	}{
-		{CPU, needs.CPUMilli, free.CPUMilli, total.CPUMilli, cores},
-		{Memory, needs.MemBytes, free.MemBytes, total.MemBytes, amount},
-		{Disk, needs.DiskBytes, free.DiskBytes, total.DiskBytes, amount},
-	} {
-		if r.need <= 0 || r.need <= r.free {
-			continue
+func shortage(needs, free, total job.Resources) (text string, gap int64) {
+	worse := func(class string, need, free, total int64, up, down func(int64) string) {
+		free = max(free, 0)
+		if need <= free {
+			return
 		}
-		if gap := share(r.need, max(r.free, 0), r.need); text == "" || gap > worst {
-			worst = gap
-			text = fmt.Sprintf("%s: needs %s, %s free of %s", r.class, r.print(r.need), r.print(max(r.free, 0)), r.print(max(r.total, 0)))
+		if g := max(share(need, free, need), 1); g > gap {
+			gap = g
+			text = fmt.Sprintf("%s: needs %s, %s free of %s", class, up(need), down(free), down(max(total, 0)))
 		}
 	}
-	return text, worst
+	worse(CPU, needs.CPUMilli, free.CPUMilli, total.CPUMilli, cores, cores)
+	worse(Memory, needs.MemBytes, free.MemBytes, total.MemBytes, amountUp, amount)
+	worse(Disk, needs.DiskBytes, free.DiskBytes, total.DiskBytes, amountUp, amount)
+	return text, gap
 }
 
 // cores prints milli-CPU: "0.5".
@@ -134,18 +128,22 @@ func cores(milli int64) string {
 	return strings.TrimSuffix(strings.TrimRight(s, "0"), ".")
 }
 
-// amount prints bytes with one decimal, "0.7 GiB"; it rounds down, so that what
-// is free is never made to look enough.
-func amount(bytes int64) string {
-	units := []struct {
+// amount prints bytes with one decimal, "0.7 GiB", rounded down; amountUp rounds
+// up. Needs are rounded up and what is free down, so that a refusal never reads
+// as if it had fitted.
+func amount(bytes int64) string { return tenths(bytes, 0) }
+
+func amountUp(bytes int64) string { return tenths(bytes, 1) }
+
+func tenths(bytes, roundUp int64) string {
+	for _, u := range []struct {
 		name string
 		size int64
-	}{{"TiB", 1 << 40}, {"GiB", 1 << 30}, {"MiB", 1 << 20}}
-	for _, u := range units {
-		if bytes >= u.size/2 {
-			whole, tenth := bytes/u.size, bytes%u.size*10/u.size
-			return fmt.Sprintf("%d.%d %s", whole, tenth, u.name)
+	}{{"TiB", 1 << 40}, {"GiB", 1 << 30}, {"MiB", 1 << 20}, {"KiB", 1 << 10}} {
+		if bytes >= u.size/2 || u.size == 1<<10 {
+			n := bytes/u.size*10 + (bytes%u.size*10+roundUp*(u.size-1))/u.size
+			return fmt.Sprintf("%d.%d %s", n/10, n%10, u.name)
 		}
 	}
-	return fmt.Sprintf("%d KiB", bytes>>10)
+	return ""
 }
