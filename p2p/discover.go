@@ -1,0 +1,217 @@
+package p2p
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"time"
+
+	dht "github.com/libp2p/go-libp2p-kad-dht"
+	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/libp2p/go-libp2p/core/protocol"
+	"github.com/libp2p/zeroconf/v2"
+	ma "github.com/multiformats/go-multiaddr"
+
+	"shoal/p2p/admit"
+	"shoal/wire"
+)
+
+const (
+	lanService  = "_shoal._udp"
+	lanDomain   = "local"
+	findTimeout = 3 * time.Second
+	maxHeard    = 256 // announcements kept in one listening
+)
+
+// startDHT begins the swarm's own DHT, if wanted. It holds no values: only who is
+// where, for members alone, and never on the path of a placement.
+func (h *Host) startDHT() error {
+	if !h.cfg.DHT {
+		return nil
+	}
+	d, err := dht.New(h.members,
+		dht.Mode(dht.ModeServer),
+		dht.ProtocolPrefix(protocol.ID("/shoal/"+h.cfg.Swarm.Short())),
+		// With refresh on, a small swarm is meshed fully and stays so.
+		dht.DisableAutoRefresh(), dht.DisableProviders(), dht.DisableValues(),
+		dht.RoutingTableFilter(func(_ any, p peer.ID) bool { return h.gate.isAdmitted(p) }),
+	)
+	if err != nil {
+		return fmt.Errorf("start DHT: %w", err)
+	}
+	h.dht = d
+	return nil
+}
+
+// dhtAdd offers an admitted peer to the routing table: identify spoke of it before
+// it was admitted, when the filter said no.
+func (h *Host) dhtAdd(p peer.ID) {
+	if h.dht != nil {
+		h.dht.RoutingTable().TryAddPeer(p, true, true)
+	}
+}
+
+func (h *Host) findByDHT(ctx context.Context, p peer.ID) (peer.AddrInfo, bool) {
+	if h.dht == nil || h.dht.RoutingTable().Size() == 0 {
+		return peer.AddrInfo{}, false
+	}
+	ctx, cancel := context.WithTimeout(ctx, findTimeout)
+	defer cancel()
+	info, err := h.dht.FindPeer(ctx, p)
+	info.Addrs = slices.DeleteFunc(info.Addrs, func(a ma.Multiaddr) bool { return !dialable(a) })
+	return info, err == nil && len(info.Addrs) > 0
+}
+
+// Heard is a swarm announced on the local network.
+type Heard struct {
+	Swarm string // admit.SwarmID.Short
+	Peers []admit.PeerAddrs
+}
+
+// Listen hears for d which swarms announce themselves on the local network. Nothing
+// of it is proved: it is for telling a person, and for addresses to try.
+func Listen(ctx context.Context, d time.Duration) ([]Heard, error) {
+	ctx, cancel := context.WithTimeout(ctx, d)
+	defer cancel()
+	var all []Heard
+	err := browse(ctx, func(swarm string, p admit.PeerAddrs) {
+		i := slices.IndexFunc(all, func(h Heard) bool { return h.Swarm == swarm })
+		if i < 0 {
+			if len(all) >= maxHeard {
+				return
+			}
+			all = append(all, Heard{Swarm: swarm})
+			i = len(all) - 1
+		}
+		known := slices.ContainsFunc(all[i].Peers, func(q admit.PeerAddrs) bool { return q.Peer == p.Peer })
+		if !known && len(all[i].Peers) < maxHeard {
+			all[i].Peers = append(all[i].Peers, p)
+		}
+	})
+	slices.SortFunc(all, func(a, b Heard) int { return strings.Compare(a.Swarm, b.Swarm) })
+	return all, err
+}
+
+// browse calls fn for each announcement until the end of ctx.
+func browse(ctx context.Context, fn func(swarm string, p admit.PeerAddrs)) error {
+	entries := make(chan *zeroconf.ServiceEntry, 64)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for e := range entries {
+			if swarm, p, ok := parseAnnouncement(e.Text); ok {
+				fn(swarm, p)
+			}
+		}
+	}()
+	err := zeroconf.Browse(ctx, lanService, lanDomain, entries)
+	if err != nil {
+		return fmt.Errorf("listen on the local network: %w", err)
+	}
+	<-done
+	return nil
+}
+
+// announcement is the TXT record of this peer. The whole should fit one packet.
+func (h *Host) announcement() []string {
+	texts := []string{"swarm=" + h.cfg.Swarm.Short(), "peer=" + h.self.String()}
+	for _, a := range h.bestAddrs() {
+		if t := "addr=" + a.String(); len(t) < 256 && len(texts) < 2+maxAddrs {
+			texts = append(texts, t)
+		}
+	}
+	return texts
+}
+
+func parseAnnouncement(texts []string) (swarm string, p admit.PeerAddrs, ok bool) {
+	for _, t := range texts[:min(len(texts), 2+maxAddrs)] {
+		key, value, _ := strings.Cut(t, "=")
+		switch key {
+		case "swarm":
+			swarm = value
+		case "peer":
+			p.Peer, _ = wire.ParsePeerID(value)
+		case "addr":
+			if a, err := ma.NewMultiaddr(value); err == nil && dialable(a) {
+				p.Addrs = append(p.Addrs, a.String())
+			}
+		}
+	}
+	isHex := len(swarm) == 12 && strings.Trim(swarm, "0123456789abcdef") == ""
+	return swarm, p, isHex && !p.Peer.IsZero()
+}
+
+// startMDNS announces this peer and dials its swarm's members that do so. A network
+// without multicast is none of the user's concern.
+func (h *Host) startMDNS() {
+	if !h.cfg.MDNS {
+		return
+	}
+	h.tasks.Go(h.announce)
+	h.tasks.Go(func() {
+		for h.ctx.Err() == nil {
+			err := browse(h.ctx, h.heardOnLAN)
+			h.log.Debug("local network", "err", err)
+			select {
+			case <-time.After(10*time.Second + rand.N(10*time.Second)):
+			case <-h.ctx.Done():
+			}
+		}
+	})
+}
+
+func (h *Host) heardOnLAN(swarm string, p admit.PeerAddrs) {
+	if swarm != h.cfg.Swarm.Short() || p.Peer == h.self || h.gate.isAdmitted(toPeerID(p.Peer)) {
+		return
+	}
+	h.AddAddrs(p.Peer, p.Addrs)
+	if !h.backoffs.closed(p.Peer) {
+		h.Redial(p.Peer)
+	}
+}
+
+// announce keeps the announcement in step with this peer's addresses.
+func (h *Host) announce() {
+	var (
+		server *zeroconf.Server
+		last   []string
+	)
+	for {
+		if now := h.announcement(); !slices.Equal(now, last) {
+			if server != nil {
+				server.Shutdown()
+			}
+			var err error
+			// One instance name a process: a cloned disk must not end the announcement.
+			name := fmt.Sprintf("%s-%x", h.self.Short(), uint32(h.session))
+			server, err = zeroconf.RegisterProxy(name, lanService, lanDomain, DefaultPort, name, h.announcedIPs(), now, nil)
+			if err != nil {
+				server = nil
+				h.log.Debug("local network: not announced", "err", err)
+			} else {
+				last = now
+			}
+		}
+		select {
+		case <-time.After(15 * time.Second):
+		case <-h.ctx.Done():
+			if server != nil {
+				server.Shutdown()
+			}
+			return
+		}
+	}
+}
+
+// announcedIPs are for the address records the standard asks for; nobody of ours
+// reads them.
+func (h *Host) announcedIPs() []string {
+	for _, a := range h.bestAddrs() {
+		if ip, err := a.ValueForProtocol(ma.P_IP4); err == nil {
+			return []string{ip}
+		}
+	}
+	return []string{"127.0.0.1"}
+}

@@ -1,0 +1,441 @@
+// Package p2p connects the peers of one swarm over libp2p: frames to a peer, gossip
+// on topics, connections for members, and who may have them. Payloads are opaque to
+// it. It decides nothing about jobs, liveness or the ledger.
+//
+// Nobody but members gets through: see gate for admission, package admit for the
+// papers. It keeps no truth: the addresses it remembers are hints, and each frame or
+// publication may be lost, which it tells where it knows.
+//
+// Every queue is bounded: frames to a peer (Send says no), events (a frame's sender
+// is held up; gossip is dropped and counted), dials (they wait), strangers (closed).
+package p2p
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"net"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/libp2p/go-libp2p"
+	dht "github.com/libp2p/go-libp2p-kad-dht"
+	"github.com/libp2p/go-libp2p/core/crypto"
+	"github.com/libp2p/go-libp2p/core/host"
+	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/libp2p/go-libp2p/gologshim"
+	"github.com/libp2p/go-libp2p/p2p/muxer/yamux"
+	"github.com/libp2p/go-libp2p/p2p/net/swarm"
+	libp2ptls "github.com/libp2p/go-libp2p/p2p/security/tls"
+	quic "github.com/libp2p/go-libp2p/p2p/transport/quic"
+	"github.com/libp2p/go-libp2p/p2p/transport/tcp"
+	ma "github.com/multiformats/go-multiaddr"
+	"golang.org/x/sync/semaphore"
+	"golang.org/x/sync/singleflight"
+
+	"shoal/p2p/admit"
+	"shoal/wire"
+)
+
+// dialsAtOnce bounds the dials in flight; redialsAtOnce those that wait as well.
+const (
+	dialsAtOnce   = 32
+	redialsAtOnce = 256
+)
+
+// A Host is this peer in its swarm. All methods may be called at any time from any
+// goroutine.
+type Host struct {
+	cfg     Config
+	self    wire.PeerID
+	limits  limits
+	log     *slog.Logger
+	session uint64
+
+	host    host.Host
+	members gatedHost // the host as admitted peers see it
+	gate    *gate
+	book    *book
+	dht     *dht.IpfsDHT // nil without
+	topics  topics
+	events  *eventQueue
+	stats   counters
+	uses    useCount
+
+	ctx      context.Context
+	cancel   context.CancelFunc
+	tasks    sync.WaitGroup
+	dials    chan struct{}
+	redials  *semaphore.Weighted
+	backoffs backoffs
+	authors  singleflight.Group
+
+	mu       sync.Mutex
+	links    map[wire.PeerID]*link
+	handlers map[string]func(wire.PeerID, net.Conn)
+}
+
+type counters struct {
+	framesSent, framesReceived, framesRefused, framesLost atomic.Uint64
+	published, heard, gossipDropped                       atomic.Uint64
+}
+
+// Stats are counts since the host was made.
+type Stats struct {
+	FramesSent     uint64 // written to a stream
+	FramesReceived uint64
+	FramesRefused  uint64 // Send returned false
+	FramesLost     uint64 // Send returned true, then the peer was given up
+	Published      uint64
+	Heard          uint64 // gossip handed to the reader of Events
+	GossipDropped  uint64 // gossip that found Events full
+	Peers          int    // admitted now
+	Known          int    // with an address
+}
+
+func init() {
+	// libp2p logs errors of single connections to stderr; GOLOG_LOG_LEVEL still works
+	// on its own handler if somebody hunts a fault there.
+	gologshim.SetDefaultHandler(slog.DiscardHandler)
+}
+
+// New makes the host and begins to listen and to dial; nothing is heard before every
+// protocol is in place. A busy port, a bad address and a wrong certificate are each
+// an error of one sentence. ctx ends the host as Close does.
+func New(ctx context.Context, cfg Config) (*Host, error) {
+	if err := cfg.check(); err != nil {
+		return nil, err
+	}
+	listen, err := cfg.listenAddrs()
+	if err != nil {
+		return nil, err
+	}
+	if err := probe(listen); err != nil {
+		return nil, err
+	}
+	bootstrap, err := parseBootstrap(cfg.Bootstrap)
+	if err != nil {
+		return nil, err
+	}
+	h := newHost(ctx, cfg)
+	for _, b := range bootstrap {
+		h.book.add(b.Peer, b.addrs, false)
+	}
+	if err := h.start(listen); err != nil {
+		h.Close()
+		return nil, err
+	}
+	return h, nil
+}
+
+func newHost(ctx context.Context, cfg Config) *Host {
+	h := &Host{
+		cfg: cfg, self: idOf(cfg.Key), limits: profiles[cfg.Profile.orDefault()], log: cfg.Logger,
+		session: rand.Uint64(), book: newBook(),
+		dials: make(chan struct{}, dialsAtOnce), redials: semaphore.NewWeighted(redialsAtOnce),
+		backoffs: backoffs{peers: map[wire.PeerID]backoff{}},
+		links:    map[wire.PeerID]*link{}, handlers: map[string]func(wire.PeerID, net.Conn){},
+	}
+	h.ctx, h.cancel = context.WithCancel(ctx)
+	h.events = newEventQueue(h.ctx.Done())
+	h.gate = newGate(h.limits.strangers, cfg.IsRevoked)
+	if err := h.book.load(cfg.RememberFile); cfg.RememberFile != "" && err != nil {
+		h.log.Warn("remembered peers not read; going on without", "err", err)
+	}
+	return h
+}
+
+func (h *Host) start(listen []ma.Multiaddr) error {
+	options, err := options(h.cfg, h.limits, h.gate)
+	if err != nil {
+		return err
+	}
+	if h.host, err = libp2p.New(options...); err != nil {
+		return fmt.Errorf("start libp2p: %w", err)
+	}
+	h.members = gatedHost{h.host, h.gate}
+	h.host.Network().Notify(&network.NotifyBundle{ConnectedF: h.connected, DisconnectedF: h.disconnected})
+	h.host.SetStreamHandler(helloProto, h.hearHello)
+	h.host.SetStreamHandler(joinProto, h.hearJoin)
+	h.members.SetStreamHandler(messageProto, h.hearMessages)
+	h.members.SetStreamHandler(streamProto, h.hearOpen)
+	h.members.SetStreamHandler(certProto, h.hearCertificate)
+	if err := h.startTopics(); err != nil {
+		return err
+	}
+	if err := h.startDHT(); err != nil {
+		return err
+	}
+	// Only now: identify tells each newcomer our protocols once, and libp2p limits
+	// how often a whole /24 may be told of later ones.
+	if err := h.host.Network().Listen(listen...); err != nil {
+		return fmt.Errorf("listen: %w", err)
+	}
+	h.tasks.Go(h.events.run)
+	h.tasks.Go(h.stayConnected)
+	h.tasks.Go(h.rememberPeers)
+	h.startMDNS()
+	return nil
+}
+
+// options are those of every host; a joiner's has neither gate nor limits of its own.
+func options(cfg Config, l limits, g *gate) ([]libp2p.Option, error) {
+	key, err := crypto.UnmarshalEd25519PrivateKey(cfg.Key)
+	if err != nil {
+		return nil, fmt.Errorf("peer key: %w", err)
+	}
+	resources, err := l.resources()
+	if err != nil {
+		return nil, err
+	}
+	connections, err := l.connections()
+	if err != nil {
+		return nil, err
+	}
+	opts := []libp2p.Option{
+		libp2p.Identity(key), resources, connections,
+		libp2p.NoListenAddrs,
+		// A TCP port shared with another program would get half of our connections.
+		libp2p.Transport(tcp.NewTCPTransport, tcp.DisableReuseport()),
+		libp2p.Transport(quic.NewTransport),
+		libp2p.Security(libp2ptls.ID, libp2ptls.New),
+		libp2p.Muxer(yamux.ID, yamux.DefaultTransport),
+		libp2p.AddrsFactory(ownAddrs),
+		libp2p.UserAgent("shoal"), libp2p.ProtocolVersion("shoal/1"),
+		libp2p.DisableRelay(), libp2p.DisableIdentifyAddressDiscovery(), libp2p.DisableMetrics(),
+		libp2p.Ping(false), libp2p.WithDialTimeout(dialTimeout),
+	}
+	if g != nil {
+		opts = append(opts, libp2p.ConnectionGater(g))
+	}
+	return opts, nil
+}
+
+// Close ends every connection and saves the remembered peers. Twice is once.
+func (h *Host) Close() error {
+	h.cancel()
+	var err error
+	if h.dht != nil {
+		h.dht.Close()
+	}
+	if h.host != nil {
+		err = h.host.Close()
+	}
+	h.gate.close()
+	h.tasks.Wait()
+	if saveErr := h.book.save(h.cfg.RememberFile); err == nil {
+		err = saveErr
+	}
+	return err
+}
+
+func (h *Host) connected(_ network.Network, c network.Conn) {
+	h.gate.watch(c)
+	if c.Stat().Direction == network.DirOutbound && h.ctx.Err() == nil {
+		go h.sayHello(c) // ends within helloTimeout
+	}
+}
+
+func (h *Host) disconnected(n network.Network, c network.Conn) {
+	h.gate.unwatch(c)
+	if n.Connectedness(c.RemotePeer()) != network.Connected {
+		h.gone(c.RemotePeer())
+	}
+}
+
+// ID returns this peer's ID.
+func (h *Host) ID() wire.PeerID { return h.self }
+
+// Swarm returns the swarm's ID.
+func (h *Host) Swarm() admit.SwarmID { return h.cfg.Swarm }
+
+// Events is where everything heard comes out, in order per peer and carrier. There
+// is one reader; while it pauses, senders of frames are held up, and gossip beyond
+// 4,096 events is dropped and counted. The channel is never closed.
+func (h *Host) Events() <-chan Event { return h.events.out }
+
+// SetRevoked replaces Config.IsRevoked and applies it to all who are connected.
+func (h *Host) SetRevoked(isRevoked func(wire.PeerID) bool) {
+	h.gate.mu.Lock()
+	h.gate.revoked = isRevoked
+	h.gate.mu.Unlock()
+	h.Recheck()
+}
+
+// Recheck closes the connections of those who are revoked by now; call it when the
+// ledger learns of one.
+func (h *Host) Recheck() {
+	for _, p := range h.host.Network().Peers() {
+		if h.gate.isRevoked(p) {
+			h.gone(p)
+			h.host.Network().ClosePeer(p)
+			if id, err := fromPeerID(p); err == nil {
+				h.book.remove(id)
+			}
+		}
+	}
+}
+
+// Protect keeps the connection to p when others are trimmed, or no longer so.
+func (h *Host) Protect(p wire.PeerID, on bool) {
+	if on {
+		h.host.ConnManager().Protect(toPeerID(p), "shoal")
+		return
+	}
+	h.host.ConnManager().Unprotect(toPeerID(p), "shoal")
+}
+
+// Disconnect closes all connections to p.
+func (h *Host) Disconnect(p wire.PeerID) { h.host.Network().ClosePeer(toPeerID(p)) }
+
+// AddAddrs notes where p may be found: multiaddrs with or without /p2p/ID. What is
+// not understood is passed over.
+func (h *Host) AddAddrs(p wire.PeerID, addrs []string) {
+	var known []ma.Multiaddr
+	for _, s := range addrs[:min(len(addrs), maxAddrs)] {
+		a, err := ma.NewMultiaddr(strings.TrimSuffix(s, "/p2p/"+p.String()))
+		if err == nil && dialable(a) {
+			known = append(known, a)
+		}
+	}
+	if p != h.self && len(known) > 0 {
+		h.book.add(p, known, false)
+	}
+}
+
+func (h *Host) bestAddrs() []ma.Multiaddr { return ownAddrs(h.host.Addrs()) }
+
+// Addrs returns this peer's own addresses, best first, each with /p2p/ID: what to
+// write into a ticket or after --bootstrap.
+func (h *Host) Addrs() []string {
+	var out []string
+	for _, a := range h.bestAddrs() {
+		out = append(out, a.String()+"/p2p/"+h.self.String())
+	}
+	return out
+}
+
+// A Path is how a peer is reached.
+type Path string
+
+// The paths.
+const (
+	Direct  Path = "direct"
+	Relayed Path = "relayed"
+)
+
+// PeerInfo is a member with a connection.
+type PeerInfo struct {
+	ID     wire.PeerID
+	Addrs  []string // of its connections, without /p2p/ID
+	Path   Path
+	RTT    time.Duration // measured when it was admitted
+	Rights admit.Rights
+}
+
+// Peers lists the members admitted now, by ID.
+func (h *Host) Peers() []PeerInfo {
+	h.gate.mu.Lock()
+	var infos []PeerInfo
+	for _, a := range h.gate.admitted {
+		infos = append(infos, PeerInfo{ID: a.id, RTT: a.rtt, Path: Relayed, Rights: h.gate.certs[a.id].Rights})
+	}
+	h.gate.mu.Unlock()
+	for i := range infos {
+		for _, c := range h.host.Network().ConnsToPeer(toPeerID(infos[i].ID)) {
+			infos[i].Addrs = append(infos[i].Addrs, c.RemoteMultiaddr().String())
+			if !c.Stat().Limited {
+				infos[i].Path = Direct
+			}
+		}
+	}
+	slices.SortFunc(infos, func(a, b PeerInfo) int { return a.ID.Compare(b.ID) })
+	return infos
+}
+
+// Certificate returns the certificate of a member this host has met or heard.
+func (h *Host) Certificate(p wire.PeerID) (admit.Certificate, bool) {
+	if p == h.self {
+		return h.cfg.Certificate, true
+	}
+	return h.gate.certificate(p)
+}
+
+// Stats returns the counts.
+func (h *Host) Stats() Stats {
+	h.gate.mu.Lock()
+	peers := len(h.gate.admitted)
+	h.gate.mu.Unlock()
+	return Stats{
+		FramesSent: h.stats.framesSent.Load(), FramesReceived: h.stats.framesReceived.Load(),
+		FramesRefused: h.stats.framesRefused.Load(), FramesLost: h.stats.framesLost.Load(),
+		Published: h.stats.published.Load(), Heard: h.stats.heard.Load(), GossipDropped: h.stats.gossipDropped.Load(),
+		Peers: peers, Known: len(h.book.all()),
+	}
+}
+
+func (h *Host) clearDialBackoff(p peer.ID) {
+	if s, ok := h.host.Network().(*swarm.Swarm); ok {
+		s.Backoff().Clear(p)
+	}
+}
+
+type bootstrapPeer struct {
+	Peer  wire.PeerID
+	addrs []ma.Multiaddr
+}
+
+func parseBootstrap(texts []string) ([]bootstrapPeer, error) {
+	var out []bootstrapPeer
+	for _, t := range texts {
+		id, a, err := parsePeerAddr(t)
+		if err != nil {
+			return nil, fmt.Errorf("--bootstrap: %w", err)
+		}
+		out = append(out, bootstrapPeer{id, []ma.Multiaddr{a}})
+	}
+	return out, nil
+}
+
+// stayConnected dials known members, the latest met first and then by chance, while
+// fewer than enough of them are here: gossip needs a graph, not a star. Beyond that
+// whoever calls Send and Redial knows better.
+func (h *Host) stayConnected() {
+	for first := true; ; first = false {
+		known := slices.DeleteFunc(h.book.all(), func(p wire.PeerID) bool { return p == h.self || h.gate.isAdmitted(toPeerID(p)) })
+		if !first {
+			rand.Shuffle(len(known), func(i, j int) { known[i], known[j] = known[j], known[i] })
+		}
+		missing := max(h.limits.enough-h.Stats().Peers, 0)
+		if first {
+			missing = dialsAtOnce
+		}
+		for _, p := range known[:min(len(known), missing)] {
+			h.Redial(p)
+		}
+		select {
+		case <-time.After(h.limits.redial + rand.N(h.limits.redial)):
+		case <-h.ctx.Done():
+			return
+		}
+	}
+}
+
+// rememberPeers writes the file some seconds after a change.
+func (h *Host) rememberPeers() {
+	for {
+		select {
+		case <-time.After(5 * time.Second):
+			if err := h.book.save(h.cfg.RememberFile); err != nil {
+				h.log.Warn("peers not remembered", "file", h.cfg.RememberFile, "err", err)
+			}
+		case <-h.ctx.Done():
+			return
+		}
+	}
+}

@@ -1,0 +1,320 @@
+package p2p
+
+import (
+	"context"
+	"crypto/ed25519"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/libp2p/go-libp2p"
+	"github.com/libp2p/go-libp2p/core/host"
+	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/libp2p/go-libp2p/core/peer"
+	ma "github.com/multiformats/go-multiaddr"
+
+	"shoal/p2p/admit"
+	"shoal/p2p/internal/codec"
+	"shoal/wire"
+)
+
+const (
+	joinProto      = "/shoal/join/1"
+	maxJoinRequest = 16 << 10
+	maxJoinReply   = 64 << 10
+	maxJoinPeers   = 32 // members a joiner is told of
+)
+
+type joinRequest struct {
+	Invitation []byte `cbor:"1,keyasint"`
+	Proof      []byte `cbor:"2,keyasint"`
+}
+
+type joinReply struct {
+	Refusal     uint8      `cbor:"1,keyasint,omitempty"` // index into refusals; 0: none
+	Certificate []byte     `cbor:"2,keyasint,omitempty"`
+	Peers       []joinPeer `cbor:"3,keyasint,omitempty"`
+}
+
+type joinPeer struct {
+	Peer  []byte   `cbor:"1,keyasint"`
+	Addrs [][]byte `cbor:"2,keyasint"`
+}
+
+// refusals are what a member may answer, by number; the joiner writes the sentence,
+// so that no text of a stranger reaches a terminal. New ones go to the end.
+var refusals = []error{
+	nil,
+	admit.ErrMalformed, admit.ErrExpired, admit.ErrForeign, admit.ErrUsedUp, admit.ErrForged, admit.ErrRights, admit.ErrRevoked,
+	errCannotAdmit,
+}
+
+var errCannotAdmit = errors.New("that member cannot admit anybody now")
+
+func refusalOf(err error) uint8 {
+	for i, kind := range refusals[1:] {
+		if errors.Is(err, kind) {
+			return uint8(i + 1)
+		}
+	}
+	return uint8(len(refusals) - 1)
+}
+
+// hearJoin admits who shows a good ticket.
+func (h *Host) hearJoin(s network.Stream) {
+	defer s.Close()
+	h.gate.extend(s.Conn())
+	s.SetDeadline(time.Now().Add(joinTimeout))
+	b, err := readFrame(s, maxJoinRequest)
+	if err != nil {
+		s.Reset()
+		return
+	}
+	reply, err := h.answerJoin(s.Conn().RemotePeer(), b)
+	if err != nil {
+		h.log.Info("joining refused", "peer", s.Conn().RemotePeer(), "err", err)
+		reply = joinReply{Refusal: refusalOf(err)}
+	}
+	writeFrame(s, codec.Marshal(reply))
+}
+
+func (h *Host) answerJoin(p peer.ID, b []byte) (joinReply, error) {
+	id, err := fromPeerID(p)
+	if err != nil {
+		return joinReply{}, err
+	}
+	var req joinRequest
+	if err := codec.Unmarshal(b, maxJoinRequest, &req); err != nil {
+		return joinReply{}, fmt.Errorf("request: %w: %w", admit.ErrMalformed, err)
+	}
+	inv, err := admit.DecodeInvitation(req.Invitation)
+	if err != nil {
+		return joinReply{}, err
+	}
+	if err := inv.Verify(h.cfg.Swarm, time.Now()); err != nil {
+		return joinReply{}, err
+	}
+	if !inv.CheckProof(id, h.self, req.Proof) {
+		return joinReply{}, fmt.Errorf("proof: %w", admit.ErrForged)
+	}
+	own := h.cfg.Certificate
+	// Membership outlives the ticket: it lasts as long as the admitting peer's own.
+	cert, err := admit.Signer{Key: h.cfg.Key, Certificate: &own}.Issue(id, inv.Rights, time.Time{})
+	if err != nil {
+		return joinReply{}, fmt.Errorf("%w: %w", errCannotAdmit, err)
+	}
+	if err := h.count(JoinRequest{Ticket: inv.ID(), MaxUses: inv.MaxUses, Peer: id, Certificate: cert}); err != nil {
+		return joinReply{}, err
+	}
+	return joinReply{Certificate: cert.Encode(), Peers: h.joinPeers()}, nil
+}
+
+func (h *Host) count(r JoinRequest) error {
+	if h.cfg.OnJoin == nil {
+		return h.uses.count(r)
+	}
+	done := make(chan error, 1)
+	go func() { done <- h.cfg.OnJoin(r) }()
+	select {
+	case err := <-done:
+		return err
+	case <-time.After(joinTimeout / 2):
+		return fmt.Errorf("counting the ticket's use takes too long: %w", errCannotAdmit)
+	}
+}
+
+// joinPeers lists this peer and others the newcomer can dial.
+func (h *Host) joinPeers() []joinPeer {
+	peers := []joinPeer{joinPeerOf(h.self, h.bestAddrs())}
+	for _, id := range h.book.all() {
+		if len(peers) < maxJoinPeers {
+			peers = append(peers, joinPeerOf(id, h.book.addrs(id)))
+		}
+	}
+	return peers
+}
+
+func joinPeerOf(id wire.PeerID, addrs []ma.Multiaddr) joinPeer {
+	p := joinPeer{Peer: id[:]}
+	for _, a := range addrs[:min(len(addrs), maxAddrs)] {
+		p.Addrs = append(p.Addrs, a.Bytes())
+	}
+	return p
+}
+
+// useCount counts the uses of tickets where no hook does, by who used them.
+type useCount struct {
+	mu   sync.Mutex
+	used map[admit.TicketID]map[wire.PeerID]bool
+}
+
+// maxUsed bounds the tickets and the peers of one that are counted.
+const maxUsed = 4096
+
+func (u *useCount) count(r JoinRequest) error {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.used == nil {
+		u.used = map[admit.TicketID]map[wire.PeerID]bool{}
+	}
+	by := u.used[r.Ticket]
+	switch {
+	case r.MaxUses == 0 || by[r.Peer]:
+		return nil
+	case len(by) >= min(r.MaxUses, maxUsed):
+		return admit.ErrUsedUp
+	case by == nil && len(u.used) >= maxUsed:
+		return errCannotAdmit
+	case by == nil:
+		by = map[wire.PeerID]bool{}
+		u.used[r.Ticket] = by
+	}
+	by[r.Peer] = true
+	return nil
+}
+
+// A Joined is what a ticket was turned into.
+type Joined struct {
+	Certificate admit.Certificate
+	Members     []admit.PeerAddrs // whom to dial first; put them into Config.Bootstrap or AddAddrs
+}
+
+// Join shows the ticket to the peers it names, one after the other, and returns the
+// membership it is given. It needs no port of its own. The peers that answered with
+// a refusal decide the error (admit.ErrUsedUp, admit.ErrExpired …); that none could
+// be reached names each address tried. ctx bounds the whole; each peer has 15 s.
+func Join(ctx context.Context, key ed25519.PrivateKey, t admit.Ticket) (Joined, error) {
+	if err := t.Verify(t.Swarm, time.Now()); err != nil {
+		return Joined{}, err
+	}
+	if len(t.Peers) == 0 {
+		return Joined{}, &admit.Refusal{Kind: admit.ErrMalformed, Text: "ticket names no peer to go to; ask for a new one: `shoal ticket`"}
+	}
+	opts, err := options(Config{Key: key}, profiles[ProfileSmall], nil)
+	if err != nil {
+		return Joined{}, err
+	}
+	hst, err := libp2p.New(opts...)
+	if err != nil {
+		return Joined{}, fmt.Errorf("start libp2p: %w", err)
+	}
+	defer hst.Close()
+	var refused error
+	var tried []string
+	for _, p := range t.Peers {
+		joined, err := joinAt(ctx, hst, idOf(key), t, p)
+		switch {
+		case err == nil:
+			return joined, nil
+		case slices.ContainsFunc(refusals[1:], func(kind error) bool { return errors.Is(err, kind) }):
+			refused = err
+		default:
+			tried = append(tried, fmt.Sprintf("%s at %s (%v)", p.Peer.Short(), strings.Join(p.Addrs, ", "), rootCause(err)))
+		}
+	}
+	if refused != nil {
+		return Joined{}, refused
+	}
+	return Joined{}, fmt.Errorf("no peer of the ticket answers: %s; is one of them up, and is port %d open to it?", strings.Join(tried, "; "), DefaultPort)
+}
+
+// rootCause shortens libp2p's list of every address and attempt.
+func rootCause(err error) error {
+	if errors.Is(err, context.DeadlineExceeded) {
+		return errors.New("no answer in time")
+	}
+	text, _, _ := strings.Cut(err.Error(), "\n")
+	return errors.New(text)
+}
+
+func joinAt(ctx context.Context, hst host.Host, self wire.PeerID, t admit.Ticket, at admit.PeerAddrs) (Joined, error) {
+	ctx, cancel := context.WithTimeout(ctx, dialTimeout+joinTimeout)
+	defer cancel()
+	info := peer.AddrInfo{ID: toPeerID(at.Peer)}
+	for _, s := range at.Addrs {
+		if a, err := ma.NewMultiaddr(s); err == nil && dialable(a) {
+			info.Addrs = append(info.Addrs, a)
+		}
+	}
+	dialCtx, stop := context.WithTimeout(ctx, dialTimeout)
+	err := hst.Connect(dialCtx, info)
+	stop()
+	if err != nil {
+		return Joined{}, err
+	}
+	s, err := hst.NewStream(ctx, info.ID, joinProto)
+	if err != nil {
+		return Joined{}, err
+	}
+	defer s.Reset()
+	deadline, _ := ctx.Deadline()
+	s.SetDeadline(deadline)
+	req := joinRequest{Invitation: t.Invitation.Encode(), Proof: t.Prove(self, at.Peer)}
+	if err := writeFrame(s, codec.Marshal(req)); err != nil {
+		return Joined{}, err
+	}
+	// Only an answer counts: a connection that is about to be refused looks good.
+	b, err := readFrame(s, maxJoinReply)
+	if err != nil {
+		return Joined{}, fmt.Errorf("connected, but no answer: %w", err)
+	}
+	return readJoinReply(b, self, t, at.Peer)
+}
+
+func readJoinReply(b []byte, self wire.PeerID, t admit.Ticket, from wire.PeerID) (Joined, error) {
+	var reply joinReply
+	if err := codec.Unmarshal(b, maxJoinReply, &reply); err != nil {
+		return Joined{}, fmt.Errorf("answer of peer %s: %w", from.Short(), err)
+	}
+	if reply.Refusal != 0 {
+		kind := errCannotAdmit
+		if int(reply.Refusal) < len(refusals) {
+			kind = refusals[reply.Refusal]
+		}
+		return Joined{}, fmt.Errorf("peer %s refuses the ticket: %w", from.Short(), kind)
+	}
+	cert, err := admit.DecodeCertificate(reply.Certificate)
+	if err != nil {
+		return Joined{}, fmt.Errorf("answer of peer %s: %w", from.Short(), err)
+	}
+	if err := cert.Verify(t.Swarm, time.Now()); err != nil {
+		return Joined{}, fmt.Errorf("answer of peer %s: %w", from.Short(), err)
+	}
+	if cert.Peer != self {
+		return Joined{}, fmt.Errorf("answer of peer %s: certificate is of peer %s", from.Short(), cert.Peer.Short())
+	}
+	joined := Joined{Certificate: cert}
+	for _, p := range reply.Peers[:min(len(reply.Peers), maxJoinPeers)] {
+		if len(p.Peer) != len(wire.PeerID{}) {
+			continue
+		}
+		m := admit.PeerAddrs{Peer: wire.PeerID(p.Peer)}
+		for _, a := range parseAddrs(p.Addrs) {
+			m.Addrs = append(m.Addrs, a.String())
+		}
+		joined.Members = append(joined.Members, m)
+	}
+	return joined, nil
+}
+
+// TicketPeers lists up to admit.MaxTicketPeers members to name in a ticket, this one
+// first, with their best addresses.
+func (h *Host) TicketPeers() []admit.PeerAddrs {
+	text := func(id wire.PeerID, addrs []ma.Multiaddr) admit.PeerAddrs {
+		p := admit.PeerAddrs{Peer: id}
+		for _, a := range addrs[:min(len(addrs), admit.MaxTicketAddrs)] {
+			p.Addrs = append(p.Addrs, a.String())
+		}
+		return p
+	}
+	peers := []admit.PeerAddrs{text(h.self, h.bestAddrs())}
+	for _, p := range h.Peers() {
+		if len(peers) < admit.MaxTicketPeers && p.Rights.Has(admit.Invite) {
+			peers = append(peers, text(p.ID, h.book.addrs(p.ID)))
+		}
+	}
+	return peers
+}

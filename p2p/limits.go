@@ -1,0 +1,88 @@
+package p2p
+
+import (
+	"time"
+
+	"github.com/libp2p/go-libp2p"
+	rcmgr "github.com/libp2p/go-libp2p/p2p/host/resource-manager"
+	"github.com/libp2p/go-libp2p/p2p/net/connmgr"
+)
+
+// A Profile fits this peer to its link and its memory.
+type Profile string
+
+// The profiles: a machine on a good network; one whose traffic costs money; one
+// with little memory.
+const (
+	ProfileLAN     Profile = "lan"
+	ProfileMetered Profile = "metered"
+	ProfileSmall   Profile = "small"
+)
+
+func (p Profile) orDefault() Profile {
+	if p == "" {
+		return ProfileLAN
+	}
+	return p
+}
+
+// limits are what a profile sets.
+type limits struct {
+	low, high int           // connections kept when trimming, and when trimming starts
+	strangers int           // connections without a certificate yet, at once
+	enough    int           // members it keeps dialling for, see Host.stayConnected
+	redial    time.Duration // between attempts to reach anybody, plus as much jitter
+	memory    int64         // of connections and streams in bytes; 0: by the machine's
+	fds       int
+}
+
+// A swarm of up to 192 peers may be fully connected on a LAN. After a power cut all
+// of them come at once without a certificate in the cache, hence the strangers.
+var profiles = map[Profile]limits{
+	ProfileLAN:     {low: 192, high: 256, strangers: 256, enough: 8, redial: time.Second},
+	ProfileMetered: {low: 24, high: 48, strangers: 64, enough: 4, redial: 8 * time.Second},
+	ProfileSmall:   {low: 24, high: 48, strangers: 64, enough: 6, redial: time.Second, memory: 64 << 20, fds: 256},
+}
+
+// perAddress is how many connections one IP address may have here: 256 peers behind
+// one address, each with QUIC and TCP at once while they race. libp2p's own 8 breaks
+// any swarm behind one NAT.
+const perAddress = 512
+
+// resources builds libp2p's resource manager.
+func (l limits) resources() (libp2p.Option, error) {
+	scaling := rcmgr.DefaultLimits
+	libp2p.SetDefaultServiceLimits(&scaling)
+	// A member forwards ports over streams: one per user's connection.
+	for _, b := range []*rcmgr.BaseLimit{&scaling.PeerBaseLimit, &scaling.ProtocolPeerBaseLimit} {
+		b.Streams, b.StreamsInbound, b.StreamsOutbound = 2048, 1024, 1024
+	}
+	for _, b := range []*rcmgr.BaseLimit{&scaling.ProtocolBaseLimit, &scaling.SystemBaseLimit} {
+		b.Streams, b.StreamsInbound, b.StreamsOutbound = 16384, 8192, 8192
+	}
+	scaling.SystemBaseLimit.Conns, scaling.SystemBaseLimit.ConnsInbound, scaling.SystemBaseLimit.ConnsOutbound = 1024, 768, 768
+	scaling.TransientBaseLimit.Conns, scaling.TransientBaseLimit.ConnsInbound, scaling.TransientBaseLimit.ConnsOutbound = 512, 384, 384
+	concrete := scaling.AutoScale()
+	if l.memory > 0 {
+		concrete = scaling.Scale(l.memory, l.fds)
+	}
+	manager, err := rcmgr.NewResourceManager(rcmgr.NewFixedLimiter(concrete),
+		rcmgr.WithMetricsDisabled(),
+		rcmgr.WithLimitPerSubnet(
+			[]rcmgr.ConnLimitPerSubnet{{PrefixLength: 32, ConnCount: perAddress}},
+			[]rcmgr.ConnLimitPerSubnet{{PrefixLength: 56, ConnCount: perAddress}, {PrefixLength: 48, ConnCount: 2 * perAddress}},
+		))
+	if err != nil {
+		return nil, err
+	}
+	return libp2p.ResourceManager(manager), nil
+}
+
+// connections builds libp2p's connection manager; Host.Protect exempts a peer.
+func (l limits) connections() (libp2p.Option, error) {
+	manager, err := connmgr.NewConnManager(l.low, l.high, connmgr.WithGracePeriod(20*time.Second))
+	if err != nil {
+		return nil, err
+	}
+	return libp2p.ConnectionManager(manager), nil
+}
