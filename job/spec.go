@@ -83,7 +83,8 @@ type Task struct {
 	ExtraHosts []string      `cbor:"31,keyasint,omitempty" json:"extraHosts,omitempty"` // "name:address"
 	Tmpfs      []string      `cbor:"32,keyasint,omitempty" json:"tmpfs,omitempty"`
 	ShmBytes   int64         `cbor:"33,keyasint,omitempty" json:"shmBytes,omitempty"`
-	Aliases    []string      `cbor:"34,keyasint,omitempty" json:"aliases,omitempty"` // further names of the service inside the job
+	Aliases    []string      `cbor:"34,keyasint,omitempty" json:"aliases,omitempty"`    // further names of the service inside the job
+	Generation uint64        `cbor:"35,keyasint,omitempty" json:"generation,omitempty"` // raised by `restart`: the same container, made anew
 }
 
 // Limits on what a job may ask for, so that a bad file cannot bloat a peer.

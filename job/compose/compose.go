@@ -217,8 +217,14 @@ func nameFrom(dir string) string {
 // logger; what matters of them is a Warning here.
 var quiet sync.Mutex
 
-// project lets compose-go merge, interpolate and type what the walk left.
-func (l *load) project(ctx context.Context, name string) (*types.Project, error) {
+// project lets compose-go merge, interpolate and type what the walk left. A file comes
+// from anyone, so a panic in there is an error about the file.
+func (l *load) project(ctx context.Context, name string) (project *types.Project, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = &Error{File: l.files[0].name, Line: 1, Text: oneSentence(fmt.Errorf("cannot be read as a Compose file: %v", r))}
+		}
+	}()
 	quiet.Lock()
 	defer quiet.Unlock()
 	defer logrus.SetOutput(logrus.StandardLogger().Out)
@@ -236,7 +242,7 @@ func (l *load) project(ctx context.Context, name string) (*types.Project, error)
 	if len(profiles) == 0 && l.env["COMPOSE_PROFILES"] != "" {
 		profiles = strings.Split(l.env["COMPOSE_PROFILES"], ",")
 	}
-	project, err := loader.LoadWithContext(ctx, details, func(o *loader.Options) {
+	project, err = loader.LoadWithContext(ctx, details, func(o *loader.Options) {
 		o.SetProjectName(cmp.Or(loader.NormalizeProjectName(name), "job"), true)
 		o.SkipInclude = true          // refused in the walk
 		o.SkipConsistencyCheck = true // convert says the same with file and line

@@ -155,7 +155,7 @@ func TestLoad_UnknownKeys(t *testing.T) {
 		{"services:\n  web:\n    image: x\n    replicas: 2\n", "did you mean deploy.replicas?"},
 		{"services:\n  web:\n    image: x\n    type: batch\n", "write it under x-shoal"},
 		{"services:\n  web:\n    image: x\n    deploy: {replica: 2}\n", "did you mean replicas?"},
-		{"services:\n  web:\n    image: x\n    x-shoal: {failover: {afterr: 1s}}\n", "services.web.x-shoal.failover.afterr is no key of Compose and has no effect; did you mean after?"},
+		{"services:\n  web:\n    image: x\n    x-shoal: {failover: {afterr: 1s}}\n", "services.web.x-shoal.failover.afterr is no key of x-shoal and has no effect; did you mean after?"},
 		{"services:\n  web:\n    image: x\nservice:\n  db: {}\n", "compose.yaml:4: service is no key of Compose and has no effect; did you mean services?"},
 		{"services:\n  web:\n    image: x\n    depends_on: {web2: {condtion: service_started}}\n  web2: {image: x}\n", "did you mean condition?"},
 	} {

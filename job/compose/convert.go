@@ -223,7 +223,8 @@ func (c *converter) restart() {
 	}
 	p, path := c.s.Deploy.RestartPolicy, "deploy.restart_policy."
 	switch p.Condition {
-	case "", "any":
+	case "": // what restart: says, or the type's default
+	case "any":
 		r.Policy = "always"
 	case "none":
 		r.Policy = "no"
@@ -317,9 +318,6 @@ func (c *converter) deploy() {
 	case "", "replicated":
 	case "replicated-job":
 		c.task.Type = job.Batch
-		if c.s.Restart == "" && d.RestartPolicy == nil {
-			c.task.Restart.Policy = ""
-		}
 	default:
 		c.refuse(c.under("deploy.mode"), "%s (a copy on every peer) is not supported yet; write replicated and a number of replicas", d.Mode)
 	}

@@ -131,6 +131,9 @@ func kindOf(pattern, key string) (string, bool) {
 // unknownKey says what a key that nobody knows may have been meant to be.
 func unknownKey(pattern, key string) string {
 	text := "is no key of Compose and has no effect; "
+	if strings.Contains(pattern, "x-shoal") {
+		text = "is no key of x-shoal and has no effect; "
+	}
 	if pattern == "services.*" || pattern == "" {
 		for kind := range strings.SplitSeq("type constraints policy failover datacenters namespace", " ") {
 			if key == kind && knownKeys()[join(pattern, "x-shoal."+kind)] {
