@@ -3,7 +3,6 @@ package lab_test
 import (
 	"context"
 	"fmt"
-	"os/exec"
 	"strings"
 	"testing"
 	"time"
@@ -20,12 +19,7 @@ func TestDemoImages(t *testing.T) {
 	if err := lab.Available(); err != nil {
 		t.Skip(err)
 	}
-	programs := t.TempDir()
-	build := exec.CommandContext(t.Context(), "go", "build", "-o", programs+"/", "shoal/examples/shop/web", "shoal/examples/shop/api")
-	build.Env = append(build.Environ(), "CGO_ENABLED=0")
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
+	programs := labtest.Programs(t, "shoal/examples/shop/web", "shoal/examples/shop/api")
 	l := labtest.Start(t, lab.Config{Images: lab.DemoImages(programs)})
 	p := l.Peers[0]
 	docker, err := p.Docker()

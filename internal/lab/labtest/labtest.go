@@ -72,6 +72,18 @@ func Binary(t testing.TB) string {
 	return binary.path
 }
 
+// Programs builds packages without cgo into a directory that ends with the test.
+func Programs(t testing.TB, packages ...string) string {
+	t.Helper()
+	dir := t.TempDir()
+	cmd := exec.CommandContext(t.Context(), "go", append([]string{"build", "-trimpath", "-o", dir + "/"}, packages...)...)
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("build %s: %v\n%s", strings.Join(packages, ", "), err, out)
+	}
+	return dir
+}
+
 // RemoveBinary removes what Binary has built; call it at the end of TestMain.
 func RemoveBinary() {
 	if binary.path != "" {
