@@ -107,8 +107,8 @@ type Result struct {
 // Shoal runs the command line on this peer, against its own daemon. A non-zero
 // exit is no error: it is in the result.
 func (p *Peer) Shoal(ctx context.Context, args ...string) (Result, error) {
-	if p.lab.cfg.Binary == "" {
-		return Result{}, errors.New("lab without a binary: set Config.Binary")
+	if err := p.canRun(); err != nil {
+		return Result{}, err
 	}
 	var stdout, stderr bytes.Buffer
 	cmd := exec.CommandContext(ctx, "nsenter", p.inside(p.lab.cfg.Binary, args)...)
@@ -127,6 +127,16 @@ func (p *Peer) Shoal(ctx context.Context, args ...string) (Result, error) {
 	return result, err
 }
 
+func (p *Peer) canRun() error {
+	switch {
+	case p.lab.cfg.Binary == "":
+		return errors.New("lab without a binary: set Config.Binary")
+	case !p.powered:
+		return fmt.Errorf("peer %s has no power: call PowerOn", p.Name)
+	}
+	return nil
+}
+
 func (p *Peer) env() []string {
 	return append(os.Environ(), "SHOAL_SOCKET="+p.Socket, "SHOAL_STATE="+p.State, "DOCKER_HOST=unix://"+p.Engine)
 }
@@ -134,8 +144,8 @@ func (p *Peer) env() []string {
 // StartDaemon starts shoal up with further arguments, such as a ticket, and waits
 // until the daemon answers its command line.
 func (p *Peer) StartDaemon(ctx context.Context, args ...string) error {
-	if p.lab.cfg.Binary == "" {
-		return errors.New("lab without a binary: set Config.Binary")
+	if err := p.canRun(); err != nil {
+		return err
 	}
 	all := []string{"up", "--name", p.Name, "--state", p.State, "--socket", p.Socket}
 	if !p.lab.cfg.NoEngines {
