@@ -75,6 +75,9 @@ func (s *Sale) place(now clock.Instant) map[*bidder][]wire.AwardedSlot {
 	for _, l := range s.lots {
 		l.full = false
 	}
+	for _, b := range s.ranked {
+		b.scored = nil
+	}
 	for _, sl := range s.slots {
 		if sl.state != open || sl.lot.full && len(sl.tries) == 0 {
 			continue
@@ -152,9 +155,16 @@ func (b *bidder) offer(l *lot) *wire.Offer {
 // left is what b has free beyond the awards it has not answered.
 func (b *bidder) left() job.Resources { return b.free.Minus(b.away) }
 
+// score ranks b for a lot. It changes only with what b is given, so the many
+// slots of a lot need not compute it anew.
 func (b *bidder) score(l *lot, o *wire.Offer) wire.Score {
-	return Score(Terms{Copies: int(min(o.Copies, maxCopies)) + b.given[l.group], Free: b.left(), Total: b.total,
+	if b.scored == l {
+		return b.cached
+	}
+	b.scored = l
+	b.cached = Score(Terms{Copies: int(min(o.Copies, maxCopies)) + b.given[l.group], Free: b.left(), Total: b.total,
 		Needs: l.wire.Needs, Policy: l.policy, Bucket: o.Bucket, Order: b.order})
+	return b.cached
 }
 
 // covers reports whether an offer is for this slot of its lot.
@@ -181,6 +191,7 @@ func (s *Sale) award(sl *slot, b *bidder, summary wire.Summary) wire.AwardedSlot
 	b.awarded = true
 	b.away = b.away.Plus(sl.lot.wire.Needs)
 	b.given[sl.lot.group]++
+	b.scored = nil
 	return a
 }
 

@@ -38,11 +38,14 @@ type Outcome struct {
 
 // Outcomes returns what became known since it was last called: sold and taken
 // slots at once, unsold ones when the sale is over. Every slot is returned once;
-// an unsold slot that is accepted after that comes again, as sold.
+// a taken or unsold one that is accepted after that comes again, as sold.
 func (s *Sale) Outcomes() []Outcome {
 	var out []Outcome
 	for _, sl := range s.news {
-		out = append(out, s.outcome(sl))
+		if o := s.outcome(sl); o.Result != sl.told {
+			sl.told = o.Result
+			out = append(out, o)
+		}
 	}
 	s.news = nil
 	if s.told || !s.Over() {
@@ -55,6 +58,7 @@ func (s *Sale) Outcomes() []Outcome {
 			continue
 		}
 		o := s.outcome(sl)
+		sl.told = Unsold
 		if alike := len(sl.tries) == 0 && !sl.lot.bound && len(sl.want.Exclude) == 0 && sl.next != 0; !alike {
 			s.explain(sl, &o)
 		} else if e, done := explained[sl.lot]; done {

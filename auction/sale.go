@@ -137,6 +137,7 @@ type slot struct {
 	next  wire.Token // of the next award; 0: the counter is used up
 	tries []try      // at most MaxAttempts
 	won   int        // in tries, when sold
+	told  Result     // by Outcomes; 0: nothing yet
 }
 
 // A try is one award of a slot.
@@ -181,6 +182,8 @@ type bidder struct {
 	silent  bool          // owes a reply past its time: no more awards
 	gone    bool          // doubted
 	replied uint64        // the latest award whose reply was read
+	scored  *lot          // of which cached is the score; nil: none
+	cached  wire.Score
 }
 
 // An answer is a bid on one call, checked and cut to size.

@@ -201,3 +201,44 @@ func TestSale_AllRefuse(t *testing.T) {
 		t.Errorf("near miss %v %q, want the peer with most memory", o[0].NearMiss, o[0].Lacked)
 	}
 }
+
+// The winner's claim may be merged before its reply is read; the slot is told as
+// sold, once, and stays so.
+func TestSale_ClaimSeenBeforeReply(t *testing.T) {
+	s, _ := openSale(1, webLot(1, res(100, 100)))
+	s.Bid(at(1), peer(0), bid(s, res(500, 500), wire.Offer{}))
+	to, a := only(t, s.Tick(at(2)))
+	s.Raise(a.Slot, a.Token)
+	s.Taken(a.Slot)
+	s.Reply(at(3), to, accept(a, res(400, 400)))
+	s.Taken(a.Slot)
+	if o := s.Outcomes(); len(o) != 1 || o[0].Result != Sold || !s.Over() {
+		t.Errorf("outcomes %+v, over %v", o, s.Over())
+	}
+	if o := s.Outcomes(); o != nil {
+		t.Errorf("told again: %+v", o)
+	}
+}
+
+// What an award rests on travels with it, each record once and not without bound.
+func TestSale_AwardCarriesWhatItRestsOn(t *testing.T) {
+	shared, own := &wire.Record{Body: []byte{1}}, &wire.Record{Body: []byte{2}}
+	large := make([]*wire.Record, 40)
+	for i := range large {
+		large[i] = &wire.Record{Body: make([]byte, wire.MaxRecordBytes)}
+	}
+	lot := webLot(3, res(100, 100))
+	lot.Slots[0].Rests = []*wire.Record{shared, own, nil}
+	lot.Slots[1].Rests = []*wire.Record{shared}
+	lot.Slots[2].Rests = large
+	s, _ := openSale(1, lot)
+	s.Bid(at(1), peer(0), bid(s, res(500, 500), wire.Offer{}))
+	out := s.Tick(at(2))
+	a := out[0].Msg.(*wire.Award)
+	if len(out) != 1 || len(a.Rests) < 4 || a.Rests[0] != shared || a.Rests[1] != own || a.Rests[2] != large[0] {
+		t.Fatalf("rests on %d records", len(a.Rests))
+	}
+	if b, err := wire.Encode(a); err != nil || len(b) > wire.MaxFrame {
+		t.Errorf("award of %d bytes, %v", len(b), err)
+	}
+}

@@ -227,7 +227,7 @@ type Offer struct {
 	No      string   // the constraint that fails, in words; empty: I bid
 	Copies  uint32   // of this task already here
 	Bucket  uint32   // cost class, lower is better
-	Volumes []int    // slots of the lot whose volume lives here: only these
+	Volumes []int    // slots of the lot I may take, where volumes that live elsewhere bind others; empty: all
 }
 
 // A Bid answers a call, lot by lot, with the resources still free at the bidder,
