@@ -15,19 +15,17 @@ import (
 //
 // The sale decides when every lot has EnoughBids passing bids that together have
 // room for all, when everyone asked has answered, or CloseAfter the call. Slots
-// nobody could take then stay open for the bids that still come and for what
+// nobody could take then stay open for late bids until EndAfter, and for what
 // declines free again.
 func (s *Sale) Tick(now clock.Instant) []wire.Envelope {
 	s.expire(now)
-	if !s.closed && now >= s.closes {
-		s.closed, s.dirty = true, true
-	}
-	if s.open == 0 || !s.dirty || !s.mayDecide(now) {
+	s.turn(now)
+	if s.open == 0 || !s.dirty || !s.mayDecide() {
 		return nil
 	}
 	s.dirty, s.decided = false, true
 	out := s.send(now, s.place(now))
-	if s.flying == 0 && s.complete(now) {
+	if s.flying == 0 && s.complete() {
 		for _, sl := range s.slots {
 			if sl.state == open {
 				s.settle(sl, unsold)
@@ -37,15 +35,26 @@ func (s *Sale) Tick(now clock.Instant) []wire.Envelope {
 	return out
 }
 
+// turn moves the sale to the phase of now.
+func (s *Sale) turn(now clock.Instant) {
+	p := gathering
+	switch {
+	case now >= s.ends:
+		p = ended
+	case now >= s.closes:
+		p = closing
+	}
+	if p > s.phase {
+		s.phase, s.dirty = p, true
+	}
+}
+
 // complete reports whether no further bid will count.
-func (s *Sale) complete(now clock.Instant) bool { return s.unanswered == 0 || now >= s.closes }
+func (s *Sale) complete() bool { return s.unanswered == 0 || s.phase == ended }
 
 // mayDecide reports whether there are bids enough to award on.
-func (s *Sale) mayDecide(now clock.Instant) bool {
-	if s.decided || s.complete(now) {
-		return true
-	}
-	return s.shortLots == 0 && s.roomForAll()
+func (s *Sale) mayDecide() bool {
+	return s.decided || s.unanswered == 0 || s.phase != gathering || s.shortLots == 0 && s.roomForAll()
 }
 
 // roomForAll compares the sum of what is needed with the sum of what is free. It

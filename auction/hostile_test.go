@@ -108,7 +108,7 @@ func TestOpen_SplitsCalls(t *testing.T) {
 func TestOpen_TakesNoMoreThanItsBound(t *testing.T) {
 	s, _ := openSale(1, webLot(MaxSlots+3, res(1, 1)))
 	s.Bid(at(1), peer(0), &wire.Bid{Call: s.cfg.ID, No: Draining})
-	s.Tick(at(CloseAfter))
+	s.Tick(at(EndAfter))
 	got := make(map[string]int)
 	for _, o := range s.Outcomes() {
 		got[Class(o.Reasons[0].Text)]++

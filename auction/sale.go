@@ -30,7 +30,8 @@ import (
 
 // How long a sale waits, and how much it takes on.
 const (
-	CloseAfter   = 250 * time.Millisecond // for bids, from the call
+	CloseAfter   = 250 * time.Millisecond // for bids, from the call: then what can be awarded is
+	EndAfter     = time.Second            // for late bids on what nobody could take so far
 	ReplyAfter   = time.Second            // for the reply to an award
 	EnoughBids   = 8                      // passing bids of a lot; more buy nothing
 	MaxAttempts  = 5                      // awards of one slot
@@ -79,7 +80,8 @@ type Config struct {
 type Sale struct {
 	cfg    Config
 	opened clock.Instant
-	closes clock.Instant // bids at or after it are late
+	closes clock.Instant // the sale decides on the bids it has
+	ends   clock.Instant // slots still open are unsold
 	calls  [][]*lot      // the lots of each call, in its order
 	lots   []*lot
 	slots  []*slot
@@ -98,12 +100,21 @@ type Sale struct {
 	nextID  uint64  // of the next award
 	decided bool    // the first awards were made
 	dirty   bool    // something changed since slots were last placed
-	closed  bool    // a Tick has seen closes pass
+	phase   phase   // as the last Tick saw it
 	told    bool    // Outcomes has returned the unsold ones
 
 	excess []Outcome // slots beyond MaxSlots
 	news   []*slot   // sold or taken, not yet returned by Outcomes
 }
+
+// A phase is how far a sale's time has run.
+type phase uint8
+
+const (
+	gathering phase = iota // before closes
+	closing                // late bids still count for what is open
+	ended                  // no further bid counts
+)
 
 // A lot is the part of a Lot that one call offers.
 type lot struct {
@@ -197,7 +208,7 @@ type answer struct {
 // the cell's topic, and Self, which a topic does not reach, directly.
 func Open(now clock.Instant, c Config) (*Sale, []wire.Envelope) {
 	s := &Sale{
-		cfg: c, opened: now, closes: now.Add(CloseAfter), dirty: true,
+		cfg: c, opened: now, closes: now.Add(CloseAfter), ends: now.Add(EndAfter), dirty: true,
 		byID: make(map[job.SlotID]*slot), bidders: make(map[wire.PeerID]*bidder),
 	}
 	for _, id := range c.Asked {
@@ -237,11 +248,13 @@ func (s *Sale) admit(id wire.PeerID) *bidder {
 func (s *Sale) Owns(call uint64) bool { return call-s.cfg.ID < uint64(len(s.calls)) }
 
 // Bid hears a bid. The latest of a peer counts, until it is awarded something:
-// from then on only its replies say what it has free. Late bids, bids on calls of
-// other sales and bids of doubted peers are dropped. The caller has made sure
-// that from is ready.
+// from then on only its replies say what it has free. A bid after closes counts for
+// the slots still open, so that a steward or bidder that was held up for a moment
+// does not leave work waiting; a bid after a Tick saw the sale end, on the call of
+// another sale, or of a doubted peer is dropped. The caller has made sure that
+// from is ready.
 func (s *Sale) Bid(now clock.Instant, from wire.PeerID, b *wire.Bid) {
-	if b == nil || !s.Owns(b.Call) || now >= s.closes {
+	if b == nil || !s.Owns(b.Call) || s.phase == ended {
 		return
 	}
 	p := s.bidders[from]
@@ -340,12 +353,14 @@ func (s *Sale) WakeAt() clock.Instant {
 	switch {
 	case s.Over():
 		return 0
-	case s.open > 0 && s.dirty && s.mayDecide(s.opened):
+	case s.open > 0 && s.dirty && s.mayDecide():
 		return max(s.opened, 1)
 	}
 	var at clock.Instant
-	if s.open > 0 && !s.closed {
+	if s.open > 0 && s.phase == gathering {
 		at = s.closes
+	} else if s.open > 0 && s.phase == closing {
+		at = s.ends
 	}
 	if len(s.awards) > 0 {
 		at = clock.Earliest(at, s.awards[0].deadline)

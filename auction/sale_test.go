@@ -111,17 +111,28 @@ func TestSale_BestBidWins(t *testing.T) {
 func TestSale_ClosesWithoutAllAnswers(t *testing.T) {
 	for _, tc := range []struct {
 		name    string
+		ticks   []time.Duration // before the bid
 		bidAt   time.Duration
 		tickAt  time.Duration
 		awarded bool
 	}{
-		{"in time, before closing", CloseAfter - 1, CloseAfter - 1, false},
-		{"in time, at closing", CloseAfter - 1, CloseAfter, true},
-		{"late by nothing", CloseAfter, CloseAfter, false},
+		{"in time, before closing", nil, CloseAfter - 1, CloseAfter - 1, false},
+		{"in time, at closing", nil, CloseAfter - 1, CloseAfter, true},
+		{"late, but the slot is still open", []time.Duration{CloseAfter}, EndAfter - 1, EndAfter - 1, true},
+		{"read late by a steward that was held up", nil, EndAfter + 1, EndAfter + 1, true},
+		{"after the end", []time.Duration{CloseAfter, EndAfter}, EndAfter, EndAfter, false},
 	} {
 		s, _ := openSale(3, webLot(1, res(100, 100)))
 		if s.WakeAt() != at(CloseAfter) {
-			t.Fatalf("wakes at %v", s.WakeAt())
+			t.Fatalf("%s: wakes at %v", tc.name, s.WakeAt())
+		}
+		for _, d := range tc.ticks {
+			if out := s.Tick(at(d)); out != nil {
+				t.Fatalf("%s: sent %v without a bid", tc.name, out)
+			}
+		}
+		if len(tc.ticks) == 1 && s.WakeAt() != at(EndAfter) {
+			t.Fatalf("%s: after closing it wakes at %v", tc.name, s.WakeAt())
 		}
 		s.Bid(at(tc.bidAt), peer(1), bid(s, res(500, 500), wire.Offer{}))
 		if got := len(s.Tick(at(tc.tickAt))) == 1; got != tc.awarded {
