@@ -133,9 +133,6 @@ func (p *Peer) Dial(ctx context.Context, network, addr string) (net.Conn, error)
 	}
 	done := make(chan dialled, 1)
 	go func() {
-		// A thread that has changed its namespace is of no use to others: it stays
-		// locked, and ends with this goroutine.
-		runtime.LockOSThread()
 		conn, err := dialIn(ctx, "/run/netns/"+p.Namespace, network, addr)
 		done <- dialled{conn, err}
 	}()
@@ -143,19 +140,34 @@ func (p *Peer) Dial(ctx context.Context, network, addr string) (net.Conn, error)
 	return d.conn, d.err
 }
 
-// dialIn moves the calling thread to another network namespace, where the sockets
-// it makes then belong.
+// dialIn moves the calling goroutine's thread to another network namespace, where
+// the sockets it makes then belong, and back. A thread that cannot go back stays
+// locked and ends with its goroutine.
 func dialIn(ctx context.Context, namespace, network, addr string) (net.Conn, error) {
-	f, err := os.Open(namespace)
+	there, err := os.Open(namespace)
 	if err != nil {
 		return nil, err
 	}
-	defer f.Close()
-	if err := unix.Setns(int(f.Fd()), unix.CLONE_NEWNET); err != nil {
+	defer there.Close()
+	runtime.LockOSThread()
+	home, err := os.Open("/proc/thread-self/ns/net")
+	if err != nil {
+		runtime.UnlockOSThread()
+		return nil, err
+	}
+	defer home.Close()
+	if err := unix.Setns(int(there.Fd()), unix.CLONE_NEWNET); err != nil {
+		runtime.UnlockOSThread()
 		return nil, fmt.Errorf("enter %s: %w", namespace, err)
 	}
 	var d net.Dialer
-	return d.DialContext(ctx, network, addr)
+	conn, err := d.DialContext(ctx, network, addr)
+	// Were it the process's first thread, ip would count the whole process as one
+	// of the namespace's, and a power cut would kill us.
+	if err := unix.Setns(int(home.Fd()), unix.CLONE_NEWNET); err == nil {
+		runtime.UnlockOSThread()
+	}
+	return conn, err
 }
 
 // Get fetches a page from the peer's network and returns its body. Any status but

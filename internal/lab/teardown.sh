@@ -35,7 +35,8 @@ shim_sockets() {
 peer() {
   local ns=$1 cgroup=$2 dir=$3 sockets pids left=100
   sockets=$(shim_sockets "$ns")
-  while pids=$(processes "$ns" "$cgroup" | sort -un) && [ -n "$pids" ]; do
+  # The lab itself may be there for a moment, to dial from inside.
+  while pids=$(processes "$ns" "$cgroup" | grep -vx "$PPID" | sort -un) && [ -n "$pids" ]; do
     # shellcheck disable=SC2086
     kill -KILL $pids 2>/dev/null
     thaw "$cgroup"
