@@ -11,7 +11,8 @@ func TestNear(t *testing.T) {
 		name string
 		want []string
 	}{
-		{"shpo", nil}, // two edits in a name of four are too many
+		{"shpo", []string{"shop"}},
+		{"xhpo", nil},
 		{"sho", []string{"shop", "shop-staging"}},
 		{"blag", []string{"blog"}},
 		{"wikki", []string{"wiki"}},

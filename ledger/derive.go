@@ -95,19 +95,43 @@ func (s *State) SpecRecord(h wire.Hash) *wire.Record {
 
 // A Wanted is what a slot of a task is to run.
 type Wanted struct {
-	Job     job.ID
-	Life    uint64
-	Task    *job.Task
-	Spec    wire.Hash // TaskHash
-	JobSpec wire.Hash
-	Count   int  // slots 0 to Count-1 are wanted
-	Paused  bool // the head's own spec is bad: nobody moves to it
+	Job      job.ID
+	Life     uint64
+	Task     *job.Task
+	Spec     wire.Hash // TaskHash
+	JobSpec  wire.Hash
+	Count    int     // slots 0 to Count-1 are wanted
+	Paused   bool    // this very spec is bad: nobody moves to it
+	Fallback *Wanted // what a missing slot runs instead while Paused; nil: nothing earlier is known
 }
 
 // Wanted returns what each task of a job is to run, by task name; nil for a job
 // that is unknown, deleted, or whose spec has not arrived. The head's spec holds
 // unless a bad spec record stands and the task asks for rollback.
 func (s *State) Wanted(id job.ID) []Wanted {
+	if s.wantedAt != s.version {
+		clear(s.wanted)
+		s.wantedAt = s.version
+	}
+	w, ok := s.wanted[id]
+	if !ok {
+		w = s.deriveWanted(id)
+		s.wanted[id] = w
+	}
+	return w
+}
+
+// hashOf is TaskHash, remembered for the tasks of specs held.
+func (s *State) hashOf(t *job.Task) wire.Hash {
+	h, ok := s.hashes[t]
+	if !ok {
+		h = TaskHash(t)
+		s.hashes[t] = h
+	}
+	return h
+}
+
+func (s *State) deriveWanted(id job.ID) []Wanted {
 	h := s.Head(id)
 	if h == nil || h.Deleted {
 		return nil
@@ -119,12 +143,15 @@ func (s *State) Wanted(id job.ID) []Wanted {
 	out := make([]Wanted, 0, len(spec.Tasks))
 	for i := range spec.Tasks {
 		t := &spec.Tasks[i]
-		w := Wanted{Job: id, Life: h.Life, Task: t, Spec: TaskHash(t), JobSpec: h.Spec, Count: t.Count}
+		w := Wanted{Job: id, Life: h.Life, Task: t, Spec: s.hashOf(t), JobSpec: h.Spec, Count: t.Count}
 		if s.isBad(id, h.Life, w.Spec) {
 			w.Paused = true
-			if prev := s.Spec(h.Previous); t.Update.FailureAction == "rollback" && prev != nil && prev.Task(t.Name) != nil {
+			if prev := s.Spec(h.Previous); prev != nil && prev.Task(t.Name) != nil {
 				p := prev.Task(t.Name)
-				w.Task, w.Spec, w.JobSpec = p, TaskHash(p), h.Previous
+				w.Fallback = &Wanted{Job: id, Life: h.Life, Task: p, Spec: s.hashOf(p), JobSpec: h.Previous, Count: t.Count}
+			}
+			if t.Update.FailureAction == "rollback" && w.Fallback != nil {
+				w = *w.Fallback
 			}
 		}
 		out = append(out, w)
@@ -221,6 +248,19 @@ func (s *State) VerdictRecords(slot job.SlotID) []*wire.Record {
 	for _, c := range s.ClaimsOf(slot) {
 		if cell := s.cells[claimKey('v', c.Slot, c.Life, c.Token, c.Peer)]; len(cell) > 0 {
 			out = append(out, cell[0])
+		}
+	}
+	return out
+}
+
+// OwnVerdicts returns the verdicts that this peer wrote, by number.
+func (s *State) OwnVerdicts() []*wire.Record {
+	var out []*wire.Record
+	if l := s.logs[s.self]; l != nil {
+		for _, r := range l.recs {
+			if r.Kind == wire.KindVerdict {
+				out = append(out, r)
+			}
 		}
 	}
 	return out

@@ -48,6 +48,11 @@ type State struct {
 	digest  wire.Hash // of everything; zero when it must be summed anew
 	refused map[string]uint64
 	version uint64 // grows with every change, for caches
+	peers   uint64 // grows with every change of a card or a membership
+
+	hashes   map[*job.Task]wire.Hash // TaskHash of the tasks of specs held
+	wanted   map[job.ID][]Wanted     // of the version wantedAt
+	wantedAt uint64
 }
 
 type placeKey struct {
@@ -65,6 +70,7 @@ func New(self wire.PeerID, swarm wire.Hash, verify wire.Verifier) *State {
 		claimed: map[wire.PeerID]map[*wire.Record]struct{}{}, lost: map[string]*Verdict{},
 		bad: map[job.ID][]*wire.Record{}, places: map[placeKey][]*wire.Record{},
 		cards: map[wire.PeerID]*Card{}, members: map[wire.PeerID]*Member{}, refused: map[string]uint64{},
+		hashes: map[*job.Task]wire.Hash{}, wanted: map[job.ID][]Wanted{},
 	}
 }
 
@@ -76,7 +82,7 @@ const (
 	Refused Outcome = iota // not valid, or of something dropped or removed
 	Known                  // held already
 	Beaten                 // valid, but a greater one with its key is held
-	Merged                  // it is new here
+	Merged                 // it is new here
 )
 
 // Merge joins a record into the ledger. Err tells why one was refused:
@@ -234,8 +240,10 @@ func (s *State) insert(r *wire.Record) {
 		s.places[k] = append(s.places[k], r)
 	case *Card:
 		s.cards[v.Peer] = v
+		s.peers++
 	case *Member:
 		s.members[v.Peer] = v
+		s.peers++
 	}
 }
 
@@ -248,6 +256,10 @@ func (s *State) forget(r *wire.Record, quiet bool) {
 	case *Head:
 		if len(s.cells[headKey(v.Job)]) == 0 {
 			delete(s.heads, v.Job)
+		}
+	case *job.Spec:
+		for i := range v.Tasks {
+			delete(s.hashes, &v.Tasks[i])
 		}
 	case *Claim:
 		remove(s.claims, v.Slot, r)
@@ -264,10 +276,12 @@ func (s *State) forget(r *wire.Record, quiet bool) {
 		if s.cards[v.Peer] == v {
 			delete(s.cards, v.Peer)
 		}
+		s.peers++
 	case *Member:
 		if s.members[v.Peer] == v {
 			delete(s.members, v.Peer)
 		}
+		s.peers++
 	}
 	if !quiet {
 		s.changes = append(s.changes, Change{Drop: r})
@@ -290,6 +304,9 @@ func (s *State) touch() {
 
 // Version grows with every change; equal versions mean an unchanged ledger.
 func (s *State) Version() uint64 { return s.version }
+
+// PeersVersion grows with every change of a card or a membership.
+func (s *State) PeersVersion() uint64 { return s.peers }
 
 // Len is the number of records held.
 func (s *State) Len() int { return s.count }

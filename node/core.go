@@ -2,40 +2,344 @@
 // runtime — into one Step: inputs in, effects out. It has no goroutine, clock,
 // chance or IO of its own; the daemon and the simulator drive the same Core, and
 // equal inputs give equal outputs, byte for byte, on any machine.
+//
+// A peer goes through these stages; only a ready one bids, sells, votes, accepts:
+//
+//	starting ──incarnation known──► joining ──exchange, or alone 10 s──► ready
+//	                                   └──────my key runs elsewhere──────► muted
 package node
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"shoal/clock"
+	"shoal/gossip"
+	"shoal/job"
+	"shoal/ledger"
+	"shoal/runtime"
+	"shoal/wire"
+)
+
+type stage uint8
+
+const (
+	starting stage = iota // no incarnation yet: publishes nothing
+	joining               // runs its own claims, answers reads, beats; not ready
+	ready
+	muted // its key runs elsewhere: stops its containers and says nothing
+)
+
+func (s stage) String() string { return [...]string{"starting", "joining", "ready", "stepped back"}[s] }
 
 // A Core is one peer. It is owned by one goroutine and has no locks.
 type Core struct {
-	cfg Config
+	cfg  Config
+	prof Profile
+	rng  *rand.Rand
+	now  clock.Instant
+	out  *Ready
+	loop []wire.Message // sent to ourselves, still to be received
+
+	led *ledger.State
+	mem *gossip.Membership
+	rec *runtime.Reconciler
+
+	self    course
+	ex      exchanges
+	subs    submissions
+	lanes   [Lanes]lane
+	waits   map[job.SlotID]*waiting
+	holding holding
+	fresh   []push // records new here, to be passed on
+	sync    bool   // this step's records must be on disk before its messages
+
+	facts    *runtime.Facts
+	disk     Disk
+	peersAt  uint64 // ledger's PeersVersion that gossip was last given
+	swept    uint64 // ledger's Version at the last housekeeping
+	nextID   uint64 // of exchanges, sales, submissions
+	houseAt  clock.Instant
+	stepped  bool // Step has been called
+	eventLog []Event
+}
+
+// course is how this peer itself came to be where it is.
+type course struct {
+	stage      stage
+	inc        uint32
+	seq        uint64
+	onceReady  bool // its disk says it was ready before
+	storedInc  uint32
+	exchanged  bool                          // with anyone, completely, since the start
+	withReady  bool                          // with a ready peer
+	readyHeard clock.Instant                 // when a ready peer last spoke to us; 0: never
+	linked     map[wire.PeerID]clock.Instant // since when
+	settled    bool                          // own claims are taken up
+	draining   bool
+	leaving    bool
+	leftAt     clock.Instant
+	wait       time.Duration
+	labels     map[string]string
+	addrs      []string
+	card       []byte        // body of the card as published
+	past       *past         // a card of our own that we did not write
+	ran        time.Duration // running time before this start
+	ranSaved   time.Duration
+}
+
+type push struct {
+	rec  *wire.Record
+	hops uint8
+	from wire.PeerID
 }
 
 // New makes the core of a peer that starts now with what its disk holds. It
-// returns an error only for a Config that lacks a part.
-func New(cfg Config, stored Stored) (*Core, error) { return &Core{cfg: cfg}, nil }
+// returns an error for a Config that lacks a part and for stored locals that no
+// version wrote; a stored record that does not decode counts as damage.
+func New(cfg Config, stored Stored) (*Core, error) {
+	if cfg.Self.IsZero() || cfg.Key == nil || cfg.Verify == nil || cfg.Swarm.IsZero() {
+		return nil, errors.New("config lacks an identity, a swarm or its signatures")
+	}
+	if cfg.Horizon == 0 {
+		cfg.Horizon = 30 * 24 * time.Hour
+	}
+	if cfg.Datacenter == "" {
+		cfg.Datacenter = "default"
+	}
+	prof := ProfileOf(cfg.Profile)
+	c := &Core{
+		cfg: cfg, prof: prof, rng: rand.New(rand.NewPCG(cfg.Seed, cfg.Nonce)),
+		led:   ledger.New(cfg.Self, cfg.Swarm, cfg.Verify),
+		waits: map[job.SlotID]*waiting{},
+		subs:  submissions{open: map[uint64]*submission{}},
+		ex:    exchanges{out: map[wire.PeerID]*exchange{}, in: map[wire.PeerID]*exchange{}, done: map[wire.PeerID]clock.Instant{}},
+	}
+	c.self.linked = map[wire.PeerID]clock.Instant{}
+	c.self.addrs = cfg.Addrs
+	c.self.labels = map[string]string{}
+	c.holding = newHolding()
+	c.mem = gossip.New(gossip.Config{
+		Self: cfg.Self, Swarm: cfg.Swarm, Key: cfg.Key, Verify: cfg.Verify,
+		Rand: rand.New(rand.NewPCG(cfg.Seed, cfg.Nonce+1)), BeatEvery: prof.BeatEvery, Metered: prof.Metered,
+	})
+	c.rec = runtime.New(runtime.Config{Rand: rand.New(rand.NewPCG(cfg.Seed, cfg.Nonce+2))})
+	for _, r := range stored.Records {
+		if err := c.led.Load(r); err != nil {
+			c.cfg.Damaged = true
+		}
+	}
+	if err := c.loadLocals(stored.Locals); err != nil {
+		return nil, fmt.Errorf("read this peer's own state: %w", err)
+	}
+	return c, nil
+}
 
 // Step takes one input and returns what must be done because of it. An error
-// means that the input was refused and the core is unchanged.
-func (c *Core) Step(in Input) (Ready, error) { return Ready{}, nil }
+// means that the input was refused and changed nothing but what time alone
+// brings; the effects returned with it are to be performed all the same.
+func (c *Core) Step(in Input) (Ready, error) {
+	var out Ready
+	c.out = &out
+	c.now = max(c.now, in.Now)
+	if !c.stepped {
+		c.stepped = true
+		c.begin()
+	}
+	err := c.take(in)
+	c.receiveOwn()
+	c.settle()
+	c.flush()
+	c.out = nil
+	return out, err
+}
 
-// Status tells how this peer is.
-func (c *Core) Status() StatusView { return StatusView{} }
+// take hands an input to the part it is for.
+func (c *Core) take(in Input) error {
+	switch {
+	case in.Received != nil:
+		return c.receive(in.Received.From, in.Received.Msg)
+	case in.Linked != nil:
+		c.link(*in.Linked)
+	case in.Snapshot != nil:
+		c.rec.Observe(c.now, *in.Snapshot)
+	case in.Done != nil:
+		c.rec.Done(c.now, *in.Done)
+	case in.Facts != nil:
+		f := *in.Facts
+		c.facts = &f
+	case in.Request != nil:
+		c.request(in.Request)
+	case in.Disk != nil:
+		c.disk = *in.Disk
+	case in.Addrs != nil:
+		c.self.addrs = in.Addrs
+	}
+	return nil
+}
 
-// Peers lists the members this peer knows, itself among them, by name.
-func (c *Core) Peers() []PeerView { return nil }
+// receive handles one message. An error is the sender's doing and is only for
+// the log; nothing a peer sends may do more.
+func (c *Core) receive(from wire.PeerID, msg wire.Message) error {
+	if c.led.IsRevoked(from) || c.self.stage == muted && from != c.cfg.Self {
+		return nil
+	}
+	switch m := msg.(type) {
+	case *wire.Beat:
+		if m.Ready {
+			c.self.readyHeard = c.now
+		}
+		c.mem.Receive(c.now, from, m)
+	case *wire.Observe, *wire.Votes:
+		c.mem.Receive(c.now, from, m)
+	case *wire.Probe:
+		c.probed(from, m)
+	case *wire.Digest:
+		c.onDigest(from, m)
+	case *wire.Vector:
+		c.onVector(from, m)
+	case *wire.Lists:
+		c.onLists(from, m)
+	case *wire.Delta:
+		return c.onDelta(from, m)
+	case *wire.Push:
+		return c.onPush(from, m)
+	case *wire.Store:
+		return c.onStore(from, m)
+	case *wire.Stored:
+		c.onStored(from, m)
+	case *wire.Call:
+		return c.onCall(from, m)
+	case *wire.Bid:
+		c.onBid(from, m)
+	case *wire.Award:
+		return c.onAward(from, m)
+	case *wire.Reply:
+		return c.onReply(from, m)
+	default:
+		return fmt.Errorf("message %T from %s: %w", msg, from.Short(), wire.ErrUnknown)
+	}
+	return nil
+}
 
-// Jobs lists jobs, by ID; removed ones only when asked for.
-func (c *Core) Jobs(removed bool) []JobView { return nil }
+// receiveOwn delivers what was sent to ourselves. Its bound is far above what
+// one step can cause; it only keeps a bug from becoming an endless loop.
+func (c *Core) receiveOwn() {
+	for n := 0; len(c.loop) > 0 && n < 10_000; n++ {
+		m := c.loop[0]
+		c.loop = c.loop[1:]
+		_ = c.receive(c.cfg.Self, m)
+	}
+}
 
-// Slots lists the wanted slots of a job, and claims on it that lose; an empty
-// job means all.
-func (c *Core) Slots(job string) []SlotView { return nil }
+// settle lets every part do what is due, in an order in which each sees what the
+// ones before it brought about.
+func (c *Core) settle() {
+	c.settleMembers()
+	c.settleCourse()
+	c.settleExchanges()
+	c.settleSubmissions()
+	c.settleLanes()
+	c.receiveOwn()
+	c.settleHolding()
+	c.settleHouse()
+	c.settlePushes()
+}
 
-// Why explains a slot, as far as this peer knows; if it is not a steward of the
-// slot's lane, WhyView.Stewards says whom to ask what it waits for.
-func (c *Core) Why(slot string) (WhyView, error) { return WhyView{}, nil }
+// settleMembers tells gossip who belongs to the swarm and does what it asks.
+func (c *Core) settleMembers() {
+	if v := c.led.PeersVersion(); v != c.peersAt || v == 0 {
+		c.peersAt = v
+		c.mem.SetPeers(c.now, c.gossipPeers())
+	}
+	eff := c.mem.Tick(c.now)
+	if c.self.stage != muted {
+		for _, e := range eff.Send {
+			c.post(e)
+		}
+		c.out.Redial = append(c.out.Redial, eff.Redial...)
+	}
+	for _, ch := range eff.Changes {
+		c.peerChanged(ch)
+	}
+	c.wake(eff.WakeAt)
+}
 
-// Waiting is what this peer, as steward, remembers of slots it could not sell.
-func (c *Core) Waiting() []WaitingView { return nil }
+func (c *Core) gossipPeers() []gossip.Peer {
+	var peers []gossip.Peer
+	for _, id := range c.led.Members() {
+		r := c.led.CardRecord(id)
+		card := r.Value.(*ledger.Card)
+		p := ProfileOf(card.Profile)
+		peers = append(peers, gossip.Peer{
+			ID: id, Inc: r.Num.Inc, Nonce: r.Num.Nonce, Ready: true, Metered: p.Metered,
+			BeatEvery: p.BeatEvery, Waiting: time.Duration(card.WaitSec) * time.Second,
+		})
+	}
+	return peers
+}
 
-// Services lists who answers for each task of each job, for reach.
-func (c *Core) Services() []Service { return nil }
+func (c *Core) peerChanged(ch gossip.Change) {
+	switch ch.To {
+	case gossip.Dead:
+		c.event(Event{Kind: "died", Peer: ch.Peer, Text: fmt.Sprintf("%s is gone: its observers have missed its beats", c.nameOf(ch.Peer))})
+	case gossip.Alive:
+		if ch.From == gossip.Dead {
+			c.event(Event{Kind: "returned", Peer: ch.Peer, Text: c.nameOf(ch.Peer) + " is heard again"})
+		}
+	}
+	for i := range c.lanes {
+		if s := c.lanes[i].sale; s != nil && c.mem.Doubted(ch.Peer) {
+			s.Drop(c.now, ch.Peer)
+		}
+	}
+	c.improved()
+}
+
+// send gives a message to one peer; to ourselves it goes at the end of the step.
+func (c *Core) send(to wire.PeerID, m wire.Message) { c.post(wire.Envelope{To: to, Msg: m}) }
+
+func (c *Core) post(e wire.Envelope) {
+	if e.Topic == 0 && e.To == c.cfg.Self {
+		c.loop = append(c.loop, e.Msg)
+		return
+	}
+	c.out.Messages = append(c.out.Messages, e)
+}
+
+func (c *Core) wake(at clock.Instant) { c.out.WakeAt = clock.Earliest(c.out.WakeAt, at) }
+
+// due reports whether an instant that may be unset has come, and sees to it that
+// the core is woken then if not.
+func (c *Core) due(at clock.Instant) bool {
+	if at == 0 {
+		return false
+	}
+	if c.now >= at {
+		return true
+	}
+	c.wake(at)
+	return false
+}
+
+func (c *Core) id() uint64 {
+	c.nextID++
+	return uint64(c.self.inc)<<40 | c.nextID
+}
+
+func (c *Core) event(e Event) {
+	e.At = c.now
+	c.out.Events = append(c.out.Events, e)
+}
+
+func (c *Core) nameOf(p wire.PeerID) string {
+	if p == c.cfg.Self {
+		return c.cfg.Name
+	}
+	if card := c.led.Card(p); card != nil && card.Name != "" {
+		return card.Name
+	}
+	return p.Short()
+}

@@ -17,6 +17,7 @@ type Ready struct {
 	Messages []wire.Envelope
 	Replies  []Reply
 	Actions  []runtime.Action
+	Volumes  []VolumeRef   // to be deleted, their data with them
 	Redial   []wire.PeerID // lost peers to try again now, back-off cleared
 	Events   []Event       // what a person may want to know; kept by the daemon, bounded
 	Halt     Halt          // not zero: stop this daemon, for this reason
@@ -45,6 +46,13 @@ func (r *Ready) MustSync() bool {
 		}
 	}
 	return false
+}
+
+// A VolumeRef names a slot's volume on this peer.
+type VolumeRef struct {
+	Job    job.ID
+	Volume string
+	Slot   int
 }
 
 // Halt says why a core wants its daemon to end.
@@ -137,14 +145,15 @@ type JobView struct {
 
 // A TaskView counts a task's slots.
 type TaskView struct {
-	Name    string     `json:"name"`
-	Type    string     `json:"type"`
-	Image   string     `json:"image"`
-	Wanted  int        `json:"wanted"`
-	Claimed int        `json:"claimed"`
-	Serving int        `json:"serving"`
-	Current int        `json:"current"` // on the head's spec
-	Ports   []job.Port `json:"ports,omitempty"`
+	Name      string     `json:"name"`
+	Type      string     `json:"type"`
+	Image     string     `json:"image"`
+	Wanted    int        `json:"wanted"`
+	Claimed   int        `json:"claimed"`
+	Serving   int        `json:"serving"`
+	Completed int        `json:"completed"`
+	Current   int        `json:"current"` // on the head's spec
+	Ports     []job.Port `json:"ports,omitempty"`
 }
 
 // A SlotView is one slot: who holds it and how it is, or why nobody does.

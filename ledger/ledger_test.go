@@ -1,0 +1,284 @@
+package ledger
+
+import (
+	"crypto/sha256"
+	"fmt"
+	"slices"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"shoal/job"
+	"shoal/wire"
+)
+
+var swarm = wire.HashOf([]byte("test swarm"))
+
+// fakeKey signs by hashing; it makes real enough signatures at no cost.
+type fakeKey wire.PeerID
+
+func (k fakeKey) Sign(msg []byte) []byte { return sign(wire.PeerID(k), msg) }
+
+func sign(p wire.PeerID, msg []byte) []byte {
+	h := sha256.New()
+	h.Write(p[:])
+	h.Write(msg)
+	return h.Sum(nil)
+}
+
+func verify(p wire.PeerID, msg, sig []byte) bool { return slices.Equal(sign(p, msg), sig) }
+
+func peer(n byte) wire.PeerID { return wire.PeerID{n} }
+
+// a writer issues records as a peer does.
+type writer struct {
+	id  wire.PeerID
+	inc uint32
+	seq uint64
+}
+
+func (w *writer) seal(kind wire.RecordKind, body any) *wire.Record {
+	w.seq++
+	r := &wire.Record{
+		Num:  wire.Number{Issuer: w.id, Inc: max(w.inc, 1), Nonce: 7, Seq: w.seq},
+		Kind: kind, Body: wire.MustMarshal(body),
+	}
+	r.Seal(swarm, fakeKey(w.id))
+	return r
+}
+
+func (w *writer) head(name string, life, rev uint64, deleted bool, salt byte) *wire.Record {
+	return w.seal(wire.KindHead, &Head{Job: job.MakeID("", name), Life: life, Revision: rev, Deleted: deleted, Spec: wire.Hash{salt}, Author: w.id})
+}
+
+func (w *writer) claim(slot job.SlotID, life uint64, t wire.Token, p Phase) *wire.Record {
+	return w.seal(wire.KindClaim, &Claim{Slot: slot, Life: life, Token: t, Peer: w.id, Phase: p})
+}
+
+func (w *writer) spec(name string, count int) *wire.Record {
+	return w.seal(wire.KindSpec, &job.Spec{Namespace: "default", Name: name, Tasks: []job.Task{{Name: "web", Image: "web", Count: count}}})
+}
+
+var slot0 = job.SlotID{Job: "default/shop", Task: "web"}
+
+// drawRecord makes records of few values, so that they compete for their keys.
+func drawRecord(t *rapid.T, ws []*writer) *wire.Record {
+	w := ws[rapid.IntRange(0, len(ws)-1).Draw(t, "writer")]
+	life := uint64(rapid.IntRange(1, 2).Draw(t, "life"))
+	token := wire.Token(rapid.IntRange(1, 3).Draw(t, "token"))
+	switch rapid.IntRange(0, 6).Draw(t, "kind") {
+	case 0:
+		return w.head("shop", life, uint64(rapid.IntRange(1, 4).Draw(t, "rev")), rapid.Bool().Draw(t, "deleted"), byte(rapid.IntRange(0, 2).Draw(t, "salt")))
+	case 1:
+		return w.claim(slot0, life, token, Phase(rapid.IntRange(int(Accepted), int(Superseded)).Draw(t, "phase")))
+	case 2:
+		of := ws[rapid.IntRange(0, len(ws)-1).Draw(t, "of")].id
+		return w.seal(wire.KindVerdict, &Verdict{Slot: slot0, Life: life, Token: token, Peer: of, Refuted: uint32(rapid.IntRange(0, 2).Draw(t, "refuted")), By: w.id})
+	case 3:
+		return w.seal(wire.KindCard, &Card{Peer: w.id, Name: fmt.Sprint(token)})
+	case 4:
+		return w.seal(wire.KindMember, &Member{Peer: w.id, Left: rapid.Bool().Draw(t, "left"), Seq: uint64(token)})
+	case 5:
+		return w.seal(wire.KindVolumePlace, &VolumePlace{Job: slot0.Job, Volume: "db", Peer: w.id})
+	default:
+		r := w.seal(wire.FirstOpenKind+1, "a kind of a later version")
+		r.Key, r.Rank = []byte{byte(token)}, []byte{byte(life)}
+		r.Seal(swarm, fakeKey(w.id))
+		return r
+	}
+}
+
+func newState() *State { return New(peer(200), swarm, verify) }
+
+func mergeAll(t interface{ Fatalf(string, ...any) }, s *State, rs []*wire.Record) *State {
+	for _, r := range rs {
+		if _, err := s.Merge(r); err != nil {
+			t.Fatalf("merge %v: %v", r.Num, err)
+		}
+	}
+	return s
+}
+
+// Merge must be a join: order, grouping and repetition of what arrives cannot
+// matter.
+func TestMergeIsJoin(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		ws := []*writer{{id: peer(1)}, {id: peer(2)}, {id: peer(3)}}
+		var rs []*wire.Record
+		for range rapid.IntRange(1, 24).Draw(t, "records") {
+			rs = append(rs, drawRecord(t, ws))
+		}
+		want := mergeAll(t, newState(), rs).Hash()
+		if got := mergeAll(t, newState(), rapid.Permutation(rs).Draw(t, "order")).Hash(); got != want {
+			t.Fatalf("merge depends on order: %v, %v", got, want)
+		}
+		twice := append(slices.Clone(rs), rapid.Permutation(rs).Draw(t, "again")...)
+		if got := mergeAll(t, newState(), twice).Hash(); got != want {
+			t.Fatalf("merge depends on repetition: %v, %v", got, want)
+		}
+		cut := rapid.IntRange(0, len(rs)).Draw(t, "cut")
+		left, right := mergeAll(t, newState(), rs[:cut]), mergeAll(t, newState(), rs[cut:])
+		if got := mergeAll(t, left, right.Records()).Hash(); got != want {
+			t.Fatalf("merge depends on grouping: %v, %v", got, want)
+		}
+	})
+}
+
+// exchange runs one whole exchange that a opens with b.
+func exchange(t interface{ Fatalf(string, ...any) }, a, b *State) {
+	if a.Digest() == b.Digest() {
+		return
+	}
+	lists, more := a.Lists(b.Marks())
+	marks := make([]wire.Mark, len(lists))
+	for i, l := range lists {
+		marks[i] = l.Mark
+	}
+	d := b.Answer(lists)
+	if _, err := a.Absorb(d, true); err != nil {
+		t.Fatalf("a absorbs: %v", err)
+	}
+	g := a.Give(d.Want, marks)
+	g.More = g.More || d.More || more
+	if _, err := b.Absorb(g, true); err != nil {
+		t.Fatalf("b absorbs: %v", err)
+	}
+}
+
+// After an exchange two ledgers hold the same, whatever each had before, and a
+// second one finds nothing to do.
+func TestExchangeMakesEqual(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		ws := []*writer{{id: peer(1)}, {id: peer(2)}, {id: peer(3)}}
+		states := []*State{New(peer(1), swarm, verify), New(peer(2), swarm, verify), New(peer(3), swarm, verify)}
+		for range rapid.IntRange(1, 30).Draw(t, "events") {
+			i := rapid.IntRange(0, 2).Draw(t, "at")
+			switch rapid.IntRange(0, 3).Draw(t, "event") {
+			case 0:
+				j := rapid.IntRange(0, 2).Draw(t, "with")
+				if i != j {
+					exchange(t, states[i], states[j])
+				}
+			case 1:
+				if own := states[i].ClaimsBy(peer(byte(i + 1))); len(own) > 0 && own[0].Phase.Ended() {
+					states[i].DropOwn(states[i].ClaimRecord(own[0].Slot, own[0].Life, own[0].Token, own[0].Peer))
+				}
+			default:
+				states[i].Own(drawRecord(t, ws[i:i+1]))
+			}
+		}
+		for range 3 {
+			exchange(t, states[0], states[1])
+			exchange(t, states[1], states[2])
+		}
+		if a, b, c := states[0].Hash(), states[1].Hash(), states[2].Hash(); a != b || b != c {
+			t.Fatalf("ledgers differ after exchanges: %v %v %v", a, b, c)
+		}
+		if states[0].Digest() != states[1].Digest() {
+			t.Fatalf("equal ledgers have different digests")
+		}
+	})
+}
+
+// What its writer dropped does not come back from a peer that still has it.
+func TestExchangeDropsWhatWasPruned(t *testing.T) {
+	w := &writer{id: peer(1)}
+	a, b := New(peer(1), swarm, verify), New(peer(2), swarm, verify)
+	r := w.claim(slot0, 1, 1, Stopped)
+	a.Own(r)
+	exchange(t, a, b)
+	a.DropOwn(r)
+	exchange(t, b, a)
+	if b.Len() != 0 {
+		t.Errorf("b still holds %d records, want 0", b.Len())
+	}
+	if _, err := b.Merge(r); wire.Judge(err) != wire.Ignore {
+		t.Errorf("merging the dropped record again: %v, want it ignored as stale", err)
+	}
+}
+
+func TestMergeRefuses(t *testing.T) {
+	w := &writer{id: peer(1)}
+	good := w.head("shop", 1, 1, false, 0)
+	forged := *good
+	forged.Sig = slices.Clone(good.Sig)
+	forged.Sig[0] ^= 1
+	other := *good
+	other.Seal(wire.HashOf([]byte("another swarm")), fakeKey(w.id))
+	notMine := w.claim(slot0, 1, 1, Accepted)
+	notMine.Num.Issuer = peer(9)
+	notMine.Value = nil
+	notMine.Seal(swarm, fakeKey(peer(9)))
+	for name, r := range map[string]*wire.Record{
+		"nil": nil, "no body": {Num: good.Num, Kind: wire.KindHead}, "forged signature": &forged,
+		"another swarm": &other, "claim in another's name": notMine,
+		"unknown kind without key": w.seal(15, 1),
+	} {
+		if _, err := newState().Merge(r); wire.Judge(err) != wire.Reject {
+			t.Errorf("%s: %v, want it rejected", name, err)
+		}
+	}
+}
+
+// A removed life stays removed, whatever arrives later and from whomever.
+func TestRemovedStaysRemoved(t *testing.T) {
+	w, old := &writer{id: peer(1)}, &writer{id: peer(2)}
+	s := newState()
+	mergeAll(t, s, []*wire.Record{w.head("shop", 1, 1, false, 0), w.head("shop", 1, 2, true, 0), w.claim(slot0, 1, 1, Stopped)})
+	s.Remove(slot0.Job, 1)
+	if s.Len() != 0 {
+		t.Fatalf("%d records are left of a forgotten job", s.Len())
+	}
+	if _, err := s.Merge(old.head("shop", 1, 9, false, 3)); err == nil {
+		t.Error("a head of a removed life was merged")
+	}
+	if out, err := s.Merge(old.head("shop", 2, 1, false, 3)); err != nil || out != Merged {
+		t.Errorf("a head of the next life: %v, %v", out, err)
+	}
+}
+
+func TestWinner(t *testing.T) {
+	a, b := &writer{id: peer(1)}, &writer{id: peer(2)}
+	base := func() *State {
+		s := newState()
+		spec := a.spec("shop", 1)
+		h := a.seal(wire.KindHead, &Head{Job: slot0.Job, Life: 1, Revision: 1, Spec: wire.HashOf(spec.Body), Author: a.id})
+		return mergeAll(t, s, []*wire.Record{spec, h})
+	}
+	for _, tt := range []struct {
+		name   string
+		claims []*wire.Record
+		want   wire.PeerID
+	}{
+		{"none", nil, wire.PeerID{}},
+		{"lowest token", []*wire.Record{a.claim(slot0, 1, 2, Serving), b.claim(slot0, 1, 1, Accepted)}, b.id},
+		{"ended does not count", []*wire.Record{a.claim(slot0, 1, 1, Failed), b.claim(slot0, 1, 2, Accepted)}, b.id},
+		{"another life does not count", []*wire.Record{a.claim(slot0, 2, 1, Serving)}, wire.PeerID{}},
+		{"lost does not count", []*wire.Record{a.claim(slot0, 1, 1, Serving), b.seal(wire.KindVerdict, &Verdict{Slot: slot0, Life: 1, Token: 1, Peer: a.id, By: b.id})}, wire.PeerID{}},
+	} {
+		s := mergeAll(t, base(), tt.claims)
+		var got wire.PeerID
+		if w := s.Winner(slot0); w != nil {
+			got = w.Peer
+		}
+		if got != tt.want {
+			t.Errorf("%s: winner %v, want %v", tt.name, got.Short(), tt.want.Short())
+		}
+	}
+}
+
+func FuzzOpen(f *testing.F) {
+	w := &writer{id: peer(1)}
+	f.Add(uint8(wire.KindHead), w.head("shop", 1, 1, false, 0).Body)
+	f.Add(uint8(wire.KindClaim), w.claim(slot0, 1, 1, Accepted).Body)
+	f.Fuzz(func(t *testing.T, kind uint8, body []byte) {
+		r := &wire.Record{Num: wire.Number{Issuer: peer(1), Inc: 1, Seq: 1}, Kind: wire.RecordKind(kind), Key: []byte{1}, Body: body}
+		r.Seal(swarm, fakeKey(peer(1)))
+		s := newState()
+		if _, err := s.Merge(r); err == nil {
+			s.Winner(slot0)
+			s.Wanted(slot0.Job)
+			s.Sweep()
+		}
+	})
+}

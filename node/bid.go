@@ -1,0 +1,268 @@
+package node
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"shoal/auction"
+	"shoal/job"
+	"shoal/ledger"
+	"shoal/wire"
+)
+
+// bidder is this peer's true state, which nobody else has.
+func (c *Core) bidder() *auction.Self {
+	s := &auction.Self{
+		ID: c.cfg.Self, Labels: c.labels(), Datacenter: c.cfg.Datacenter,
+		Ready: c.self.stage == ready && c.self.settled, Silent: c.rec.Silent(c.now),
+		Draining: c.self.draining || c.self.leaving || c.self.wait > 0, Metered: c.prof.Metered,
+		CopiesOf: c.copiesHere, FailsOf: c.failsHere, VolumePlace: c.volumePlace,
+	}
+	if c.facts == nil {
+		s.Missing = []string{"this machine's facts have not been read yet"}
+		return s
+	}
+	f := c.facts
+	s.OS, s.Arch, s.Driver, s.LoadMilli, s.Missing = f.OS, f.Arch, f.Driver, f.Load, f.Missing
+	s.Total = f.Capacity
+	s.Free = f.Capacity.Minus(c.led.Claimed(c.cfg.Self))
+	s.CanRun = func(t *job.Task) string { return canRun(f.Driver, t) }
+	if c.noRoomOnDisk() {
+		s.Missing = append(slices.Clone(s.Missing), "disk: nearly full")
+	}
+	return s
+}
+
+// canRun says why a driver cannot run a task's image, or "".
+func canRun(driver string, t *job.Task) string {
+	plain := t.Image == "process" || strings.HasPrefix(t.Image, "process:")
+	switch {
+	case driver == "process" && !plain:
+		return fmt.Sprintf("no container engine: image %s needs one", t.Image)
+	case driver == "docker" && plain:
+		return "no plain processes: this peer runs containers"
+	}
+	return ""
+}
+
+func (c *Core) copiesHere(id job.ID, task string) int {
+	n := 0
+	for _, cl := range c.led.ClaimsBy(c.cfg.Self) {
+		if cl.Slot.Job == id && cl.Slot.Task == task && !cl.Phase.Ended() {
+			n++
+		}
+	}
+	return n
+}
+
+func (c *Core) failsHere(id job.ID, task string, spec wire.Hash) int {
+	n := 0
+	for _, cl := range c.led.ClaimsBy(c.cfg.Self) {
+		if cl.Slot.Job == id && cl.Slot.Task == task && cl.Spec == spec && cl.Phase == ledger.Failed {
+			n++
+		}
+	}
+	return n
+}
+
+func (c *Core) volumePlace(id job.ID, volume string, slot int) (wire.PeerID, string, bool) {
+	for _, w := range c.led.Wanted(id) {
+		if w.Task.Failover.Volume == "empty" && slices.Contains(w.Task.Volumes(), volume) {
+			return wire.PeerID{}, "", false
+		}
+		if !slices.Contains(w.Task.Volumes(), volume) {
+			continue
+		}
+		if p := c.led.PlaceOf(id, volume, job.SlotID{Job: id, Task: w.Task.Name, Index: slot}); p != nil {
+			return p.Peer, c.nameOf(p.Peer), true
+		}
+	}
+	return wire.PeerID{}, "", false
+}
+
+// lookup finds what a call or award names, if the head still wants it.
+func (c *Core) lookup(id job.ID, life uint64, task string, spec wire.Hash) (*job.Spec, *job.Task, bool) {
+	for _, w := range c.led.Wanted(id) {
+		if w.Life != life || w.Task.Name != task {
+			continue
+		}
+		if w.Spec == spec {
+			return c.led.Spec(w.JobSpec), w.Task, true
+		}
+		if w.Fallback != nil && w.Fallback.Spec == spec {
+			return c.led.Spec(w.Fallback.JobSpec), w.Fallback.Task, true
+		}
+	}
+	return nil, nil, false
+}
+
+func (c *Core) jobSpecOf(id job.ID, task string, spec wire.Hash) wire.Hash {
+	for _, w := range c.led.Wanted(id) {
+		if w.Task.Name != task {
+			continue
+		}
+		if w.Spec != spec && w.Fallback != nil {
+			return w.Fallback.JobSpec
+		}
+		return w.JobSpec
+	}
+	return wire.Hash{}
+}
+
+// onCall answers a steward's call; every peer that is asked answers, if only why
+// not, so that the steward need not wait.
+func (c *Core) onCall(from wire.PeerID, m *wire.Call) error {
+	if from != m.Steward || m.Steward.IsZero() {
+		return fmt.Errorf("call in the name of %s from %s: %w", m.Steward.Short(), from.Short(), wire.ErrInvalid)
+	}
+	if err := c.mergeAll(m.Records, from, 1); err != nil {
+		return err
+	}
+	if c.self.stage == starting || c.self.stage == muted {
+		return nil
+	}
+	c.send(from, auction.Answer(c.bidder(), m, c.lookup))
+	return nil
+}
+
+func (c *Core) onBid(from wire.PeerID, m *wire.Bid) {
+	for i := range c.lanes {
+		if s := c.lanes[i].sale; s != nil && s.Owns(m.Call) {
+			s.Bid(c.now, from, m)
+		}
+	}
+}
+
+// onAward judges each awarded slot against this peer's true state. What it takes
+// is on disk before the reply leaves.
+func (c *Core) onAward(from wire.PeerID, m *wire.Award) error {
+	if len(m.Slots) > auction.MaxAwardSize {
+		return fmt.Errorf("award of %d slots from %s: %w", len(m.Slots), from.Short(), wire.ErrInvalid)
+	}
+	if err := c.mergeAll(m.Rests, from, 1); err != nil {
+		return err
+	}
+	self := c.bidder()
+	reply := &wire.Reply{Award: m.ID}
+	for i := range m.Slots {
+		a := &m.Slots[i]
+		d, claim := c.judgeAward(self, a)
+		reply.Decisions = append(reply.Decisions, d)
+		if claim != nil {
+			reply.Records = append(reply.Records, claim)
+		}
+	}
+	reply.Free = self.Total.Minus(c.led.Claimed(c.cfg.Self))
+	c.send(from, reply)
+	c.holding.dirty = true
+	return nil
+}
+
+func (c *Core) judgeAward(self *auction.Self, a *wire.AwardedSlot) (wire.Decision, *wire.Record) {
+	d := wire.Decision{Slot: a.Slot, Token: a.Token}
+	if r := c.led.ClaimRecord(a.Slot, a.Life, a.Token, c.cfg.Self); r != nil {
+		if !r.Value.(*ledger.Claim).Phase.Ended() {
+			return d, r // the same award again: its claim stands
+		}
+		d.Decline, d.Known = "that token has ended here already", []*wire.Record{r}
+		return d, nil
+	}
+	if d.Decline, d.Known = c.standsAgainst(a); d.Decline != "" {
+		return d, nil
+	}
+	if d.Decline = auction.CheckAward(self, a, c.lookup); d.Decline != "" {
+		return d, nil
+	}
+	_, task, _ := c.lookup(a.Slot.Job, a.Life, a.Slot.Task, a.Spec)
+	for _, v := range task.Volumes() {
+		c.claimVolume(a.Slot, v)
+	}
+	r := c.write(wire.KindClaim, &ledger.Claim{
+		Slot: a.Slot, Life: a.Life, Token: a.Token, Peer: c.cfg.Self, Spec: a.Spec,
+		JobSpec: c.jobSpecOf(a.Slot.Job, a.Slot.Task, a.Spec), Needs: task.Needs,
+		Phase: ledger.Accepted, Fails: a.Fails, Summary: a.Summary,
+	})
+	c.event(Event{Kind: "claimed", Job: a.Slot.Job, Slot: a.Slot.String(), Peer: c.cfg.Self,
+		Text: fmt.Sprintf("%s is held by %s with token %d", a.Slot, c.cfg.Name, a.Token)})
+	return d, r
+}
+
+// standsAgainst looks for what forbids taking a slot, whatever room there is: a
+// claim of our own on it that has not ended, a live claim of a peer nobody here
+// doubts, a token at or above the award's.
+func (c *Core) standsAgainst(a *wire.AwardedSlot) (string, []*wire.Record) {
+	record := func(cl *ledger.Claim) []*wire.Record {
+		return []*wire.Record{c.led.ClaimRecord(cl.Slot, cl.Life, cl.Token, cl.Peer)}
+	}
+	if !c.led.WantsSlot(a.Slot, a.Life) {
+		if r := c.led.HeadRecord(a.Slot.Job); r != nil {
+			return "stale: the slot is not wanted", []*wire.Record{r}
+		}
+		return "stale: the job is not known here", nil
+	}
+	for _, cl := range c.led.ClaimsOf(a.Slot) {
+		switch {
+		case cl.Peer == c.cfg.Self && !cl.Phase.Ended():
+			return fmt.Sprintf("held here still: token %d has not ended", cl.Token), record(cl)
+		case c.led.IsLive(cl) && !cl.Leaving && !c.mem.Doubted(cl.Peer):
+			return fmt.Sprintf("taken: %s holds it with token %d", c.nameOf(cl.Peer), cl.Token), record(cl)
+		case cl.Life == a.Life && cl.Token >= a.Token:
+			return fmt.Sprintf("stale: token %d is known", cl.Token), record(cl)
+		}
+	}
+	return "", nil
+}
+
+func (c *Core) claimVolume(slot job.SlotID, volume string) {
+	if p := c.led.PlaceOf(slot.Job, volume, slot); p != nil && p.Peer == c.cfg.Self {
+		return
+	}
+	c.write(wire.KindVolumePlace, &ledger.VolumePlace{Job: slot.Job, Volume: volume, Slot: slot.Index, Peer: c.cfg.Self})
+}
+
+// onReply merges the claims of a reply before the sale hears of it, so that the
+// sale sees what a decline rests on.
+func (c *Core) onReply(from wire.PeerID, m *wire.Reply) error {
+	recs := slices.Clone(m.Records)
+	for _, d := range m.Decisions {
+		recs = append(recs, d.Known...)
+	}
+	err := c.mergeAll(recs, from, 1)
+	for i := range c.lanes {
+		s := c.lanes[i].sale
+		if s == nil || !s.Owns(m.Award) {
+			continue
+		}
+		for _, d := range m.Decisions {
+			c.tellSale(s, []job.SlotID{d.Slot})
+		}
+		s.Reply(c.now, from, m)
+	}
+	return err
+}
+
+func (c *Core) noRoomOnDisk() bool {
+	d := c.disk
+	return d.TotalBytes > 0 && d.FreeBytes < min(256<<20, d.TotalBytes/20)
+}
+
+// waitsFor says what a peer that is not ready waits for.
+func (c *Core) waitsFor() string {
+	switch {
+	case c.self.stage == starting:
+		return "it has no store and waits for a member to give it the ledger"
+	case c.self.stage == muted:
+		return "its key runs elsewhere"
+	case c.cfg.Damaged && !c.cfg.AcceptLoss && len(c.self.linked) == 0:
+		return "its store is damaged and nobody is there to refill it; `shoal up --accept-loss` goes on with what is left"
+	case len(c.self.linked) == 0:
+		return "it hears no other peer"
+	default:
+		names := make([]string, 0, len(c.self.linked))
+		for _, p := range c.reachable() {
+			names = append(names, c.nameOf(p))
+		}
+		return "it is exchanging ledgers with " + strings.Join(names[:min(len(names), 5)], ", ")
+	}
+}

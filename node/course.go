@@ -1,0 +1,397 @@
+package node
+
+import (
+	"bytes"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"shoal/clock"
+	"shoal/job"
+	"shoal/ledger"
+	"shoal/wire"
+)
+
+// How a peer starts.
+const (
+	takeUpAfter = 5 * time.Second  // own claims are taken up without an exchange
+	aloneAfter  = 10 * time.Second // a peer that was once ready is ready alone
+	pastAfter   = 10 * time.Second // a card of our own that nobody hears is our past
+)
+
+// Keys of this peer's own state on disk.
+const (
+	localInc      = "inc"
+	localReady    = "ready"
+	localRan      = "ran"
+	localLabels   = "labels"
+	localDraining = "draining"
+	localMark     = "mark/"
+	localRemoved  = "removed/"
+	localDeleted  = "deleted/"
+)
+
+// past is a card of our own key that this run did not write: either our own past,
+// which a lost disk forgot, or our key at work elsewhere.
+type past struct {
+	inc   uint32
+	nonce uint64
+	since clock.Instant
+	asked clock.Instant
+}
+
+func (c *Core) loadLocals(locals map[string][]byte) error {
+	for _, k := range sortedKeys(locals) {
+		if err := c.loadLocal(k, locals[k]); err != nil {
+			return fmt.Errorf("%q: %w", k, err)
+		}
+	}
+	return nil
+}
+
+func (c *Core) loadLocal(key string, v []byte) error {
+	var err error
+	switch {
+	case key == localInc:
+		err = wire.Unmarshal(v, &c.self.storedInc)
+	case key == localReady:
+		c.self.onceReady = true
+	case key == localRan:
+		err = wire.Unmarshal(v, &c.self.ran)
+	case key == localDraining:
+		c.self.draining = true
+	case key == localLabels:
+		err = wire.Unmarshal(v, &c.self.labels)
+	case strings.HasPrefix(key, localMark):
+		var n wire.Number
+		if err = wire.Unmarshal(v, &n); err == nil {
+			c.led.LoadMark(n)
+		}
+	case strings.HasPrefix(key, localRemoved):
+		var life uint64
+		err = wire.Unmarshal(v, &life)
+		c.led.LoadRemoved(ledger.Removed{Job: job.ID(key[len(localRemoved):]), Life: life})
+	case strings.HasPrefix(key, localDeleted):
+		var at deletedAt
+		err = wire.Unmarshal(v, &at)
+		c.holding.deleted[job.ID(key[len(localDeleted):])] = at
+	}
+	return err
+}
+
+// begin is the first thing a core does: a peer with a store knows its incarnation
+// at once, one without asks the others for it first.
+func (c *Core) begin() {
+	if c.self.storedInc > 0 || c.cfg.Founder {
+		c.chooseIncarnation()
+	}
+	if c.cfg.Founder {
+		c.takeUp()
+		c.becomeReady("it created the swarm")
+	}
+}
+
+func (c *Core) chooseIncarnation() {
+	c.self.inc = max(c.self.storedInc, c.led.MaxIncarnation(c.cfg.Self)) + 1
+	c.self.seq = 0
+	c.local(localInc, wire.MustMarshal(c.self.inc), true)
+	c.mem.Start(c.now, c.self.inc, c.cfg.Nonce)
+	if c.self.stage == starting {
+		c.self.stage = joining
+	}
+}
+
+// settleCourse moves this peer along: incarnation, own claims, readiness.
+func (c *Core) settleCourse() {
+	switch c.self.stage {
+	case starting:
+		if c.self.exchanged {
+			c.chooseIncarnation()
+		}
+	case joining:
+		c.settleJoining()
+	case ready:
+		c.settleCard()
+	}
+	if c.self.stage == joining || c.self.stage == ready {
+		c.settlePast()
+		c.settleLeaving()
+	}
+	if !c.self.settled && c.self.stage != starting && (c.self.exchanged || c.due(clock.Instant(takeUpAfter))) {
+		c.takeUp()
+	}
+}
+
+func (c *Core) takeUp() {
+	if c.self.settled {
+		return
+	}
+	c.self.settled = true
+	c.rec.Settle(c.now, true)
+	c.holding.dirty = true
+}
+
+func (c *Core) settleJoining() {
+	switch {
+	case c.self.withReady:
+		c.becomeReady("it exchanged ledgers with a ready peer")
+	case c.self.readyHeard != 0 && c.now.Sub(c.self.readyHeard) < aloneAfter:
+		c.wake(c.self.readyHeard.Add(aloneAfter))
+	case !c.self.onceReady || c.cfg.Damaged && !c.cfg.AcceptLoss:
+	case c.due(clock.Instant(aloneAfter)) && c.exchangedWithLinked():
+		c.becomeReady("it was ready before, and no ready peer answers")
+	}
+}
+
+// exchangedWithLinked reports whether every peer in reach has given its ledger, or
+// has had twice the time for it.
+func (c *Core) exchangedWithLinked() bool {
+	for p, since := range c.self.linked {
+		if _, ok := c.ex.done[p]; !ok && c.now.Sub(since) < 2*aloneAfter {
+			c.wake(since.Add(2 * aloneAfter))
+			return false
+		}
+	}
+	return true
+}
+
+func (c *Core) becomeReady(why string) {
+	c.self.stage = ready
+	c.self.onceReady = true
+	c.local(localReady, []byte{1}, true)
+	if m := c.led.Member(c.cfg.Self); m != nil && m.Left && !m.Revoked {
+		c.write(wire.KindMember, &ledger.Member{Peer: c.cfg.Self, Seq: m.Seq + 1})
+	}
+	c.publishCard()
+	c.mem.SetReady(c.now, true)
+	for i := range c.lanes {
+		c.lanes[i].dirty = true
+	}
+	c.event(Event{Kind: "ready", Peer: c.cfg.Self, Text: fmt.Sprintf("%s is ready: %s", c.cfg.Name, why)})
+}
+
+// settleCard publishes the card anew when what it says has changed.
+func (c *Core) settleCard() {
+	if !bytes.Equal(wire.MustMarshal(c.cardNow()), c.self.card) {
+		c.publishCard()
+	}
+}
+
+func (c *Core) publishCard() {
+	card := c.cardNow()
+	c.self.card = wire.MustMarshal(card)
+	c.write(wire.KindCard, card)
+}
+
+func (c *Core) cardNow() *ledger.Card {
+	card := &ledger.Card{
+		Peer: c.cfg.Self, Name: c.cfg.Name, Datacenter: c.cfg.Datacenter, Labels: c.labels(),
+		Profile: c.cfg.Profile, Version: c.cfg.Version, Addrs: c.self.addrs,
+		Draining: c.self.draining || c.self.leaving, WaitSec: uint32(c.self.wait / time.Second), Cert: c.cfg.Cert,
+	}
+	if f := c.facts; f != nil {
+		card.Driver, card.Platform = f.Driver, f.OS+"/"+f.Arch
+		card.Capacity = f.Capacity
+		card.Capacity.DiskBytes = f.Capacity.DiskBytes >> 30 << 30 // a whole GiB: free disk changes all the time
+	}
+	return card
+}
+
+// labels are the machine's, the owner's and those set while running, the later
+// over the earlier.
+func (c *Core) labels() map[string]string {
+	out := map[string]string{}
+	if c.facts != nil {
+		for k, v := range c.facts.Labels {
+			out[k] = v
+		}
+	}
+	for k, v := range c.cfg.Labels {
+		out[k] = v
+	}
+	for k, v := range c.self.labels {
+		out[k] = v
+		if v == "" {
+			delete(out, k)
+		}
+	}
+	return out
+}
+
+func (c *Core) link(l Linked) {
+	if l.Peer == c.cfg.Self {
+		return
+	}
+	c.mem.Linked(c.now, l.Peer, l.Up)
+	if !l.Up {
+		delete(c.self.linked, l.Peer)
+		delete(c.ex.out, l.Peer)
+		delete(c.ex.in, l.Peer)
+		return
+	}
+	if _, ok := c.self.linked[l.Peer]; !ok && len(c.self.linked) < maxLinked {
+		c.self.linked[l.Peer] = c.now
+	}
+}
+
+const maxLinked = 4096
+
+// settlePast watches for a card of ours that this run did not write. Observers
+// are asked whether they hear that other start: if one does, the key runs
+// elsewhere and this, the older start, steps back; if none does, it was our past.
+func (c *Core) settlePast() {
+	r := c.led.CardRecord(c.cfg.Self)
+	p := c.self.past
+	if r == nil || r.Num.Inc < c.self.inc || r.Num.Inc == c.self.inc && r.Num.Nonce <= c.cfg.Nonce {
+		c.self.past = nil
+		return
+	}
+	if p == nil || p.inc != r.Num.Inc || p.nonce != r.Num.Nonce {
+		p = &past{inc: r.Num.Inc, nonce: r.Num.Nonce, since: c.now}
+		c.self.past = p
+	}
+	if c.now.Sub(p.since) >= pastAfter {
+		c.self.past = nil
+		c.outlive()
+		return
+	}
+	c.wake(p.since.Add(pastAfter))
+	if p.asked != 0 && c.now.Sub(p.asked) < time.Second {
+		c.wake(p.asked.Add(time.Second))
+		return
+	}
+	p.asked = c.now
+	for _, peer := range c.reachable() {
+		c.send(peer, &wire.Probe{Of: c.cfg.Self, Inc: p.inc, Nonce: p.nonce})
+	}
+}
+
+// outlive takes the incarnation above that of our own past and says everything
+// that holds anew, since others may have taken it for stale.
+func (c *Core) outlive() {
+	c.chooseIncarnation()
+	for _, cl := range c.led.ClaimsBy(c.cfg.Self) {
+		again := *cl
+		c.write(wire.KindClaim, &again)
+	}
+	for _, p := range c.led.PlacesAt(c.cfg.Self) {
+		again := *p
+		c.write(wire.KindVolumePlace, &again)
+	}
+	if c.self.stage == ready {
+		c.publishCard()
+	}
+	c.event(Event{Kind: "outlived", Peer: c.cfg.Self, Text: fmt.Sprintf("a card of an earlier start of %s was found; nobody hears that start, so this one goes on as incarnation %d", c.cfg.Name, c.self.inc)})
+}
+
+func (c *Core) probed(from wire.PeerID, m *wire.Probe) {
+	if !m.Answer {
+		heard := m.Of != c.cfg.Self && c.mem.HeardSince(m.Of, m.Inc, m.Nonce, 10*time.Second)
+		c.send(from, &wire.Probe{Of: m.Of, Inc: m.Inc, Nonce: m.Nonce, Answer: true, Heard: heard})
+		return
+	}
+	if p := c.self.past; p != nil && m.Heard && m.Of == c.cfg.Self && m.Inc == p.inc && m.Nonce == p.nonce {
+		c.stepBack()
+	}
+}
+
+func (c *Core) stepBack() {
+	c.self.stage = muted
+	c.self.past = nil
+	c.holding.dirty = true
+	c.event(Event{Kind: "stepped-back", Peer: c.cfg.Self, Text: fmt.Sprintf("the key of %s runs elsewhere, started later: this start stops its containers and says nothing more", c.cfg.Name)})
+}
+
+// settleLeaving ends a membership once nothing of ours runs any more.
+func (c *Core) settleLeaving() {
+	if c.led.IsRevoked(c.cfg.Self) {
+		c.self.leaving = true
+	}
+	if !c.self.leaving || !c.self.settled {
+		return
+	}
+	for _, cl := range c.led.ClaimsBy(c.cfg.Self) {
+		if !cl.Phase.Ended() {
+			return
+		}
+	}
+	if c.led.IsRevoked(c.cfg.Self) {
+		c.out.Halt = HaltExpelled
+		return
+	}
+	if c.self.leftAt == 0 {
+		c.self.leftAt = max(c.now, 1)
+		seq := uint64(1)
+		if m := c.led.Member(c.cfg.Self); m != nil {
+			seq = m.Seq + 1
+		}
+		c.write(wire.KindMember, &ledger.Member{Peer: c.cfg.Self, Left: true, Seq: seq})
+	}
+	if c.due(c.self.leftAt.Add(2 * time.Second)) {
+		c.out.Halt = HaltLeft
+	}
+}
+
+// reachable returns the peers with a connection, in order.
+func (c *Core) reachable() []wire.PeerID {
+	out := make([]wire.PeerID, 0, len(c.self.linked))
+	for p := range c.self.linked {
+		if !c.led.IsRevoked(p) {
+			out = append(out, p)
+		}
+	}
+	slices.SortFunc(out, wire.PeerID.Compare)
+	return out
+}
+
+// write seals a record of our own and brings it into the ledger; it is on disk
+// before anything that this step sends.
+func (c *Core) write(kind wire.RecordKind, body any) *wire.Record {
+	if c.self.inc == 0 {
+		panic("node: a record before this peer knows its incarnation")
+	}
+	c.self.seq++
+	r := &wire.Record{
+		Num:  wire.Number{Issuer: c.cfg.Self, Inc: c.self.inc, Nonce: c.cfg.Nonce, Seq: c.self.seq},
+		Kind: kind, Body: wire.MustMarshal(body), Value: body,
+	}
+	r.Seal(c.cfg.Swarm, c.cfg.Key)
+	c.led.Own(r)
+	c.sync = true
+	c.arrived(r)
+	c.pass(r, 1, c.cfg.Self)
+	return r
+}
+
+func (c *Core) local(key string, value []byte, sync bool) {
+	c.out.Records = append(c.out.Records, Write{Local: &Local{Key: key, Value: value}, Sync: sync})
+}
+
+// flush turns the ledger's changes into writes.
+func (c *Core) flush() {
+	for _, ch := range c.led.Take() {
+		switch {
+		case ch.Put != nil:
+			c.out.Records = append(c.out.Records, Write{Put: ch.Put, Sync: c.sync || ch.Put.Num.Issuer == c.cfg.Self})
+		case ch.Drop != nil:
+			n := ch.Drop.Num
+			c.out.Records = append(c.out.Records, Write{Drop: &n})
+		case ch.Mark != nil:
+			key := localMark + string(ch.Mark.Issuer[:])
+			c.local(key, wire.MustMarshal(ch.Mark), false)
+		case ch.Removed != nil:
+			c.local(localRemoved+string(ch.Removed.Job), wire.MustMarshal(ch.Removed.Life), true)
+		}
+	}
+	c.sync = false
+}
+
+func sortedKeys[V any](m map[string]V) []string {
+	out := make([]string, 0, len(m))
+	for k := range m {
+		out = append(out, k)
+	}
+	slices.Sort(out)
+	return out
+}

@@ -1,0 +1,309 @@
+package node
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"shoal/clock"
+	"shoal/ledger"
+	"shoal/wire"
+)
+
+// exchanges are the comparisons of ledgers under way, at most one each way with
+// one peer.
+type exchanges struct {
+	out  map[wire.PeerID]*exchange
+	in   map[wire.PeerID]*exchange
+	done map[wire.PeerID]clock.Instant // last complete one
+	next clock.Instant                 // while joining: when to open another
+	turn int
+}
+
+type exchange struct {
+	id    uint64
+	began clock.Instant
+	marks []wire.Mark // ours as in our Lists
+	more  bool        // something did not fit
+}
+
+// Bounds of exchanges: how long one may take, and how many we open at once.
+const (
+	exchangeAfter = 10 * time.Second
+	maxExchanges  = 4
+)
+
+func (c *Core) settleExchanges() {
+	for _, p := range slices.SortedFunc(keys(c.ex.out), wire.PeerID.Compare) {
+		if c.due(c.ex.out[p].began.Add(exchangeAfter)) {
+			delete(c.ex.out, p)
+		}
+	}
+	for _, p := range slices.SortedFunc(keys(c.ex.in), wire.PeerID.Compare) {
+		if c.due(c.ex.in[p].began.Add(exchangeAfter)) {
+			delete(c.ex.in, p)
+		}
+	}
+	if c.self.stage == muted {
+		return
+	}
+	if c.self.stage != ready || !c.self.exchanged {
+		c.exchangeWhileJoining()
+	}
+	if p, ok := c.mem.Partner(c.now); ok && c.self.stage != starting {
+		c.open(p)
+	}
+}
+
+// exchangeWhileJoining goes round the peers in reach, ready or joining, twice a
+// second: until it has had a whole ledger a starting peer has nothing better to do.
+func (c *Core) exchangeWhileJoining() {
+	if c.ex.next != 0 && !c.due(c.ex.next) {
+		return
+	}
+	peers := c.reachable()
+	if len(peers) == 0 {
+		return
+	}
+	c.ex.next = c.now.Add(400*time.Millisecond + time.Duration(c.rng.Int64N(int64(200*time.Millisecond))))
+	c.wake(c.ex.next)
+	c.ex.turn++
+	c.open(peers[c.ex.turn%len(peers)])
+}
+
+func (c *Core) open(p wire.PeerID) {
+	if p == c.cfg.Self || c.ex.out[p] != nil || len(c.ex.out) >= maxExchanges || c.led.IsRevoked(p) {
+		return
+	}
+	x := &exchange{id: c.id(), began: c.now}
+	c.ex.out[p] = x
+	c.send(p, &wire.Digest{ID: x.id, Hash: c.led.Digest(), Ready: c.isReady()})
+}
+
+func (c *Core) isReady() bool { return c.self.stage == ready }
+
+func (c *Core) onDigest(from wire.PeerID, m *wire.Digest) {
+	if m.Ready {
+		c.self.readyHeard = c.now
+	}
+	if m.Equal {
+		if x := c.ex.out[from]; x != nil && x.id == m.ID {
+			c.completed(from, m.Ready)
+		}
+		return
+	}
+	if m.Hash == c.led.Digest() {
+		c.send(from, &wire.Digest{ID: m.ID, Hash: m.Hash, Ready: c.isReady(), Equal: true})
+		c.completed(from, m.Ready)
+		return
+	}
+	c.send(from, &wire.Vector{ID: m.ID, Marks: c.led.Marks(), Ready: c.isReady()})
+}
+
+func (c *Core) onVector(from wire.PeerID, m *wire.Vector) {
+	x := c.ex.out[from]
+	if x == nil || x.id != m.ID {
+		return
+	}
+	lists, more := c.led.Lists(m.Marks)
+	x.more = more
+	x.marks = x.marks[:0]
+	for _, l := range lists {
+		x.marks = append(x.marks, l.Mark)
+	}
+	c.send(from, &wire.Lists{ID: m.ID, Issuers: lists, Ready: c.isReady(), More: more})
+}
+
+func (c *Core) onLists(from wire.PeerID, m *wire.Lists) {
+	d := c.led.Answer(m.Issuers)
+	d.ID, d.Ready = m.ID, c.isReady()
+	c.ex.in[from] = &exchange{id: m.ID, began: c.now, more: m.More || d.More}
+	c.send(from, d)
+}
+
+func (c *Core) onDelta(from wire.PeerID, m *wire.Delta) error {
+	side := c.ex.out
+	if m.Close {
+		side = c.ex.in
+	}
+	x := side[from]
+	if x == nil || x.id != m.ID {
+		return nil
+	}
+	fresh, err := c.led.Absorb(m, true)
+	c.learned(fresh, from)
+	if err != nil {
+		delete(side, from)
+		return fmt.Errorf("delta from %s: %w", from.Short(), err)
+	}
+	more := x.more || m.More
+	if !m.Close {
+		d := c.led.Give(m.Want, x.marks)
+		d.ID, d.Ready, d.More = m.ID, c.isReady(), d.More || m.More
+		more = more || d.More
+		c.send(from, d)
+	}
+	delete(side, from)
+	if !more {
+		c.completed(from, m.Ready)
+	} else if !m.Close {
+		c.open(from) // what did not fit follows at once
+	}
+	return nil
+}
+
+// completed notes a complete exchange: each of the two now has what the other had.
+func (c *Core) completed(from wire.PeerID, theirsReady bool) {
+	delete(c.ex.out, from)
+	c.ex.done[from] = c.now
+	c.self.exchanged = true
+	if theirsReady {
+		c.self.withReady = true
+		c.self.readyHeard = c.now
+	}
+	c.holding.dirty = true
+}
+
+// learned looks at records that have just come in for what concerns people.
+func (c *Core) learned(fresh []*wire.Record, from wire.PeerID) {
+	for _, r := range fresh {
+		c.arrived(r)
+		switch v := r.Value.(type) {
+		case *ledger.Head:
+			c.headLearned(v, from)
+		case *ledger.Card:
+			if r.Num.Inc > 0 && v.Peer != c.cfg.Self {
+				c.event(Event{Kind: "joined", Peer: v.Peer, Text: fmt.Sprintf("%s is ready (incarnation %d)", v.Name, r.Num.Inc)})
+			}
+		case *ledger.Member:
+			c.memberLearned(v)
+		}
+	}
+}
+
+// arrived notes what a record that is new here changes for this peer's own work.
+func (c *Core) arrived(r *wire.Record) {
+	switch v := r.Value.(type) {
+	case *ledger.Claim:
+		c.notePhase(v)
+		if v.Phase.Ended() {
+			c.improved()
+		}
+	case *ledger.Card, *ledger.Member:
+		c.improved()
+	}
+}
+
+func (c *Core) headLearned(h *ledger.Head, from wire.PeerID) {
+	now := c.led.Head(h.Job)
+	switch {
+	case now != h:
+	case h.Deleted:
+		c.event(Event{Kind: "removed", Job: h.Job, Peer: h.Author, Text: fmt.Sprintf("%s was removed by %s", h.Job, c.nameOf(h.Author))})
+	default:
+		c.event(Event{Kind: "deployed", Job: h.Job, Peer: h.Author, Text: fmt.Sprintf("%s revision %d came from %s", h.Job, h.Revision, c.nameOf(h.Author))})
+	}
+	for _, lost := range c.led.Conflicts(h.Job) {
+		c.event(Event{Kind: "conflict", Job: h.Job, Peer: lost.Author, Text: fmt.Sprintf(
+			"%s was changed on two sides: revision %d by %s holds, revision %d by %s lost to it and is kept for rollback",
+			h.Job, now.Revision, c.nameOf(now.Author), lost.Revision, c.nameOf(lost.Author))})
+	}
+}
+
+func (c *Core) memberLearned(m *ledger.Member) {
+	switch {
+	case m.Revoked:
+		c.event(Event{Kind: "expelled", Peer: m.Peer, Text: fmt.Sprintf("%s was removed from the swarm", c.nameOf(m.Peer))})
+	case m.Left:
+		c.event(Event{Kind: "left", Peer: m.Peer, Text: fmt.Sprintf("%s left the swarm", c.nameOf(m.Peer))})
+	}
+}
+
+// onPush merges what a neighbour heard and forwards once what was new here.
+func (c *Core) onPush(from wire.PeerID, m *wire.Push) error {
+	return c.mergeAll(m.Records, from, m.Hops)
+}
+
+// mergeAll merges records from a peer; what was new is passed on while hops last.
+func (c *Core) mergeAll(recs []*wire.Record, from wire.PeerID, hops uint8) error {
+	if len(recs) > maxPushed {
+		return fmt.Errorf("%d records at once from %s: %w", len(recs), from.Short(), wire.ErrInvalid)
+	}
+	var fresh []*wire.Record
+	var bad error
+	for _, r := range recs {
+		out, err := c.led.Merge(r)
+		if err != nil && wire.Judge(err) == wire.Reject {
+			bad = err
+			break
+		}
+		if out == ledger.Merged {
+			fresh = append(fresh, r)
+			c.pass(r, hops, from)
+		}
+	}
+	c.learned(fresh, from)
+	return bad
+}
+
+const maxPushed = 8192
+
+func (c *Core) pass(r *wire.Record, hops uint8, from wire.PeerID) {
+	if hops > 0 {
+		c.fresh = append(c.fresh, push{rec: r, hops: hops - 1, from: from})
+	}
+}
+
+// settlePushes gives new records to the ring neighbours, in as few messages as
+// they fit.
+func (c *Core) settlePushes() {
+	fresh := c.fresh
+	c.fresh = nil
+	if len(fresh) == 0 || c.self.stage == muted {
+		return
+	}
+	to := c.pushTo()
+	for hops := range uint8(2) {
+		for _, p := range to {
+			var batch []*wire.Record
+			size := 0
+			for _, f := range fresh {
+				if f.hops != hops || f.from == p {
+					continue
+				}
+				if size += len(f.rec.Body) + 160; size > maxPushBytes && len(batch) > 0 {
+					c.send(p, &wire.Push{Records: batch, Hops: hops})
+					batch, size = nil, 0
+				}
+				batch = append(batch, f.rec)
+			}
+			if len(batch) > 0 {
+				c.send(p, &wire.Push{Records: batch, Hops: hops})
+			}
+		}
+	}
+}
+
+const maxPushBytes = 1 << 20
+
+// pushTo picks three ring neighbours; a joining peer, who may have none, takes
+// the peers in reach.
+func (c *Core) pushTo() []wire.PeerID {
+	to := c.mem.Neighbours()
+	if len(to) == 0 {
+		to = c.reachable()
+	}
+	to = slices.DeleteFunc(slices.Clone(to), func(p wire.PeerID) bool { return p == c.cfg.Self || c.mem.Doubted(p) })
+	c.rng.Shuffle(len(to), func(i, j int) { to[i], to[j] = to[j], to[i] })
+	return to[:min(len(to), 3)]
+}
+
+func keys[K comparable, V any](m map[K]V) func(yield func(K) bool) {
+	return func(yield func(K) bool) {
+		for k := range m {
+			if !yield(k) {
+				return
+			}
+		}
+	}
+}

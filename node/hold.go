@@ -1,0 +1,492 @@
+package node
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"time"
+
+	"shoal/clock"
+	"shoal/job"
+	"shoal/ledger"
+	"shoal/runtime"
+	"shoal/wire"
+)
+
+// How a holder treats its claims.
+const (
+	beatenGrace = 15 * time.Second // a beaten claim ends at the latest so long after, even if the winner does not run yet
+	holdEvery   = time.Second      // claims are looked at again, changed or not
+)
+
+// holding is what this peer does with its own claims.
+type holding struct {
+	dirty    bool
+	version  uint64
+	looked   clock.Instant
+	ends     map[claimID]ending
+	beaten   map[claimID]clock.Instant
+	lost     map[claimID]clock.Instant // since when a verdict is known here
+	phases   map[claimID]seen
+	deleted  map[job.ID]deletedAt
+	silenced bool
+}
+
+type claimID struct {
+	slot  job.SlotID
+	life  uint64
+	token wire.Token
+}
+
+// ending is why a claim is to end; its container is stopped first.
+type ending struct {
+	phase ledger.Phase
+	why   string
+}
+
+type seen struct {
+	phase ledger.Phase
+	run   uint32
+	since clock.Instant
+}
+
+// deletedAt is when, in this keeper's own running time, a deleted head came.
+type deletedAt struct {
+	_    struct{} `cbor:",toarray"`
+	Life uint64
+	Ran  time.Duration
+}
+
+func newHolding() holding {
+	return holding{
+		ends: map[claimID]ending{}, beaten: map[claimID]clock.Instant{}, lost: map[claimID]clock.Instant{},
+		phases: map[claimID]seen{}, deleted: map[job.ID]deletedAt{},
+	}
+}
+
+func idOf(cl *ledger.Claim) claimID { return claimID{cl.Slot, cl.Life, cl.Token} }
+
+func (c *Core) ownClaims() []*ledger.Claim { return c.led.ClaimsBy(c.cfg.Self) }
+
+// settleHolding decides for each own claim what becomes of it, tells the
+// reconciler, and writes down what that reports.
+func (c *Core) settleHolding() {
+	if !c.self.settled {
+		return
+	}
+	h := &c.holding
+	if h.dirty || h.version != c.led.Version() || c.due(h.looked.Add(holdEvery)) {
+		h.dirty, h.version, h.looked = false, c.led.Version(), c.now
+		c.judgeSilence()
+		for _, cl := range c.ownClaims() {
+			c.judgeOwn(cl)
+		}
+		c.rec.Set(c.now, c.wants())
+	}
+	c.wake(h.looked.Add(holdEvery))
+	actions, reports, at := c.rec.Tick(c.now)
+	c.out.Actions = append(c.out.Actions, actions...)
+	c.wake(at)
+	for _, r := range reports {
+		c.reported(r)
+	}
+	if len(reports) > 0 {
+		h.dirty = true
+		c.wake(c.now.Add(time.Millisecond))
+	}
+}
+
+// judgeOwn decides what becomes of one own claim.
+func (c *Core) judgeOwn(cl *ledger.Claim) {
+	id := idOf(cl)
+	if cl.Phase.Ended() {
+		delete(c.holding.ends, id)
+		delete(c.holding.beaten, id)
+		delete(c.holding.lost, id)
+		return
+	}
+	if c.self.stage == muted {
+		c.end(cl, ledger.Superseded, "this peer's key runs elsewhere")
+		return
+	}
+	if !c.led.WantsSlot(cl.Slot, cl.Life) {
+		c.end(cl, ledger.Stopped, c.unwanted(cl))
+		return
+	}
+	if c.led.IsLost(cl) {
+		c.judgeLost(cl)
+		return
+	}
+	delete(c.holding.lost, id)
+	live := c.led.LiveClaims(cl.Slot)
+	if len(live) > 0 && live[0].Peer != c.cfg.Self || len(live) > 0 && live[0].Token != cl.Token {
+		c.judgeBeaten(cl, live[0])
+		return
+	}
+	delete(c.holding.beaten, id)
+	if e, ok := c.holding.ends[id]; ok && e.phase == ledger.Superseded {
+		delete(c.holding.ends, id) // what beat it is gone again
+	}
+	c.judgeHolder(cl, live)
+}
+
+func (c *Core) unwanted(cl *ledger.Claim) string {
+	h := c.led.Head(cl.Slot.Job)
+	switch {
+	case h == nil || h.Deleted || h.Life != cl.Life:
+		return "the job was removed"
+	default:
+		return "the job wants fewer copies"
+	}
+}
+
+// judgeLost refutes a verdict or yields to it: the holder decides after a
+// complete exchange that followed the news, never on a pushed record alone.
+func (c *Core) judgeLost(cl *ledger.Claim) {
+	id := idOf(cl)
+	since, ok := c.holding.lost[id]
+	if !ok {
+		c.holding.lost[id] = max(c.now, 1)
+		for _, p := range c.reachable() {
+			c.open(p)
+		}
+		return
+	}
+	if c.rec.Silent(c.now) || !c.exchangedSince(since) {
+		return
+	}
+	others := slices.DeleteFunc(c.led.LiveClaims(cl.Slot), func(o *ledger.Claim) bool { return o.Peer == c.cfg.Self })
+	if len(others) > 0 && !c.runs(cl) {
+		c.end(cl, ledger.Superseded, fmt.Sprintf("it was declared lost and sold again to %s", c.nameOf(others[0].Peer)))
+		return
+	}
+	v := c.led.VerdictOn(cl)
+	again := *cl
+	again.Refuted, again.Beat = v.Refuted+1, uint64(c.now.Sub(0)/time.Second)
+	c.write(wire.KindClaim, &again)
+	delete(c.holding.lost, id)
+	c.holding.dirty = true
+	c.event(Event{Kind: "refuted", Job: cl.Slot.Job, Slot: cl.Slot.String(), Peer: c.cfg.Self,
+		Text: fmt.Sprintf("%s was declared lost by %s, but %s still holds it", cl.Slot, c.nameOf(v.By), c.cfg.Name)})
+}
+
+func (c *Core) exchangedSince(since clock.Instant) bool {
+	for _, at := range c.ex.done {
+		if at >= since {
+			return true
+		}
+	}
+	return len(c.self.linked) == 0
+}
+
+// runs reports whether the claim's container runs, as far as the engine has said.
+func (c *Core) runs(cl *ledger.Claim) bool {
+	st, ok := c.rec.Status(c.ref(cl))
+	return ok && st.Address != "" && (st.Phase == runtime.Starting || st.Phase == runtime.Serving)
+}
+
+// judgeBeaten ends a claim that another one beats, once that one runs or has had
+// its time; while its holder is doubted nothing is stopped for it.
+func (c *Core) judgeBeaten(cl, winner *ledger.Claim) {
+	id := idOf(cl)
+	since, ok := c.holding.beaten[id]
+	if !ok {
+		since = max(c.now, 1)
+		c.holding.beaten[id] = since
+	}
+	if c.mem.Doubted(winner.Peer) || c.mem.Dead(winner.Peer) {
+		c.holding.beaten[id] = max(c.now, 1)
+		return
+	}
+	runs := winner.Phase == ledger.Running || winner.Phase == ledger.Serving
+	if !runs && !c.due(since.Add(beatenGrace)) {
+		return
+	}
+	c.end(cl, ledger.Superseded, fmt.Sprintf("%s won with token %d: %s", c.nameOf(winner.Peer), winner.Token, c.rule(cl, winner)))
+}
+
+// rule names the rule by which winner beat cl.
+func (c *Core) rule(cl, winner *ledger.Claim) string {
+	spec := ledger.Wanted{}
+	for _, w := range c.led.Wanted(cl.Slot.Job) {
+		if w.Task.Name == cl.Slot.Task {
+			spec = w
+		}
+	}
+	switch {
+	case cl.Leaving && !winner.Leaving:
+		return "this one was leaving"
+	case winner.Spec == spec.Spec && cl.Spec != spec.Spec:
+		return "it runs the wanted spec"
+	case winner.Token < cl.Token:
+		return "the lower token stays (onReturn: incumbent)"
+	case winner.Token > cl.Token:
+		return "the higher token stays (onReturn: newest)"
+	default:
+		return "equal tokens, the hash decides"
+	}
+}
+
+// judgeHolder is for the winner of a slot: leaving, moving to a new spec.
+func (c *Core) judgeHolder(cl *ledger.Claim, live []*ledger.Claim) {
+	w, ok := c.wantedOf(cl)
+	if !ok {
+		return
+	}
+	if (c.self.draining || c.self.leaving) && !cl.Leaving && cl.Slot.At == "" && !c.neverMoves(w, cl) {
+		again := *cl
+		again.Leaving = true
+		c.write(wire.KindClaim, &again)
+		c.holding.dirty = true
+		cl = &again
+	}
+	if c.self.leaving && c.neverMoves(w, cl) {
+		c.end(cl, ledger.Stopped, "this peer leaves the swarm")
+		return
+	}
+	if cl.Leaving {
+		if !c.self.draining && !c.self.leaving {
+			again := *cl
+			again.Leaving = false
+			c.write(wire.KindClaim, &again)
+			c.holding.dirty = true
+			return
+		}
+		if w.Task.Update.Order != "start-first" {
+			c.end(cl, ledger.Stopped, "this peer is being drained")
+		}
+		return
+	}
+	if cl.Spec != w.Spec && !w.Paused && c.mayMove(cl, w) {
+		c.move(cl, w)
+	}
+}
+
+func (c *Core) wantedOf(cl *ledger.Claim) (ledger.Wanted, bool) {
+	for _, w := range c.led.Wanted(cl.Slot.Job) {
+		if w.Task.Name == cl.Slot.Task {
+			return w, true
+		}
+	}
+	return ledger.Wanted{}, false
+}
+
+// mayMove reports whether fewer than the task's parallelism of lower slots are
+// still on their way to the new spec.
+func (c *Core) mayMove(cl *ledger.Claim, w ledger.Wanted) bool {
+	moving := 0
+	for n := range cl.Slot.Index {
+		lower := c.led.Winner(job.SlotID{Job: cl.Slot.Job, Task: cl.Slot.Task, Index: n})
+		if lower == nil || c.mem.Doubted(lower.Peer) || lower.Phase == ledger.Completed {
+			continue
+		}
+		if lower.Spec != w.Spec || lower.Phase != ledger.Serving {
+			moving++
+		}
+	}
+	return moving < max(1, w.Task.Update.Parallelism)
+}
+
+// move takes a claim to the wanted spec in place, or, if its needs no longer fit
+// here, marks it leaving so that it is sold elsewhere.
+func (c *Core) move(cl *ledger.Claim, w ledger.Wanted) {
+	again := *cl
+	if c.facts != nil && !w.Task.Needs.Fits(c.facts.Capacity.Minus(c.led.Claimed(c.cfg.Self)).Plus(cl.Needs)) {
+		c.end(cl, ledger.Stopped, "the new revision's needs do not fit on this peer")
+		return
+	}
+	again.Spec, again.JobSpec, again.Needs = w.Spec, w.JobSpec, w.Task.Needs
+	again.NotServing, again.Fails = false, 0
+	again.Phase, again.Run = ledger.Accepted, cl.Run+1
+	for _, v := range w.Task.Volumes() {
+		c.claimVolume(cl.Slot, v)
+	}
+	c.write(wire.KindClaim, &again)
+	c.holding.dirty = true
+	c.event(Event{Kind: "updating", Job: cl.Slot.Job, Slot: cl.Slot.String(), Peer: c.cfg.Self,
+		Text: fmt.Sprintf("%s moves from spec %s to %s", cl.Slot, cl.Spec, w.Spec)})
+}
+
+// end marks a claim to be ended: its container is stopped, and only when that is
+// known gone the claim becomes terminal.
+func (c *Core) end(cl *ledger.Claim, p ledger.Phase, why string) {
+	id := idOf(cl)
+	if _, ok := c.holding.ends[id]; !ok {
+		c.event(Event{Kind: "ending", Job: cl.Slot.Job, Slot: cl.Slot.String(), Peer: c.cfg.Self,
+			Text: fmt.Sprintf("%s ends on %s (token %d): %s", cl.Slot, c.cfg.Name, cl.Token, why)})
+		c.holding.dirty = true
+	}
+	c.holding.ends[id] = ending{p, why}
+}
+
+func (c *Core) ref(cl *ledger.Claim) runtime.Ref {
+	return runtime.Ref{Swarm: c.cfg.Swarm.String(), Peer: c.cfg.Self, Slot: cl.Slot, Life: cl.Life, Token: cl.Token, Spec: cl.Spec}
+}
+
+// wants is what the reconciler is to bring about.
+func (c *Core) wants() []runtime.Want {
+	var out []runtime.Want
+	for _, cl := range c.ownClaims() {
+		w := runtime.Want{Ref: c.ref(cl), Run: cl.Run, Phase: phaseOf(cl.Phase)}
+		if spec := c.led.Spec(cl.JobSpec); spec != nil {
+			w.Task = spec.Task(cl.Slot.Task)
+		}
+		_, ending := c.holding.ends[idOf(cl)]
+		switch {
+		case cl.Phase == ledger.Completed || cl.Phase == ledger.Failed:
+			w.Keep = true
+		case cl.Phase.Ended():
+			continue
+		case ending:
+			w.Stop = true
+		case w.Task == nil:
+			w.Hold = true
+		}
+		if cl.Phase == ledger.Accepted && w.Run > 0 {
+			w.Run-- // the run that a moved claim announces is still to begin
+		}
+		if w.Task == nil && !w.Stop && !w.Keep {
+			continue
+		}
+		out = append(out, w)
+	}
+	return out
+}
+
+func phaseOf(p ledger.Phase) runtime.Phase {
+	switch p {
+	case ledger.Starting, ledger.Running:
+		return runtime.Starting
+	case ledger.Serving:
+		return runtime.Serving
+	case ledger.Backoff:
+		return runtime.Backoff
+	}
+	return 0
+}
+
+// reported writes down how a claim's container is.
+func (c *Core) reported(r runtime.Report) {
+	rec := c.led.ClaimRecord(r.Ref.Slot, r.Ref.Life, r.Ref.Token, c.cfg.Self)
+	if rec == nil {
+		return
+	}
+	cl := rec.Value.(*ledger.Claim)
+	if cl.Phase.Ended() || r.Ref.Spec != cl.Spec && r.Phase != runtime.Gone {
+		return
+	}
+	again := *cl
+	again.Run = max(cl.Run, r.Run)
+	again.Exit, again.Detail = r.ExitCode, clip(r.Err)
+	again.NotServing = r.NotServing
+	switch r.Phase {
+	case runtime.Waiting:
+		return
+	case runtime.Starting:
+		again.Phase = ledger.Starting
+		if r.Address != "" {
+			again.Phase = ledger.Running
+		}
+	case runtime.Serving:
+		again.Phase = ledger.Serving
+	case runtime.Backoff:
+		again.Phase = ledger.Backoff
+	case runtime.Completed:
+		again.Phase = ledger.Completed
+	case runtime.Failed:
+		again.Phase = ledger.Failed
+		c.holding.dirty = true
+	case runtime.Gone:
+		e, ok := c.holding.ends[idOf(cl)]
+		if !ok {
+			return
+		}
+		again.Phase, again.Detail = e.phase, clip(e.why)
+	}
+	if again.Run == cl.Run && again.Phase < cl.Phase && !again.Phase.Ended() {
+		return
+	}
+	c.noteBadSpec(cl, &again, r)
+	if same(cl, &again) {
+		return
+	}
+	c.write(wire.KindClaim, &again)
+	c.tellPhase(cl, &again)
+}
+
+func same(a, b *ledger.Claim) bool {
+	return a.Run == b.Run && a.Phase == b.Phase && a.Exit == b.Exit && a.Detail == b.Detail && a.NotServing == b.NotServing
+}
+
+func clip(s string) string {
+	if len(s) <= ledger.MaxDetail {
+		return s
+	}
+	cut := ledger.MaxDetail - 3
+	for cut > 0 && s[cut]&0xc0 == 0x80 {
+		cut--
+	}
+	return s[:cut] + "…"
+}
+
+// noteBadSpec says that a new spec does not serve, when an earlier one is known:
+// nobody else moves to it.
+func (c *Core) noteBadSpec(cl, again *ledger.Claim, r runtime.Report) {
+	failed := r.Phase == runtime.Failed || r.NotServing && r.Phase != runtime.Serving
+	if !failed || c.self.stage == muted {
+		return
+	}
+	h := c.led.Head(cl.Slot.Job)
+	w, ok := c.wantedOf(cl)
+	if h == nil || !ok || h.Life != cl.Life || h.Previous.IsZero() || w.Spec != cl.Spec || w.Paused {
+		return
+	}
+	prev := c.led.Spec(h.Previous)
+	if prev == nil || prev.Task(cl.Slot.Task) == nil || ledger.TaskHash(prev.Task(cl.Slot.Task)) == cl.Spec {
+		return
+	}
+	reason := cmp.Or(again.Detail, "it did not serve in time")
+	c.write(wire.KindBadSpec, &ledger.BadSpec{
+		Job: cl.Slot.Job, Life: cl.Life, Revision: h.Revision, Spec: cl.Spec, Slot: cl.Slot, Reason: clip(reason),
+	})
+	c.event(Event{Kind: "bad-spec", Job: cl.Slot.Job, Slot: cl.Slot.String(), Peer: c.cfg.Self,
+		Text: fmt.Sprintf("revision %d of %s does not serve as %s: %s; no other slot moves to it", h.Revision, cl.Slot.Job, cl.Slot, reason)})
+}
+
+func (c *Core) tellPhase(was, is *ledger.Claim) {
+	if was.Phase == is.Phase && was.Run == is.Run {
+		return
+	}
+	text := fmt.Sprintf("%s on %s is %s", is.Slot, c.cfg.Name, is.Phase)
+	if is.Detail != "" {
+		text += ": " + is.Detail
+	}
+	c.event(Event{Kind: is.Phase.String(), Job: is.Slot.Job, Slot: is.Slot.String(), Peer: c.cfg.Self, Text: text})
+}
+
+// judgeSilence declares this peer's own claims lost when its engine has not
+// answered for too long, so that they are sold elsewhere.
+func (c *Core) judgeSilence() {
+	silent := c.rec.Silent(c.now)
+	if !silent || c.self.inc == 0 || c.self.stage == muted {
+		if c.holding.silenced && !silent {
+			c.event(Event{Kind: "engine-back", Peer: c.cfg.Self, Text: "the engine of " + c.cfg.Name + " answers again"})
+		}
+		c.holding.silenced = silent
+		return
+	}
+	if !c.holding.silenced {
+		c.holding.silenced = true
+		c.event(Event{Kind: "engine-silent", Peer: c.cfg.Self, Text: "the engine of " + c.cfg.Name + " does not answer: its slots are given up for sale"})
+	}
+	for _, cl := range c.ownClaims() {
+		w, ok := c.wantedOf(cl)
+		if cl.Phase.Ended() || c.led.IsLost(cl) || !ok || c.neverMoves(w, cl) {
+			continue
+		}
+		r := c.write(wire.KindVerdict, &ledger.Verdict{
+			Slot: cl.Slot, Life: cl.Life, Token: cl.Token, Peer: c.cfg.Self, Run: cl.Run, Refuted: cl.Refuted, By: c.cfg.Self, Why: "its engine is silent",
+		})
+		c.publishHead([]*wire.Record{r})
+	}
+}

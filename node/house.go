@@ -1,0 +1,118 @@
+package node
+
+import (
+	"fmt"
+	"time"
+
+	"shoal/job"
+	"shoal/ledger"
+	"shoal/wire"
+)
+
+// Housekeeping is due so long after a change, and so often without one.
+const (
+	houseAfter = 250 * time.Millisecond
+	houseEvery = 5 * time.Second
+	saveRan    = 10 * time.Minute
+)
+
+// settleHouse drops what is over, a few times a second at most.
+func (c *Core) settleHouse() {
+	if c.led.Version() != c.swept && c.houseAt > c.now.Add(houseAfter) {
+		c.houseAt = c.now.Add(houseAfter)
+	}
+	if c.houseAt != 0 && !c.due(c.houseAt) {
+		return
+	}
+	c.houseAt = c.now.Add(houseEvery)
+	c.wake(c.houseAt)
+	c.led.Sweep()
+	c.prune()
+	c.forgetJobs()
+	c.releaseVolumes()
+	c.swept = c.led.Version()
+	if c.running()-c.self.ranSaved >= saveRan {
+		c.self.ranSaved = c.running()
+		c.local(localRan, wire.MustMarshal(c.running()), false)
+	}
+}
+
+// running is how long this peer has run in all its starts.
+func (c *Core) running() time.Duration { return c.self.ran + time.Duration(c.now) }
+
+// prune drops own records that are of no more use: ended claims once a higher
+// token is known or the job is gone, verdicts whose claim is gone. Only their
+// writer does; others follow when they compare logs.
+func (c *Core) prune() {
+	if !c.self.settled {
+		return
+	}
+	for _, cl := range c.ownClaims() {
+		if cl.Phase.Ended() && c.isOver(cl) {
+			c.led.DropOwn(c.led.ClaimRecord(cl.Slot, cl.Life, cl.Token, cl.Peer))
+		}
+	}
+	for _, r := range c.led.OwnVerdicts() {
+		v := r.Value.(*ledger.Verdict)
+		if c.led.ClaimRecord(v.Slot, v.Life, v.Token, v.Peer) == nil {
+			c.led.DropOwn(r)
+		}
+	}
+}
+
+func (c *Core) isOver(cl *ledger.Claim) bool {
+	h := c.led.Head(cl.Slot.Job)
+	if h == nil || h.Deleted || h.Life > cl.Life {
+		return true
+	}
+	return c.led.MaxToken(cl.Slot, cl.Life) > cl.Token
+}
+
+// forgetJobs forgets removed jobs whole, once this keeper has run for the horizon
+// since it heard of the removal. Only its own running time counts: wall clocks
+// may be wrong, and a peer that was off has kept nothing from anyone.
+func (c *Core) forgetJobs() {
+	for _, id := range c.led.Jobs() {
+		h := c.led.Head(id)
+		at, noted := c.holding.deleted[id]
+		switch {
+		case !h.Deleted:
+			if noted {
+				delete(c.holding.deleted, id)
+				c.local(localDeleted+string(id), nil, false)
+			}
+		case !noted || at.Life != h.Life:
+			at = deletedAt{Life: h.Life, Ran: c.running()}
+			c.holding.deleted[id] = at
+			c.local(localDeleted+string(id), wire.MustMarshal(at), false)
+		case c.running()-at.Ran >= c.cfg.Horizon:
+			if kept := c.led.Remove(id, h.Life); len(kept) == 0 {
+				delete(c.holding.deleted, id)
+				c.local(localDeleted+string(id), nil, false)
+			}
+		}
+	}
+}
+
+// releaseVolumes gives up the volumes of jobs that were removed with them, once
+// nothing here runs on them.
+func (c *Core) releaseVolumes() {
+	if !c.self.settled || c.self.inc == 0 {
+		return
+	}
+	busy := map[job.ID]bool{}
+	for _, cl := range c.ownClaims() {
+		busy[cl.Slot.Job] = busy[cl.Slot.Job] || !cl.Phase.Ended()
+	}
+	for _, p := range c.led.PlacesAt(c.cfg.Self) {
+		h := c.led.Head(p.Job)
+		if h == nil || !h.Deleted || !h.Volumes || busy[p.Job] {
+			continue
+		}
+		gone := *p
+		gone.Gone = true
+		c.write(wire.KindVolumePlace, &gone)
+		c.out.Volumes = append(c.out.Volumes, VolumeRef{Job: p.Job, Volume: p.Volume, Slot: p.Slot})
+		c.event(Event{Kind: "volume-removed", Job: p.Job, Peer: c.cfg.Self, Text: fmt.Sprintf("volume %s/%s.%d was removed with its job", p.Job, p.Volume, p.Slot)})
+	}
+}

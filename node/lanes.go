@@ -1,0 +1,516 @@
+package node
+
+import (
+	"cmp"
+	"fmt"
+	"hash/fnv"
+	"slices"
+	"time"
+
+	"shoal/auction"
+	"shoal/clock"
+	"shoal/gossip"
+	"shoal/job"
+	"shoal/ledger"
+	"shoal/wire"
+)
+
+// Lanes is how many parts a cell's jobs fall into, each with a steward of its own.
+const Lanes = 4
+
+const (
+	firstAfter    = 2 * time.Second        // first in its own view for so long, a peer begins as steward
+	scanEvery     = 50 * time.Millisecond  // between two looks at a changed ledger
+	rescanEvery   = time.Second            // and at an unchanged one
+	retryUnsold   = 5 * time.Second        // a waiting slot is called again at least so often at first
+	retryUnsoldAt = 30 * time.Second       // and at least so often for ever
+	improvedAfter = 250 * time.Millisecond // after the ledger changed in favour of waiting slots
+	maxFailDelay  = 5 * time.Minute
+	maxFailover   = 5 * time.Minute
+)
+
+// A lane is this peer's view of one quarter of the jobs.
+type lane struct {
+	first     clock.Instant // since when we are first in its ranking; 0: we are not
+	sale      *auction.Sale
+	saleSlots []job.SlotID
+	dirty     bool
+	scanned   clock.Instant
+	budget    float64 // verdicts that may be written now
+	filled    clock.Instant
+	version   uint64
+	saleBids  map[job.SlotID]clock.Instant
+}
+
+// waiting is what a steward remembers of a slot it could not sell yet.
+type waiting struct {
+	since   clock.Instant
+	next    clock.Instant // when it is offered again
+	tries   int
+	reason  string
+	noes    []wire.Reason
+	closest string
+	asked   int
+	fails   uint32
+	failKey wire.Token    // the failed token that failedAt belongs to
+	failed  clock.Instant // when this peer first saw that failure
+	token   wire.Token    // greatest token awarded in vain
+	life    uint64
+	spec    wire.Hash
+	seen    clock.Instant // last scan that found it missing
+}
+
+func laneOf(id job.ID) int {
+	h := fnv.New32a()
+	h.Write([]byte(id))
+	return int(h.Sum32() % Lanes)
+}
+
+func (c *Core) cell() string { return c.cfg.Swarm.String() }
+
+// ranking orders the ready peers for a lane by rendezvous hash, metered ones last
+// (Thaler and Ravishankar, 1998). It is alike for all who share the view.
+func (c *Core) ranking(l int) []wire.PeerID {
+	peers := slices.Clone(c.mem.ReadyPeers())
+	if c.self.stage == ready && !slices.Contains(peers, c.cfg.Self) {
+		peers = append(peers, c.cfg.Self)
+	}
+	ctx := fmt.Sprintf("lane/%s/%d", c.cell(), l)
+	rank := make(map[wire.PeerID]uint64, len(peers))
+	for _, p := range peers {
+		rank[p] = wire.Order(ctx, p) >> 1
+		if card := c.led.Card(p); card != nil && (ProfileOf(card.Profile).Metered || card.Draining) {
+			rank[p] |= 1 << 63
+		}
+	}
+	slices.SortFunc(peers, func(a, b wire.PeerID) int {
+		return cmp.Or(cmp.Compare(rank[a], rank[b]), a.Compare(b))
+	})
+	return peers
+}
+
+// stewards returns the peers of a lane's ranking that are not doubted here.
+func (c *Core) stewards(l int) []wire.PeerID {
+	return slices.DeleteFunc(c.ranking(l), func(p wire.PeerID) bool { return p != c.cfg.Self && c.mem.Doubted(p) })
+}
+
+func (c *Core) dirtyLanes() {
+	for i := range c.lanes {
+		c.lanes[i].dirty = true
+	}
+}
+
+// settleLanes does this peer's part as steward, of each lane in which it is first.
+func (c *Core) settleLanes() {
+	if c.self.stage != ready {
+		c.lanes = [Lanes]lane{}
+		return
+	}
+	c.settleRanks()
+	for i := range c.lanes {
+		l := &c.lanes[i]
+		c.settleSale(i, l)
+		if l.first == 0 || !c.due(l.first.Add(firstAfter)) && !c.alone() {
+			continue
+		}
+		if !c.scanDue(l) {
+			continue
+		}
+		l.scanned, l.version, l.dirty = c.now, c.led.Version(), false
+		c.scan(i, l)
+	}
+}
+
+func (c *Core) alone() bool { return len(c.mem.ReadyPeers()) <= 1 }
+
+// settleRanks notes in which lanes this peer is first, and has the first three of
+// each lane watch one another: doubt among them is enough for succession.
+func (c *Core) settleRanks() {
+	var watch, stewards []wire.PeerID
+	for i := range c.lanes {
+		all := c.ranking(i)
+		if top := all[:min(3, len(all))]; slices.Contains(top, c.cfg.Self) {
+			watch = append(watch, top...)
+		}
+		alive := slices.DeleteFunc(slices.Clone(all), func(p wire.PeerID) bool { return p != c.cfg.Self && c.mem.Doubted(p) })
+		if len(alive) > 0 {
+			stewards = append(stewards, alive[:min(2, len(alive))]...)
+		}
+		switch {
+		case len(alive) == 0 || alive[0] != c.cfg.Self:
+			c.lanes[i].first = 0
+		case c.lanes[i].first == 0:
+			c.lanes[i].first = max(c.now, 1)
+			c.lanes[i].dirty = true
+		}
+	}
+	c.mem.Watch(distinct(watch))
+	c.mem.SetStewards(distinct(stewards))
+}
+
+func distinct(ps []wire.PeerID) []wire.PeerID {
+	slices.SortFunc(ps, wire.PeerID.Compare)
+	return slices.Compact(ps)
+}
+
+func (c *Core) scanDue(l *lane) bool {
+	if l.sale != nil {
+		return false // its slots are under way; the scan follows when it is over
+	}
+	if l.dirty || l.version != c.led.Version() {
+		return c.due(l.scanned.Add(scanEvery)) || l.scanned == 0
+	}
+	return c.due(l.scanned.Add(rescanEvery))
+}
+
+// scan compares wanted with claimed in one lane: claims of the dead get their
+// verdict when it is due, and what is missing is sold.
+func (c *Core) scan(i int, l *lane) {
+	c.fill(l)
+	var lots []auction.Lot
+	for _, id := range c.led.Jobs() {
+		if laneOf(id) != i {
+			continue
+		}
+		for _, w := range c.led.Wanted(id) {
+			if lot, ok := c.lotOf(l, w); ok {
+				lots = append(lots, lot)
+			}
+		}
+	}
+	c.forgetWaits(i)
+	if len(lots) > 0 {
+		c.openSale(i, l, lots)
+	}
+}
+
+// fill adds to a lane's verdict budget: a quarter of max(8, 5 % of the slots) a
+// second, at most one second's worth saved up.
+func (c *Core) fill(l *lane) {
+	rate := max(8, float64(len(c.led.ClaimedSlots()))*0.05) / Lanes
+	if l.filled == 0 {
+		l.budget = rate
+	} else {
+		l.budget = min(max(rate, 1), l.budget+rate*c.now.Sub(l.filled).Seconds())
+	}
+	l.filled = max(c.now, 1)
+}
+
+// lotOf returns the slots of a task that are to be sold now.
+func (c *Core) lotOf(l *lane, w ledger.Wanted) (auction.Lot, bool) {
+	sell := w
+	if w.Paused && w.Fallback != nil {
+		sell = *w.Fallback
+	}
+	lot := auction.Lot{Job: w.Job, Life: w.Life, Task: w.Task.Name, Spec: sell.Spec, Needs: sell.Task.Needs, Policy: sell.Task.Policy}
+	held := ""
+	for n := range w.Count {
+		slot := job.SlotID{Job: w.Job, Task: w.Task.Name, Index: n}
+		if !c.isMissing(l, sell, slot) {
+			delete(c.waits, slot)
+			continue
+		}
+		if held == "" {
+			if held = c.dependsOn(w); held == "" {
+				held = "-"
+			}
+		}
+		wt := c.waitOf(slot, sell)
+		wt.seen = c.now
+		if held != "-" {
+			wt.reason, wt.noes, wt.asked, wt.next = held, nil, 0, 0
+			continue
+		}
+		c.noteFails(wt, slot, sell)
+		if !c.due(wt.next) && wt.next != 0 || len(lot.Slots) >= auction.MaxSlots {
+			continue
+		}
+		lot.Slots = append(lot.Slots, auction.Want{
+			Slot: slot, Token: max(c.led.MaxToken(slot, w.Life), wt.token) + 1, Fails: wt.fails,
+			Since: wt.since, Rests: c.led.VerdictRecords(slot), Exclude: c.failedAt(slot, sell.Spec),
+		})
+	}
+	if len(lot.Slots) == 0 {
+		return lot, false
+	}
+	lot.Records = []*wire.Record{c.led.HeadRecord(w.Job), c.led.SpecRecord(c.led.Head(w.Job).Spec)}
+	if sell.JobSpec != c.led.Head(w.Job).Spec {
+		lot.Records = append(lot.Records, c.led.SpecRecord(sell.JobSpec))
+	}
+	return lot, true
+}
+
+// isMissing reports whether a slot is to be sold: no live claim on it but leaving
+// ones that want a replacement first, and not run to its end.
+func (c *Core) isMissing(l *lane, w ledger.Wanted, slot job.SlotID) bool {
+	for _, cl := range c.led.ClaimsOf(slot) {
+		if cl.Life == w.Life && cl.Phase == ledger.Completed && cl.Spec == w.Spec {
+			return false
+		}
+	}
+	for _, cl := range c.led.LiveClaims(slot) {
+		if c.condemn(l, w, cl) {
+			continue
+		}
+		if !cl.Leaving || w.Task.Update.Order != "start-first" {
+			return false
+		}
+	}
+	return true
+}
+
+// condemn writes the verdict on a claim whose holder is dead or gone, if it is
+// due and the budget allows, and reports whether the claim is lost now.
+func (c *Core) condemn(l *lane, w ledger.Wanted, cl *ledger.Claim) bool {
+	if cl.Peer == c.cfg.Self {
+		return false
+	}
+	why := "its peer was removed from the swarm"
+	if !c.led.IsRevoked(cl.Peer) && !c.hasLeft(cl.Peer) {
+		since, dead := c.mem.DeadSince(cl.Peer)
+		if !dead || c.neverMoves(w, cl) || !c.mem.MayJudge(c.now) {
+			return false
+		}
+		after := min(w.Task.Delay()<<min(cl.Refuted, 6), max(maxFailover, w.Task.Delay()))
+		if w.Task.Failover.InIsland == "wait" && c.mem.MayBeMe(c.now) {
+			return false
+		}
+		if !c.due(since.Add(c.mem.RepairDelay(cl.Peer, after))) {
+			return false
+		}
+		why = "its peer is gone"
+	}
+	if l.budget < 1 {
+		c.wake(c.now.Add(100 * time.Millisecond))
+		l.dirty = true
+		return false
+	}
+	l.budget--
+	r := c.write(wire.KindVerdict, &ledger.Verdict{
+		Slot: cl.Slot, Life: cl.Life, Token: cl.Token, Peer: cl.Peer, Run: cl.Run, Refuted: cl.Refuted, By: c.cfg.Self, Why: why,
+	})
+	c.publishHead([]*wire.Record{r})
+	c.event(Event{Kind: "lost", Job: cl.Slot.Job, Slot: cl.Slot.String(), Peer: cl.Peer,
+		Text: fmt.Sprintf("%s on %s is lost: %s", cl.Slot, c.nameOf(cl.Peer), why)})
+	return true
+}
+
+func (c *Core) hasLeft(p wire.PeerID) bool {
+	m := c.led.Member(p)
+	return m != nil && m.Left
+}
+
+// neverMoves reports whether a claim is released only by `peers rm`.
+func (c *Core) neverMoves(w ledger.Wanted, cl *ledger.Claim) bool {
+	if w.Task.Failover.Never || cl.Slot.At != "" {
+		return true
+	}
+	if w.Task.Failover.Volume == "empty" {
+		return false
+	}
+	for _, v := range w.Task.Volumes() {
+		if p := c.led.PlaceOf(cl.Slot.Job, v, cl.Slot); p != nil && p.Peer == cl.Peer {
+			return true
+		}
+	}
+	return false
+}
+
+// dependsOn says what a task waits for before its first sale, or "".
+func (c *Core) dependsOn(w ledger.Wanted) string {
+	for _, d := range w.Task.DependsOn {
+		for _, other := range c.led.Wanted(w.Job) {
+			if other.Task.Name == d.Task && !c.reached(other, d.Condition) {
+				cond := cmp.Or(d.Condition, "started")
+				return fmt.Sprintf("waits for %s to be %s", d.Task, cond)
+			}
+		}
+	}
+	return ""
+}
+
+func (c *Core) reached(w ledger.Wanted, condition string) bool {
+	for n := range w.Count {
+		slot := job.SlotID{Job: w.Job, Task: w.Task.Name, Index: n}
+		switch condition {
+		case "completed":
+			if !slices.ContainsFunc(c.led.ClaimsOf(slot), func(cl *ledger.Claim) bool {
+				return cl.Life == w.Life && cl.Phase == ledger.Completed
+			}) {
+				return false
+			}
+		case "healthy":
+			if h := c.led.Winner(slot); h == nil || h.Phase != ledger.Serving {
+				return false
+			}
+		default:
+			if h := c.led.Winner(slot); h == nil || h.Phase < ledger.Running {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+func (c *Core) waitOf(slot job.SlotID, w ledger.Wanted) *waiting {
+	wt := c.waits[slot]
+	if wt == nil || wt.life != w.Life || wt.spec != w.Spec {
+		var token wire.Token
+		if wt != nil && wt.life == w.Life {
+			token = wt.token
+		}
+		wt = &waiting{since: max(c.now, 1), life: w.Life, spec: w.Spec, token: token, reason: "not offered yet"}
+		c.waits[slot] = wt
+	}
+	return wt
+}
+
+// noteFails reads off the slot's ended claims how often it failed since its spec
+// changed, and holds the next sale back accordingly.
+func (c *Core) noteFails(wt *waiting, slot job.SlotID, w ledger.Wanted) {
+	for _, cl := range c.led.ClaimsOf(slot) {
+		if cl.Life != w.Life || cl.Spec != w.Spec || cl.Phase != ledger.Failed || cl.Token <= wt.failKey {
+			continue
+		}
+		wt.failKey, wt.failed, wt.fails = cl.Token, c.now, cl.Fails+1
+		delay := min(time.Second<<min(cl.Fails, 9), maxFailDelay)
+		wt.next = c.now.Add(delay)
+		wt.reason = fmt.Sprintf("failed %d times, last on %s: %s", wt.fails, c.nameOf(cl.Peer), cl.Detail)
+	}
+}
+
+// failedAt returns the peers on which the slot has just failed at this spec; they
+// are asked last.
+func (c *Core) failedAt(slot job.SlotID, spec wire.Hash) []wire.PeerID {
+	var out []wire.PeerID
+	for _, cl := range c.led.ClaimsOf(slot) {
+		if cl.Phase == ledger.Failed && cl.Spec == spec {
+			out = append(out, cl.Peer)
+		}
+	}
+	return out
+}
+
+// forgetWaits drops what is no longer waited for.
+func (c *Core) forgetWaits(i int) {
+	for slot, wt := range c.waits {
+		if laneOf(slot.Job) == i && wt.seen != c.now {
+			delete(c.waits, slot)
+		}
+	}
+}
+
+// openSale calls for bids on everything that is to be sold in a lane.
+func (c *Core) openSale(i int, l *lane, lots []auction.Lot) {
+	c.nextID++
+	s, out := auction.Open(c.now, auction.Config{
+		ID: uint64(c.self.inc)<<44 | c.nextID<<20, Self: c.cfg.Self, Lane: uint8(i), Cell: c.cell(),
+		Lots: lots, Asked: c.askable(),
+	})
+	l.sale, l.saleSlots = s, nil
+	for _, lot := range lots {
+		for _, w := range lot.Slots {
+			l.saleSlots = append(l.saleSlots, w.Slot)
+		}
+	}
+	for _, e := range out {
+		c.post(e)
+	}
+	c.receiveOwn()
+	c.settleSale(i, l)
+}
+
+// askable are the peers a sale calls: ready, and not doubted here.
+func (c *Core) askable() []wire.PeerID {
+	return slices.DeleteFunc(slices.Clone(c.ranking(0)), func(p wire.PeerID) bool {
+		return p != c.cfg.Self && c.mem.State(p) != gossip.Alive || c.mem.Doubted(p)
+	})
+}
+
+// settleSale moves a sale along and reads its outcomes.
+func (c *Core) settleSale(i int, l *lane) {
+	s := l.sale
+	if s == nil {
+		return
+	}
+	if l.version != c.led.Version() {
+		l.version = c.led.Version()
+		c.tellSale(s, l.saleSlots)
+	}
+	for {
+		out := s.Tick(c.now)
+		for _, e := range out {
+			c.post(e)
+		}
+		if len(c.loop) == 0 {
+			break
+		}
+		c.receiveOwn() // our own bid or reply may decide it at once
+	}
+	for _, o := range s.Outcomes() {
+		c.outcome(o)
+	}
+	if s.Over() {
+		l.sale, l.saleSlots, l.dirty = nil, nil, true
+		c.wake(c.now.Add(scanEvery))
+		return
+	}
+	c.wake(s.WakeAt())
+}
+
+// tellSale tells a sale what the ledger has learned of its slots.
+func (c *Core) tellSale(s *auction.Sale, slots []job.SlotID) {
+	for _, slot := range slots {
+		h := c.led.Head(slot.Job)
+		if h == nil || h.Deleted || !c.led.WantsSlot(slot, h.Life) {
+			s.Taken(slot)
+			continue
+		}
+		s.Raise(slot, c.led.MaxToken(slot, h.Life))
+		if slices.ContainsFunc(c.led.LiveClaims(slot), func(cl *ledger.Claim) bool { return !cl.Leaving && !c.mem.Doubted(cl.Peer) }) {
+			s.Taken(slot)
+		}
+	}
+}
+
+func (c *Core) outcome(o auction.Outcome) {
+	wt := c.waits[o.Slot]
+	if wt == nil {
+		return
+	}
+	wt.token = max(wt.token, o.LastToken)
+	switch o.Result {
+	case auction.Sold:
+		c.event(Event{Kind: "sold", Job: o.Slot.Job, Slot: o.Slot.String(), Peer: o.Peer,
+			Text: fmt.Sprintf("%s went to %s with token %d, %d asked", o.Slot, c.nameOf(o.Peer), o.Token, o.Asked)})
+	case auction.Unsold:
+		c.unsold(wt, o)
+	}
+}
+
+func (c *Core) unsold(wt *waiting, o auction.Outcome) {
+	wt.tries++
+	wt.asked, wt.noes = o.Asked, o.Reasons
+	wt.closest = ""
+	if !o.NearMiss.IsZero() {
+		wt.closest = fmt.Sprintf("%s comes closest: %s", c.nameOf(o.NearMiss), o.Lacked)
+	}
+	reason := fmt.Sprintf("0 of %d peers: %s", o.Asked, auction.Refusals(o.Reasons))
+	if reason != wt.reason {
+		c.event(Event{Kind: "waiting", Job: o.Slot.Job, Slot: o.Slot.String(), Text: fmt.Sprintf("%s waits: %s", o.Slot, reason)})
+	}
+	wt.reason = reason
+	pause := min(retryUnsold*time.Duration(wt.tries), retryUnsoldAt)
+	wt.next = c.now.Add(pause + time.Duration(c.rng.Int64N(int64(time.Second))))
+}
+
+// improved makes waiting slots due soon: a claim ended, a card changed, a peer
+// became ready.
+func (c *Core) improved() {
+	for _, wt := range c.waits {
+		if wt.asked > 0 && wt.next.Sub(c.now) > improvedAfter {
+			wt.next = c.now.Add(improvedAfter)
+		}
+	}
+	c.dirtyLanes()
+}

@@ -1,0 +1,452 @@
+package node
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"shoal/clock"
+	"shoal/gossip"
+	"shoal/job"
+	"shoal/ledger"
+	"shoal/runtime"
+	"shoal/wire"
+)
+
+// Status tells how this peer is.
+func (c *Core) Status() StatusView {
+	v := StatusView{
+		Self: c.peerView(c.cfg.Self), Swarm: c.cfg.Swarm.Hex(), State: c.self.stage.String(), Uptime: time.Duration(c.now),
+		Peers: len(c.led.Members()), ReadyPeers: len(c.ranking(0)), Records: c.led.Len(), Ledger: c.led.Hash(),
+	}
+	if c.self.stage != ready {
+		v.Why = c.waitsFor()
+	}
+	for _, id := range c.led.Jobs() {
+		if !c.led.Head(id).Deleted {
+			v.Jobs++
+		}
+	}
+	for _, cl := range c.ownClaims() {
+		if !cl.Phase.Ended() {
+			v.Slots++
+		}
+	}
+	if f := c.facts; f != nil {
+		v.Engine = strings.TrimSpace(f.Driver + " " + f.Engine)
+		v.Free = f.Capacity.Minus(c.led.Claimed(c.cfg.Self))
+		v.Missing = f.Missing
+	} else {
+		v.Missing = []string{"this machine's facts have not been read yet"}
+	}
+	if c.rec.Silent(c.now) {
+		v.Engine += " (does not answer)"
+	}
+	return v
+}
+
+// Peers lists the members this peer knows, itself among them, by name; those that
+// left or were removed come last.
+func (c *Core) Peers() []PeerView {
+	ids := c.led.AllPeers()
+	if !slices.Contains(ids, c.cfg.Self) {
+		ids = append(ids, c.cfg.Self)
+	}
+	var out []PeerView
+	for _, id := range ids {
+		out = append(out, c.peerView(id))
+	}
+	slices.SortFunc(out, func(a, b PeerView) int { return cmp.Or(cmp.Compare(a.Name, b.Name), a.ID.Compare(b.ID)) })
+	return out
+}
+
+func (c *Core) peerView(id wire.PeerID) PeerView {
+	v := PeerView{ID: id, Name: c.nameOf(id), Self: id == c.cfg.Self, State: c.peerState(id), Claimed: c.led.Claimed(id)}
+	if r := c.led.CardRecord(id); r != nil {
+		card := r.Value.(*ledger.Card)
+		v.Incarnation, v.Datacenter, v.Labels, v.Profile = r.Num.Inc, card.Datacenter, card.Labels, cmp.Or(card.Profile, "lan")
+		v.Version, v.Driver, v.Platform, v.Addrs, v.Capacity, v.Draining = card.Version, card.Driver, card.Platform, card.Addrs, card.Capacity, card.Draining
+	}
+	for _, cl := range c.led.ClaimsBy(id) {
+		if !cl.Phase.Ended() && !c.led.IsLost(cl) {
+			v.Slots++
+		}
+	}
+	for i := range Lanes {
+		if s := c.stewards(i); len(s) > 0 && s[0] == id {
+			v.Steward = append(v.Steward, i)
+		}
+	}
+	if v.Self {
+		v.Incarnation = c.self.inc
+		v.Labels, v.Datacenter = c.labels(), c.cfg.Datacenter
+		return v
+	}
+	info, _ := c.mem.Info(id)
+	v.Observers, v.Votes = len(info.Observers), len(info.Votes)
+	v.Heard = c.heardAgo(info)
+	return v
+}
+
+// heardAgo is the age of a peer's last beat; -1: none since this peer's start.
+func (c *Core) heardAgo(info gossip.Info) time.Duration {
+	if info.LastHeard == 0 {
+		return -1
+	}
+	return c.now.Sub(info.LastHeard)
+}
+
+func (c *Core) peerState(id wire.PeerID) string {
+	if m := c.led.Member(id); m != nil && m.Revoked {
+		return "removed"
+	} else if m != nil && m.Left {
+		return "left"
+	}
+	if id == c.cfg.Self {
+		return c.self.stage.String()
+	}
+	switch c.mem.State(id) {
+	case gossip.Dead:
+		return "dead"
+	case gossip.Suspect:
+		return "suspect"
+	case gossip.Unheard:
+		return "unheard"
+	}
+	if slices.Contains(c.mem.ReadyPeers(), id) {
+		return "ready"
+	}
+	return "joining"
+}
+
+// Jobs lists jobs, by ID; removed ones only when asked for.
+func (c *Core) Jobs(removed bool) []JobView {
+	var out []JobView
+	for _, id := range c.led.Jobs() {
+		if h := c.led.Head(id); removed || !h.Deleted {
+			out = append(out, c.jobView(id, h))
+		}
+	}
+	return out
+}
+
+func (c *Core) jobView(id job.ID, h *ledger.Head) JobView {
+	v := JobView{ID: id, Life: h.Life, Revision: h.Revision, Deleted: h.Deleted, Spec: h.Spec, Author: h.Author}
+	for _, r := range c.led.Heads(id) {
+		if old := r.Value.(*ledger.Head); old != h && old.Life == h.Life && !old.Deleted {
+			v.History = append(v.History, old.Revision)
+		}
+	}
+	for _, lost := range c.led.Conflicts(id) {
+		v.Conflicts = append(v.Conflicts, fmt.Sprintf("revision %d by %s lost to this one", lost.Revision, c.nameOf(lost.Author)))
+	}
+	for _, w := range c.led.Wanted(id) {
+		v.Tasks = append(v.Tasks, c.taskView(w))
+	}
+	v.State = c.jobState(id, v)
+	return v
+}
+
+func (c *Core) taskView(w ledger.Wanted) TaskView {
+	t := TaskView{Name: w.Task.Name, Type: w.Task.Type.String(), Image: w.Task.Image, Wanted: w.Count, Ports: w.Task.Ports}
+	for n := range w.Count {
+		slot := job.SlotID{Job: w.Job, Task: w.Task.Name, Index: n}
+		cl := c.shown(slot, w.Life)
+		if cl == nil {
+			continue
+		}
+		t.Claimed++
+		if cl.Phase == ledger.Serving && !c.mem.Dead(cl.Peer) {
+			t.Serving++
+		}
+		if cl.Phase == ledger.Completed {
+			t.Completed++
+		}
+		if cl.Spec == w.Spec {
+			t.Current++
+		}
+	}
+	return t
+}
+
+// shown is the claim that stands for a slot: its winner, or the one that ran it
+// to its end.
+func (c *Core) shown(slot job.SlotID, life uint64) *ledger.Claim {
+	if w := c.led.Winner(slot); w != nil {
+		return w
+	}
+	var last *ledger.Claim
+	for _, cl := range c.led.ClaimsOf(slot) {
+		if cl.Life == life && cl.Phase == ledger.Completed {
+			last = cl
+		}
+	}
+	return last
+}
+
+func (c *Core) jobState(id job.ID, v JobView) string {
+	wanted, serving, completed, current, claimed := 0, 0, 0, 0, 0
+	for _, t := range v.Tasks {
+		wanted += t.Wanted
+		serving += t.Serving
+		completed += t.Completed
+		current += t.Current
+		claimed += t.Claimed
+	}
+	bad := c.anyBad(c.led.Head(id))
+	switch {
+	case v.Deleted:
+		return "removed"
+	case bad:
+		return "paused: bad spec"
+	case wanted == 0:
+		return "stopped"
+	case completed == wanted:
+		return "completed"
+	case serving+completed == wanted && current == wanted:
+		return "running"
+	case claimed < wanted:
+		return "waiting"
+	default:
+		return "deploying"
+	}
+}
+
+// Slots lists the wanted slots of a job, and claims on them that lose; an empty
+// job means all. The job is named as SlotID prints it.
+func (c *Core) Slots(of string) []SlotView {
+	var out []SlotView
+	for _, id := range c.led.Jobs() {
+		if of != "" && id.String() != of && string(id) != of {
+			continue
+		}
+		for _, w := range c.led.Wanted(id) {
+			for n := range w.Count {
+				out = append(out, c.slotViews(w, job.SlotID{Job: id, Task: w.Task.Name, Index: n})...)
+			}
+		}
+		out = append(out, c.unwantedViews(id)...)
+	}
+	return out
+}
+
+func (c *Core) slotViews(w ledger.Wanted, slot job.SlotID) []SlotView {
+	var out []SlotView
+	top := c.shown(slot, w.Life)
+	if top == nil {
+		out = append(out, c.waitingView(w, slot))
+	} else {
+		out = append(out, c.slotView(top, w, false))
+	}
+	for _, cl := range c.led.ClaimsOf(slot) {
+		if cl != top && !cl.Phase.Ended() && cl.Life == w.Life {
+			out = append(out, c.slotView(cl, w, true))
+		}
+	}
+	return out
+}
+
+func (c *Core) waitingView(w ledger.Wanted, slot job.SlotID) SlotView {
+	v := SlotView{Slot: slot.String(), ID: slot, Phase: "waiting", Life: w.Life, Ports: w.Task.Ports, Image: w.Task.Image}
+	if wt := c.waits[slot]; wt != nil {
+		v.Detail, v.Since = wt.reason, c.now.Sub(wt.since)
+	}
+	for _, cl := range c.led.ClaimsOf(slot) {
+		if cl.Life == w.Life && cl.Phase == ledger.Failed {
+			v.Detail = cmp.Or(v.Detail, fmt.Sprintf("failed on %s: %s", c.nameOf(cl.Peer), cl.Detail))
+		}
+	}
+	return v
+}
+
+// unwantedViews are claims on slots that the head no longer wants and whose
+// containers are still to end.
+func (c *Core) unwantedViews(id job.ID) []SlotView {
+	var out []SlotView
+	for _, slot := range c.led.ClaimedSlots() {
+		if slot.Job != id {
+			continue
+		}
+		for _, cl := range c.led.ClaimsOf(slot) {
+			if !cl.Phase.Ended() && !c.led.WantsSlot(slot, cl.Life) {
+				v := c.slotView(cl, ledger.Wanted{}, true)
+				v.Detail = "no longer wanted, ends"
+				out = append(out, v)
+			}
+		}
+	}
+	return out
+}
+
+func (c *Core) slotView(cl *ledger.Claim, w ledger.Wanted, surplus bool) SlotView {
+	v := SlotView{
+		Slot: cl.Slot.String(), ID: cl.Slot, Phase: cl.Phase.String(), Peer: cl.Peer, PeerName: c.nameOf(cl.Peer),
+		Token: cl.Token, Life: cl.Life, Spec: cl.Spec, Current: cl.Spec == w.Spec, Run: cl.Run, Exit: cl.Exit,
+		Detail: cl.Detail, Surplus: surplus, Container: runtime.Name(runtime.Ref{
+			Swarm: c.cfg.Swarm.String(), Peer: cl.Peer, Slot: cl.Slot, Life: cl.Life, Token: cl.Token, Spec: cl.Spec,
+		}),
+	}
+	if w.Task != nil {
+		v.Ports, v.Image = w.Task.Ports, w.Task.Image
+	}
+	if cl.Peer != c.cfg.Self {
+		info, _ := c.mem.Info(cl.Peer)
+		v.Heard = c.heardAgo(info)
+		v.Doubted = c.mem.Doubted(cl.Peer) || c.mem.Dead(cl.Peer)
+	}
+	if c.led.IsLost(cl) {
+		v.Detail = "declared lost"
+	}
+	v.Since = c.since(cl)
+	return v
+}
+
+// since is how long this peer has seen a claim in its present phase.
+func (c *Core) since(cl *ledger.Claim) time.Duration {
+	if s, ok := c.holding.phases[idOf(cl)]; ok && s.phase == cl.Phase && s.run == cl.Run {
+		return c.now.Sub(s.since)
+	}
+	return 0
+}
+
+// notePhase remembers when this peer first saw a claim in its present phase.
+func (c *Core) notePhase(cl *ledger.Claim) {
+	s, ok := c.holding.phases[idOf(cl)]
+	if !ok || s.phase != cl.Phase || s.run != cl.Run {
+		if len(c.holding.phases) > 200_000 {
+			clear(c.holding.phases)
+		}
+		c.holding.phases[idOf(cl)] = seen{cl.Phase, cl.Run, c.now}
+	}
+}
+
+// Why explains a slot, as far as this peer knows; if it is not a steward of the
+// slot's lane, WhyView.Stewards says whom to ask what it waits for.
+func (c *Core) Why(text string) (WhyView, error) {
+	slot, err := job.ParseSlotID(text)
+	if err != nil {
+		return WhyView{}, err
+	}
+	h := c.led.Head(slot.Job)
+	if h == nil || h.Deleted {
+		return WhyView{}, c.noJob(slot.Job)
+	}
+	v := WhyView{Names: map[string]string{}, Stewards: c.stewards(laneOf(slot.Job))}
+	for _, w := range c.led.Wanted(slot.Job) {
+		if w.Task.Name != slot.Task {
+			continue
+		}
+		if slot.Index >= w.Count {
+			return WhyView{}, fmt.Errorf("slot %s is not wanted: %s has %d copies, %s.0 to %s.%d", slot, slot.Task, w.Count, slot.Task, slot.Task, w.Count-1)
+		}
+		views := c.slotViews(w, slot)
+		v.Slot, v.Losers = views[0], views[1:]
+		if cl := c.shown(slot, w.Life); cl != nil {
+			v.Summary = &cl.Summary
+		}
+		if wt := c.waits[slot]; wt != nil {
+			wv := c.waitView(slot, wt)
+			v.Waiting = &wv
+		}
+		for _, p := range c.led.AllPeers() {
+			v.Names[p.String()] = c.nameOf(p)
+		}
+		return v, nil
+	}
+	var names []string
+	if spec := c.led.Spec(h.Spec); spec != nil {
+		names = taskNames(spec)
+	}
+	return WhyView{}, fmt.Errorf("job %s has no task %q: it has %s", slot.Job, slot.Task, strings.Join(names, ", "))
+}
+
+// Waiting is what this peer, as steward, remembers of slots it could not sell.
+func (c *Core) Waiting() []WaitingView {
+	var out []WaitingView
+	for _, slot := range slices.SortedFunc(keys(c.waits), job.SlotID.Compare) {
+		out = append(out, c.waitView(slot, c.waits[slot]))
+	}
+	return out
+}
+
+func (c *Core) waitView(slot job.SlotID, wt *waiting) WaitingView {
+	v := WaitingView{
+		Slot: slot.String(), Reason: wt.reason, Noes: wt.noes, Closest: wt.closest, Asked: wt.asked,
+		Since: c.now.Sub(wt.since), Fails: wt.fails,
+	}
+	if wt.next > c.now {
+		v.NextTry = wt.next.Sub(c.now)
+	}
+	return v
+}
+
+// Services lists who answers for each task of each job, for reach.
+func (c *Core) Services() []Service {
+	local := map[job.ID]bool{}
+	for _, cl := range c.ownClaims() {
+		local[cl.Slot.Job] = local[cl.Slot.Job] || !cl.Phase.Ended()
+	}
+	var out []Service
+	for _, id := range c.led.Jobs() {
+		for _, w := range c.led.Wanted(id) {
+			s := Service{Job: id, Task: w.Task.Name, Aliases: w.Task.Aliases, Ports: slices.Clone(w.Task.Ports), Local: local[id]}
+			for _, p := range w.Task.Expose {
+				if !slices.ContainsFunc(s.Ports, func(q job.Port) bool { return q.Target == p }) {
+					s.Ports = append(s.Ports, job.Port{Target: p, Protocol: "tcp"})
+				}
+			}
+			for n := range w.Count {
+				if e, ok := c.endpoint(job.SlotID{Job: id, Task: w.Task.Name, Index: n}); ok {
+					s.Endpoints = append(s.Endpoints, e)
+				}
+			}
+			out = append(out, s)
+		}
+	}
+	return out
+}
+
+// endpoint is where a slot answers; a doubted holder's is left out.
+func (c *Core) endpoint(slot job.SlotID) (Endpoint, bool) {
+	cl := c.led.Winner(slot)
+	if cl == nil || cl.Phase != ledger.Running && cl.Phase != ledger.Serving {
+		return Endpoint{}, false
+	}
+	e := Endpoint{Slot: slot, Peer: cl.Peer, Serving: cl.Phase == ledger.Serving}
+	if cl.Peer == c.cfg.Self {
+		if st, ok := c.rec.Status(c.ref(cl)); ok {
+			e.Address = st.Address
+		}
+		return e, e.Address != ""
+	}
+	return e, !c.mem.Doubted(cl.Peer) && !c.mem.Dead(cl.Peer)
+}
+
+// Inspect returns the spec that a job's head wants, and its head as a view.
+func (c *Core) Inspect(id job.ID) (*job.Spec, JobView, error) {
+	h := c.led.Head(id)
+	if h == nil || h.Deleted {
+		return nil, JobView{}, c.noJob(id)
+	}
+	spec := c.led.Spec(h.Spec)
+	if spec == nil {
+		return nil, JobView{}, fmt.Errorf("the spec of job %s has not reached this peer yet", id)
+	}
+	return spec, c.jobView(id, h), nil
+}
+
+// Ledger gives read access to the merged state, for checkers and dumps. Nothing
+// may be changed through it.
+func (c *Core) Ledger() *ledger.State { return c.led }
+
+// Lead returns the stewards of a job's lane that are not doubted here, the one in
+// charge first.
+func (c *Core) Lead(id job.ID) []wire.PeerID { return c.stewards(laneOf(id)) }
+
+// Now is the instant of the last input.
+func (c *Core) Now() clock.Instant { return c.now }
+
+// IsMember reports whether a peer is known here as a member that was not removed.
+func (c *Core) IsMember(p wire.PeerID) bool { return c.led.Card(p) != nil && !c.led.IsRevoked(p) }
