@@ -114,7 +114,8 @@ func (v *Vote) SignedBytes(swarm Hash) []byte {
 // Votes carries votes to co-observers and stewards, and, on TopicMembers, to
 // everybody once a death is believed. At most MaxVotes.
 type Votes struct {
-	Votes []Vote `cbor:"1,keyasint"`
+	Votes  []Vote `cbor:"1,keyasint"`
+	Public bool   `cbor:"2,keyasint,omitempty"` // published: no need to publish the same again
 }
 
 // MaxVotes is how many votes one message may carry.

@@ -1,0 +1,192 @@
+package gossip
+
+import (
+	"slices"
+	"time"
+
+	"shoal/clock"
+	"shoal/wire"
+)
+
+// massWindow and massRepair are the rule "when much goes at once, it may be me":
+// who became doubted within massWindow together with over a fifth of the ready
+// peers, and at least three, is not repaired before massRepair.
+const (
+	massWindow = 10 * time.Second
+	massRepair = 30 * time.Second
+	massLeast  = 3
+	massShare  = 5 // one in so many
+)
+
+// weigh settles whether p is doubted, after its state or the votes on it changed.
+func (m *Membership) weigh(p *member) {
+	if p.state == Dead {
+		m.evidence = remove(m.evidence, p)
+		p.weighed = false
+		m.doubt(p)
+		return
+	}
+	if p.state != Suspect && len(p.votes) == 0 {
+		if p.doubted || p.weighed {
+			m.evidence = remove(m.evidence, p)
+			m.undoubt(p)
+		}
+		return
+	}
+	m.stir = true
+	p.weighed = true
+	m.evidence = insert(m.evidence, p)
+	if p.state == Suspect || m.accused(p) {
+		m.doubt(p)
+	} else {
+		m.doubtNoMore(p)
+	}
+}
+
+// accused reports whether some observer of p votes on it.
+func (m *Membership) accused(p *member) bool {
+	var buf [MaxRings]*member
+	return slices.ContainsFunc(m.observersOf(p, buf[:0]), func(o *member) bool { return p.voteBy(o.ID) >= 0 })
+}
+
+func (m *Membership) doubt(p *member) {
+	if !p.doubted {
+		p.doubted = true
+		p.doubtedAt = m.now
+		m.stir, m.fresh = true, true
+	}
+}
+
+func (m *Membership) doubtNoMore(p *member) {
+	if p.doubted {
+		p.doubted, p.mass = false, false
+		m.stir = true
+	}
+}
+
+// undoubt is doubtNoMore for a peer that nothing speaks against any longer.
+func (m *Membership) undoubt(p *member) {
+	m.doubtNoMore(p)
+	p.weighed = false
+}
+
+// believe comes to believe in deaths, as long as one follows from another.
+func (m *Membership) believe() {
+	for m.stir || m.stale && len(m.evidence) > 0 {
+		m.stir = false
+		for i := len(m.evidence) - 1; i >= 0; i-- { // observers may have changed
+			m.reweigh(m.evidence[i])
+		}
+		if m.fresh {
+			m.fresh = false
+			m.noteMass()
+		}
+		m.stir = false
+		var condemned []*member
+		for _, p := range m.evidence {
+			if m.condemned(p, func(id wire.PeerID) bool { return p.voteBy(id) >= 0 }) {
+				condemned = append(condemned, p)
+			}
+		}
+		for _, p := range condemned {
+			m.bury(p)
+		}
+		if len(condemned) == 0 {
+			return
+		}
+	}
+}
+
+func (m *Membership) reweigh(p *member) {
+	if p.state == Suspect || m.accused(p) {
+		m.doubt(p)
+	} else {
+		m.doubtNoMore(p)
+	}
+}
+
+// condemned reports whether the votes of those that votes names make p dead: of
+// more than half of its distinct observers that we do not doubt; if we doubt them
+// all, of the first successor on any ring that we do not.
+func (m *Membership) condemned(p *member, votes func(wire.PeerID) bool) bool {
+	var buf [MaxRings]*member
+	sound, against := 0, 0
+	for _, o := range m.observersOf(p, buf[:0]) {
+		if o.doubted {
+			continue
+		}
+		sound++
+		if votes(o.ID) {
+			against++
+		}
+	}
+	if sound > 0 {
+		return 2*against > sound
+	}
+	rest := m.successorsOf(p, buf[:0], func(o *member) bool { return !o.doubted })
+	return slices.ContainsFunc(rest, func(o *member) bool { return votes(o.ID) })
+}
+
+// bury makes p dead, and plans to publish the votes unless somebody did.
+func (m *Membership) bury(p *member) {
+	m.become(p, Dead)
+	m.weigh(p)
+	for i := range p.votes {
+		v := &p.votes[i]
+		p.vouched = p.vouched || v.Last > 0
+		if v.until != 0 {
+			v.until = m.now.Add(deadLapseBeats * p.every)
+		}
+	}
+	if p.published || !m.me.ready {
+		return
+	}
+	if len(m.notices) == 0 {
+		m.noticeAt = m.now.Add(m.jitter(0, noticeWithin))
+	}
+	m.notices = append(m.notices, p)
+}
+
+// noteMass marks the peers that became doubted within the window if they are too
+// many to be gone.
+func (m *Membership) noteMass() {
+	var recent []*member
+	ready := 0
+	for _, p := range m.all {
+		isRecent := p.doubted && m.now.Sub(p.doubtedAt) < massWindow
+		if !p.ready || p.state == Dead && !isRecent {
+			continue
+		}
+		ready++
+		if isRecent {
+			recent = append(recent, p)
+		}
+	}
+	if len(recent) < massLeast || len(recent)*massShare <= ready {
+		return
+	}
+	for _, p := range recent {
+		p.mass = true
+	}
+}
+
+// MayBeMe reports whether so many peers became doubted at once that the fault may
+// be ours: some of them are not yet back, nor dead for 30 s.
+func (m *Membership) MayBeMe(now clock.Instant) bool {
+	mass := func(p *member) bool { return p.mass && (p.state != Dead || now.Sub(p.deadAt) < massRepair) }
+	return slices.ContainsFunc(m.evidence, mass) || slices.ContainsFunc(m.dead, mass)
+}
+
+// RepairDelay returns how long after the death of id its slots are sold: after,
+// but at least 30 s if it went together with many, or if neither we nor any voter
+// heard it since we started: site power comes back device by device.
+func (m *Membership) RepairDelay(id wire.PeerID, after time.Duration) time.Duration {
+	p := m.byID[id]
+	if p == nil || p == m.me {
+		return after
+	}
+	if p.mass || !p.spoke && !p.vouched {
+		return max(after, massRepair)
+	}
+	return after
+}

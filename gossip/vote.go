@@ -1,0 +1,412 @@
+package gossip
+
+import (
+	"bytes"
+	"slices"
+	"time"
+
+	"shoal/clock"
+	"shoal/wire"
+)
+
+// A held vote counts until a later beat voids it, or until it is not repeated.
+type held struct {
+	wire.Vote
+	until clock.Instant // 0: our own, which we drop ourselves
+}
+
+// Votes on a peer we do not hold dead are repeated each beat of the voter and
+// lapse soon; those on the dead are repeated at growing gaps, up to slowest.
+const (
+	lapseBeats     = 4
+	slowestBeats   = 64
+	deadLapseBeats = 160
+	noticeWithin   = 500 * time.Millisecond
+	maxNotices     = 16 // messages of one publication
+)
+
+// castVote begins to vote on t.
+func (m *Membership) castVote(t *member) {
+	var last uint64
+	if inc := t.known().inc; t.inc == inc {
+		last = t.beat
+	}
+	m.signVote(t, last)
+	t.obs.voteAt = m.now
+	t.obs.voteGap = m.cfg.BeatEvery
+	m.weigh(t)
+}
+
+func (m *Membership) signVote(t *member, last uint64) {
+	v := wire.Vote{Of: t.ID, Inc: t.known().inc, Last: last, By: m.cfg.Self}
+	v.Sig = m.cfg.Key.Sign(v.SignedBytes(m.cfg.Swarm))
+	t.obs.vote = &v
+	m.hold(t, held{Vote: v})
+}
+
+// renewVote raises our vote on t to the last beat that any co-observer heard
+// before it voted. Else those who heard that beat would hold ours void for ever.
+func (m *Membership) renewVote(t *member) {
+	last := t.obs.vote.Last
+	for _, v := range t.votes {
+		if v.Inc == t.obs.vote.Inc {
+			last = max(last, v.Last)
+		}
+	}
+	if last > t.obs.vote.Last {
+		m.signVote(t, last)
+	}
+}
+
+// void reports whether what we heard of p ends a vote on it: it began anew, or it
+// beats to us now (whoever votes missed more beats than that, whatever it claims
+// to have heard), or it beat so much later than what the voter heard last that its
+// silence since then would not make it suspect. A beat or two that reached us and
+// not the voter do not void its vote: those are lost with the peer.
+func (m *Membership) void(p *member, v *wire.Vote) bool {
+	slack := uint64(m.cfg.DeadBeats - m.cfg.SuspectBeats)
+	return v.Inc < p.known().inc || m.heardLately(p) ||
+		v.Inc == p.inc && p.beat > slack && v.Last < p.beat-slack
+}
+
+func (m *Membership) receiveVotes(from *member, msg *wire.Votes) {
+	votes := msg.Votes[:min(len(msg.Votes), wire.MaxVotes)]
+	var accused []*member
+	for i := range votes {
+		v := &votes[i]
+		p, by := m.byID[v.Of], m.byID[v.By]
+		switch {
+		case p == nil || by == nil:
+			m.stats.Strangers++
+		case p == by:
+		case p == m.me:
+			if v.Inc == m.me.inc {
+				m.answer(by) // we are here
+			}
+		case by != m.me && !m.take(p, by, v):
+			return // whoever passes on a forged vote is not heard further
+		case !slices.Contains(accused, p):
+			accused = append(accused, p)
+		}
+	}
+	var ask []*member
+	for _, p := range accused {
+		switch {
+		case m.suffices(p, votes):
+			if msg.Public {
+				m.notePublished(p)
+			}
+		case p.state == Dead && slices.ContainsFunc(votes, func(v wire.Vote) bool {
+			return v.Of == p.ID && (v.By == m.cfg.Self || v.By == from.ID)
+		}):
+			ask = append(ask, p)
+		}
+	}
+	m.convince(from, ask)
+}
+
+// convince sends to a peer, which showed by its votes that it is not sure yet, all
+// votes on those of dead that we hold; at most twice a beat.
+func (m *Membership) convince(to *member, dead []*member) {
+	if len(dead) == 0 || to.convincedAt != 0 && m.now.Sub(to.convincedAt) < m.cfg.BeatEvery/2 {
+		return
+	}
+	to.convincedAt = m.now
+	for _, votes := range messagesOf(dead, maxTold) {
+		m.send(to.ID, &wire.Votes{Votes: votes})
+	}
+}
+
+// suffices reports whether votes condemn p by themselves.
+func (m *Membership) suffices(p *member, votes []wire.Vote) bool {
+	return m.condemned(p, func(id wire.PeerID) bool {
+		return slices.ContainsFunc(votes, func(v wire.Vote) bool { return v.Of == p.ID && v.By == id && !m.void(p, &v) })
+	})
+}
+
+// notePublished takes note that the votes on p were published: there is no need
+// to do it again.
+func (m *Membership) notePublished(p *member) {
+	p.published = true
+	m.notices = slices.DeleteFunc(m.notices, func(q *member) bool { return q == p })
+}
+
+// take holds a vote by another peer, unless it is void. It returns false if the
+// vote is forged.
+func (m *Membership) take(p, by *member, v *wire.Vote) bool {
+	if m.void(p, v) {
+		return true
+	}
+	beats := lapseBeats
+	if p.state == Dead {
+		beats = deadLapseBeats
+	}
+	until := m.now.Add(time.Duration(beats) * max(p.every, by.every))
+	if i := p.voteBy(v.By); i >= 0 {
+		h := &p.votes[i]
+		if h.Inc == v.Inc && h.Last == v.Last && bytes.Equal(h.Sig, v.Sig) {
+			h.until = max(h.until, until) // repeated
+			return true
+		}
+		if v.Inc < h.Inc || v.Inc == h.Inc && v.Last < h.Last {
+			return true // overtaken
+		}
+	}
+	if !m.cfg.Verify(v.By, v.SignedBytes(m.cfg.Swarm), v.Sig) {
+		m.stats.Forged++
+		return false
+	}
+	h := held{*v, until}
+	h.Sig = bytes.Clone(v.Sig)
+	m.hold(p, h)
+	m.weigh(p)
+	return true
+}
+
+// hold keeps a vote, in place of an earlier one by the same voter. Votes by peers
+// that are no observers of p in our view are kept too, without effect: their
+// voters may know of a nearer successor's death before us. When the table is full
+// such a vote gives way to an observer's, or is refused.
+func (m *Membership) hold(p *member, h held) {
+	i, found := slices.BinarySearchFunc(p.votes, h.By, func(v held, id wire.PeerID) int { return v.By.Compare(id) })
+	if found {
+		p.votes[i] = h
+		return
+	}
+	var buf [MaxRings]*member
+	observers := m.observersOf(p, buf[:0])
+	isOutside := func(id wire.PeerID) bool {
+		return !slices.ContainsFunc(observers, func(o *member) bool { return o.ID == id })
+	}
+	outside := isOutside(h.By)
+	if outside {
+		m.stats.Outside++
+	}
+	if len(p.votes) >= maxHeld {
+		j := slices.IndexFunc(p.votes, func(v held) bool { return v.By != m.cfg.Self && isOutside(v.By) })
+		if outside || j < 0 {
+			m.stats.Refused++
+			return
+		}
+		p.votes = slices.Delete(p.votes, j, j+1)
+		if j < i {
+			i--
+		}
+	}
+	if len(p.votes) == 0 {
+		p.pullAt = m.now.Add(m.cfg.BeatEvery)
+	}
+	p.votes = slices.Insert(p.votes, i, h)
+}
+
+// voteBy returns the place of a voter's vote on p, -1 without one.
+func (p *member) voteBy(id wire.PeerID) int {
+	return slices.IndexFunc(p.votes, func(v held) bool { return v.By == id })
+}
+
+// unvote drops our own vote on p.
+func (m *Membership) unvote(p *member) {
+	if p.obs != nil {
+		p.obs.vote = nil
+	}
+	p.votes = slices.DeleteFunc(p.votes, func(v held) bool { return v.By == m.cfg.Self })
+}
+
+// lapse drops votes that are repeated no longer.
+func (m *Membership) lapse() {
+	expired := func(v held) bool { return v.until != 0 && v.until <= m.now }
+	for i := len(m.evidence) - 1; i >= 0; i-- { // backwards: weigh may take it out
+		p := m.evidence[i]
+		if slices.ContainsFunc(p.votes, expired) {
+			p.votes = slices.DeleteFunc(p.votes, expired)
+			m.weigh(p)
+		}
+	}
+	if m.now >= m.nextBeat {
+		for _, p := range m.dead {
+			p.votes = slices.DeleteFunc(p.votes, expired)
+		}
+	}
+}
+
+// A parcel is one vote for one peer; parcels are packed into messages by peer.
+type parcel struct {
+	to   wire.PeerID
+	vote wire.Vote
+}
+
+// sendVotes sends the votes that are due to co-observers and stewards: our own
+// while we wait for the others'; once the peer is dead, all that we hold of it.
+func (m *Membership) sendVotes() {
+	var parcels []parcel
+	for _, t := range m.targets {
+		if t.obs.vote == nil || m.now < t.obs.voteAt {
+			continue
+		}
+		if t.state == Dead && m.now < m.healUntil {
+			t.obs.voteAt = m.healUntil
+			continue
+		}
+		m.renewVote(t)
+		votes := []wire.Vote{*t.obs.vote}
+		if t.state == Dead {
+			votes = votesOn(t)
+		}
+		m.planVote(t)
+		for _, to := range m.electorate(t) {
+			for _, v := range votes {
+				parcels = append(parcels, parcel{to, v})
+			}
+		}
+	}
+	m.pack(append(parcels, m.pulls()...))
+}
+
+// pulls returns votes of others that we hold and that do not convince us, each for
+// its own voter: if that one is convinced, it answers with all it holds. So a
+// publication that was lost, or came before we knew who observes whom, is made
+// good; and no vote lives on by being passed around.
+func (m *Membership) pulls() (parcels []parcel) {
+	for _, p := range m.evidence {
+		if len(p.votes) == 0 || m.now < p.pullAt || p.obs != nil && p.obs.vote != nil {
+			continue
+		}
+		p.pullAt = m.now.Add(m.cfg.BeatEvery)
+		v := p.votes[m.cfg.Rand.IntN(len(p.votes))]
+		parcels = append(parcels, parcel{v.By, v.Vote})
+	}
+	return parcels
+}
+
+// planVote sets when our vote on t goes out next, and sees to it that the death of
+// a peer is published again a few times, by one of its observers, for those that
+// the first publication did not reach.
+func (m *Membership) planVote(t *member) {
+	o := t.obs
+	if t.state != Dead {
+		o.voteAt = m.now.Add(m.cfg.BeatEvery)
+		return
+	}
+	o.voteGap = min(2*o.voteGap, slowestBeats*m.cfg.BeatEvery)
+	o.voteAt = m.now.Add(o.voteGap)
+	again := o.voteGap > 2*m.cfg.BeatEvery && o.voteGap < slowestBeats*m.cfg.BeatEvery
+	if again && m.successor(0, t, func(o *member) bool { return !doubtful(o.state) }) == m.me && !slices.Contains(m.notices, t) {
+		m.notices = append(m.notices, t)
+		m.noticeAt = m.now.Add(m.jitter(0, noticeWithin))
+	}
+}
+
+// electorate returns whom our vote on t is sent to, sorted.
+func (m *Membership) electorate(t *member) []wire.PeerID {
+	var buf [MaxRings]*member
+	var ids []wire.PeerID
+	for _, o := range m.observersOf(t, buf[:0]) {
+		ids = append(ids, o.ID)
+	}
+	for _, id := range m.stewards {
+		if s := m.byID[id]; s != nil && s.state != Dead && s != t {
+			ids = append(ids, id)
+		}
+	}
+	slices.SortFunc(ids, wire.PeerID.Compare)
+	ids = slices.Compact(ids)
+	return slices.DeleteFunc(ids, func(id wire.PeerID) bool { return id == m.cfg.Self })
+}
+
+// pack sends parcels, as many to a message as fit.
+func (m *Membership) pack(parcels []parcel) {
+	slices.SortStableFunc(parcels, func(a, b parcel) int { return a.to.Compare(b.to) })
+	for len(parcels) > 0 {
+		to := parcels[0].to
+		n := 0
+		votes := make([]wire.Vote, 0, 8)
+		for n < len(parcels) && parcels[n].to == to && n < wire.MaxVotes {
+			votes = append(votes, parcels[n].vote)
+			n++
+		}
+		m.send(to, &wire.Votes{Votes: votes})
+		parcels = parcels[n:]
+	}
+}
+
+// publish sends the votes on those we came to believe dead to everybody, all of
+// one peer in one message, so that it condemns it by itself.
+func (m *Membership) publish() {
+	if len(m.notices) == 0 || m.now < m.noticeAt {
+		return
+	}
+	for _, votes := range messagesOf(m.notices, maxNotices) {
+		m.broadcast(&wire.Votes{Votes: votes, Public: true})
+	}
+	for _, p := range m.notices {
+		p.published = true
+	}
+	m.notices = nil
+}
+
+// messagesOf packs the votes on the dead, those on one peer together, into at most
+// n messages; whoever does not fit is left to the repetitions.
+func messagesOf(dead []*member, n int) [][]wire.Vote {
+	var lists [][]wire.Vote
+	for _, p := range dead {
+		votes := votesOn(p)
+		last := len(lists) - 1
+		switch {
+		case len(votes) == 0:
+		case last >= 0 && len(lists[last])+len(votes) <= wire.MaxVotes:
+			lists[last] = append(lists[last], votes...)
+		case len(lists) < n:
+			lists = append(lists, votes)
+		}
+	}
+	return lists
+}
+
+func votesOn(p *member) []wire.Vote {
+	votes := make([]wire.Vote, 0, len(p.votes))
+	for _, v := range p.votes {
+		votes = append(votes, v.Vote)
+	}
+	return votes
+}
+
+// tellRings is on how many rings an observer tells a peer that began anew whom it
+// holds dead; maxTold bounds the messages.
+const (
+	tellRings = 3
+	maxTold   = 4
+)
+
+// tellDeaths sends a peer that began anew the votes on the dead, if we observe it
+// on one of the first rings: it missed their publication.
+func (m *Membership) tellDeaths(p *member) {
+	if len(m.dead) == 0 || !m.me.ready || m.now < m.healUntil {
+		return
+	}
+	sound := func(o *member) bool { return !doubtful(o.state) }
+	for i := range min(tellRings, len(m.rings)) {
+		if m.successor(i, p, sound) == m.me {
+			for _, votes := range messagesOf(m.dead, maxTold) {
+				m.send(p.ID, &wire.Votes{Votes: votes})
+			}
+			return
+		}
+	}
+}
+
+// SetStewards names those who get our votes beside the co-observers: the peers
+// that decide on repair. It replaces the earlier list; new ones are told at once.
+func (m *Membership) SetStewards(peers []wire.PeerID) {
+	list := sortedIDs(peers, maxStewards)
+	isNew := slices.ContainsFunc(list, func(id wire.PeerID) bool { return !slices.Contains(m.stewards, id) })
+	m.stewards = list
+	if !isNew {
+		return
+	}
+	for _, t := range m.targets {
+		if t.obs.vote != nil {
+			t.obs.voteAt = m.now
+			t.obs.voteGap = m.cfg.BeatEvery
+		}
+	}
+}
