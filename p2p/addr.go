@@ -102,8 +102,12 @@ func ownAddrs(all []ma.Multiaddr) []ma.Multiaddr {
 	if len(kept) == 0 {
 		kept = slices.Clone(all)
 	}
-	slices.SortStableFunc(kept, func(a, b ma.Multiaddr) int { return cmp.Compare(addrRank(a), addrRank(b)) })
-	return kept
+	return sortAddrs(kept)
+}
+
+func sortAddrs(addrs []ma.Multiaddr) []ma.Multiaddr {
+	slices.SortStableFunc(addrs, func(a, b ma.Multiaddr) int { return cmp.Compare(addrRank(a), addrRank(b)) })
+	return addrs
 }
 
 // addrRank orders addresses, best first: IPv4 before IPv6, routable before

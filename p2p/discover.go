@@ -97,21 +97,25 @@ func Listen(ctx context.Context, d time.Duration) ([]Heard, error) {
 // browse calls fn for each announcement until the end of ctx.
 func browse(ctx context.Context, fn func(swarm string, p admit.PeerAddrs)) error {
 	entries := make(chan *zeroconf.ServiceEntry, 64)
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		for e := range entries {
+	ended := make(chan error, 1)
+	go func() { ended <- zeroconf.Browse(ctx, lanService, lanDomain, entries) }()
+	for {
+		select {
+		case e, open := <-entries:
+			if !open {
+				entries = nil // zeroconf closes it, unless it could not even begin
+				continue
+			}
 			if swarm, p, ok := parseAnnouncement(e.Text); ok {
 				fn(swarm, p)
 			}
+		case err := <-ended:
+			if err != nil && ctx.Err() == nil {
+				return fmt.Errorf("listen on the local network: %w", err)
+			}
+			return nil
 		}
-	}()
-	err := zeroconf.Browse(ctx, lanService, lanDomain, entries)
-	if err != nil {
-		return fmt.Errorf("listen on the local network: %w", err)
 	}
-	<-done
-	return nil
 }
 
 // announcement is the TXT record of this peer. The whole should fit one packet.
@@ -149,13 +153,17 @@ func (h *Host) startMDNS() {
 	if !h.cfg.MDNS {
 		return
 	}
-	h.tasks.Go(h.announce)
-	h.tasks.Go(func() {
+	h.spawn(h.announce)
+	h.spawn(func() {
 		for h.ctx.Err() == nil {
-			err := browse(h.ctx, h.heardOnLAN)
-			h.log.Debug("local network", "err", err)
+			// One browsing tells of each announcement once; who has moved is told of anew.
+			ctx, cancel := context.WithTimeout(h.ctx, 60*h.limits.redial)
+			if err := browse(ctx, h.heardOnLAN); err != nil {
+				h.log.Debug("local network not heard", "err", err)
+			}
+			cancel()
 			select {
-			case <-time.After(10*time.Second + rand.N(10*time.Second)):
+			case <-time.After(h.limits.redial + rand.N(10*h.limits.redial)):
 			case <-h.ctx.Done():
 			}
 		}

@@ -55,7 +55,7 @@ type admission struct {
 
 type waitRoom struct {
 	n    int
-	done chan struct{} // closed on admission
+	done chan struct{} // closed on admission, or when the last connection is gone
 }
 
 // A stranger is a connection with a deadline.
@@ -97,10 +97,7 @@ func (g *gate) admit(p peer.ID, a admission, cert admit.Certificate) (isNew, res
 	before := g.admitted[p]
 	g.admitted[p] = &a
 	g.remember(a.id, cert)
-	if room := g.waiting[p]; room != nil {
-		close(room.done)
-		delete(g.waiting, p)
-	}
+	g.empty(p)
 	for c, s := range g.strange {
 		if c.RemotePeer() == p {
 			s.timer.Stop()
@@ -108,6 +105,14 @@ func (g *gate) admit(p peer.ID, a admission, cert admit.Certificate) (isNew, res
 		}
 	}
 	return before == nil, before != nil && before.session != a.session
+}
+
+// empty ends the waiting for p.
+func (g *gate) empty(p peer.ID) {
+	if room := g.waiting[p]; room != nil {
+		close(room.done)
+		delete(g.waiting, p)
+	}
 }
 
 // remember keeps a verified certificate. When full, any that is not of an admitted
@@ -137,11 +142,12 @@ func (g *gate) forget(p peer.ID) bool {
 	defer g.mu.Unlock()
 	_, was := g.admitted[p]
 	delete(g.admitted, p)
+	g.empty(p)
 	return was
 }
 
-// await returns once p is admitted, or errNotAdmitted after helloTimeout, at the
-// end of ctx, or at once if too many wait for p already.
+// await returns once p is admitted, or errNotAdmitted after helloTimeout, when p's
+// last connection goes, at the end of ctx, or at once if too many wait for p already.
 func (g *gate) await(ctx context.Context, p peer.ID) error {
 	g.mu.Lock()
 	if g.admitted[p] != nil {
@@ -164,11 +170,13 @@ func (g *gate) await(ctx context.Context, p peer.ID) error {
 	defer cancel()
 	select {
 	case <-room.done:
-		return nil
 	case <-ctx.Done():
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	if g.admitted[p] != nil {
+		return nil
+	}
 	if room.n--; room.n == 0 && g.waiting[p] == room {
 		delete(g.waiting, p)
 	}

@@ -2,7 +2,6 @@ package p2p
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"math/rand/v2"
 	"time"
@@ -195,7 +194,7 @@ func (h *Host) welcome(c network.Conn, g guest) {
 	h.dhtAdd(p)
 }
 
-// gone ends the admission of a peer without connections.
+// gone ends the admission of a peer without connections, and the waiting for it.
 func (h *Host) gone(p peer.ID) {
 	if h.gate.forget(p) {
 		if id, err := fromPeerID(p); err == nil {
@@ -219,5 +218,3 @@ func openOn(ctx context.Context, c network.Conn, proto string) (network.Stream, 
 	}
 	return s, nil
 }
-
-var errHostClosed = errors.New("host is closed")

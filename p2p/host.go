@@ -16,6 +16,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"net"
+	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -56,6 +57,7 @@ type Host struct {
 	limits  limits
 	log     *slog.Logger
 	session uint64
+	started bool
 
 	host    host.Host
 	members gatedHost // the host as admitted peers see it
@@ -70,6 +72,8 @@ type Host struct {
 	ctx      context.Context
 	cancel   context.CancelFunc
 	tasks    sync.WaitGroup
+	closing  sync.RWMutex // no task begins once Close waits for them
+	closed   bool
 	dials    chan struct{}
 	redials  *semaphore.Weighted
 	backoffs backoffs
@@ -99,14 +103,16 @@ type Stats struct {
 }
 
 func init() {
-	// libp2p logs errors of single connections to stderr; GOLOG_LOG_LEVEL still works
-	// on its own handler if somebody hunts a fault there.
-	gologshim.SetDefaultHandler(slog.DiscardHandler)
+	// libp2p writes errors of single connections to stderr, where our user reads.
+	// Who hunts a fault in it sets its own variable.
+	if os.Getenv("GOLOG_LOG_LEVEL") == "" {
+		gologshim.SetDefaultHandler(slog.DiscardHandler)
+	}
 }
 
 // New makes the host and begins to listen and to dial; nothing is heard before every
 // protocol is in place. A busy port, a bad address and a wrong certificate are each
-// an error of one sentence. ctx ends the host as Close does.
+// an error of one sentence. The end of ctx stops it; Close is still to be called.
 func New(ctx context.Context, cfg Config) (*Host, error) {
 	if err := cfg.check(); err != nil {
 		return nil, err
@@ -176,9 +182,10 @@ func (h *Host) start(listen []ma.Multiaddr) error {
 	if err := h.host.Network().Listen(listen...); err != nil {
 		return fmt.Errorf("listen: %w", err)
 	}
-	h.tasks.Go(h.events.run)
-	h.tasks.Go(h.stayConnected)
-	h.tasks.Go(h.rememberPeers)
+	h.started = true
+	h.spawn(h.events.run)
+	h.spawn(h.stayConnected)
+	h.spawn(h.rememberPeers)
 	h.startMDNS()
 	return nil
 }
@@ -216,9 +223,29 @@ func options(cfg Config, l limits, g *gate) ([]libp2p.Option, error) {
 	return opts, nil
 }
 
-// Close ends every connection and saves the remembered peers. Twice is once.
+// spawn runs fn as a task that Close waits for; false if the host is closed.
+func (h *Host) spawn(fn func()) bool {
+	h.closing.RLock()
+	defer h.closing.RUnlock()
+	if h.closed || h.ctx.Err() != nil {
+		return false
+	}
+	h.tasks.Go(fn)
+	return true
+}
+
+// Close ends every connection, waits for all goroutines, and saves the remembered
+// peers. Twice is once.
 func (h *Host) Close() error {
 	h.cancel()
+	h.closing.Lock()
+	again := h.closed
+	h.closed = true
+	h.closing.Unlock()
+	if again {
+		h.tasks.Wait()
+		return nil
+	}
 	var err error
 	if h.dht != nil {
 		h.dht.Close()
@@ -228,6 +255,9 @@ func (h *Host) Close() error {
 	}
 	h.gate.close()
 	h.tasks.Wait()
+	if !h.started {
+		return err // what was asked for was refused: leave the file alone
+	}
 	if saveErr := h.book.save(h.cfg.RememberFile); err == nil {
 		err = saveErr
 	}
@@ -236,8 +266,8 @@ func (h *Host) Close() error {
 
 func (h *Host) connected(_ network.Network, c network.Conn) {
 	h.gate.watch(c)
-	if c.Stat().Direction == network.DirOutbound && h.ctx.Err() == nil {
-		go h.sayHello(c) // ends within helloTimeout
+	if c.Stat().Direction == network.DirOutbound {
+		h.spawn(func() { h.sayHello(c) })
 	}
 }
 
@@ -308,7 +338,8 @@ func (h *Host) AddAddrs(p wire.PeerID, addrs []string) {
 	}
 }
 
-func (h *Host) bestAddrs() []ma.Multiaddr { return ownAddrs(h.host.Addrs()) }
+// bestAddrs lists what ownAddrs left of this peer's addresses, best first.
+func (h *Host) bestAddrs() []ma.Multiaddr { return sortAddrs(slices.Clone(h.host.Addrs())) }
 
 // Addrs returns this peer's own addresses, best first, each with /p2p/ID: what to
 // write into a ticket or after --bootstrap.

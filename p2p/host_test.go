@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"net"
 	"path/filepath"
 	"slices"
 	"testing"
@@ -212,6 +213,45 @@ func TestHost_RemoteRestartsWithItsKey(t *testing.T) {
 	if m := next[Message](t, a); string(m.Bytes) != "again" {
 		t.Fatalf("got %q", m.Bytes)
 	}
+}
+
+// Off loopback libp2p counts per address and per /24, and defaults break a swarm of
+// ten; see perAddress and Host.start.
+func TestHost_TwentyBehindOneAddress(t *testing.T) {
+	ip := ownIP(t)
+	s := newSwarm(t)
+	var hosts []*Host
+	for i := range 21 {
+		cfg := s.config(t, newKey(t))
+		cfg.Listen = []string{"/ip4/" + ip + "/udp/0/quic-v1", "/ip4/" + ip + "/tcp/0"}
+		if i > 0 {
+			cfg.Bootstrap = hosts[0].Addrs()[i%2 : i%2+1] // QUIC and TCP in turn
+		}
+		hosts = append(hosts, start(t, cfg))
+		if err := hosts[i].Join("jobs"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	eventually(t, "all twenty are in", connectedTo(hosts[0], hosts[1:]...))
+	eventually(t, "gossip has found all twenty", func() bool {
+		return len(hosts[0].topics.ps.ListPeers(hosts[0].topics.prefix+"jobs")) == 20
+	})
+}
+
+// ownIP returns an IPv4 address of this machine that is not loopback.
+func ownIP(t *testing.T) string {
+	t.Helper()
+	addrs, err := net.InterfaceAddrs()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, a := range addrs {
+		if n, ok := a.(*net.IPNet); ok && n.IP.IsGlobalUnicast() && n.IP.To4() != nil {
+			return n.IP.String()
+		}
+	}
+	t.Skip("this machine has no address but loopback")
+	return ""
 }
 
 func TestHost_GossipReachesEveryone(t *testing.T) {

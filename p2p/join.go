@@ -14,6 +14,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/host"
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/libp2p/go-libp2p/p2p/net/swarm"
 	ma "github.com/multiformats/go-multiaddr"
 
 	"shoal/p2p/admit"
@@ -221,8 +222,12 @@ func Join(ctx context.Context, key ed25519.PrivateKey, t admit.Ticket) (Joined, 
 	return Joined{}, fmt.Errorf("no peer of the ticket answers: %s; is one of them up, and is port %d open to it?", strings.Join(tried, "; "), DefaultPort)
 }
 
-// rootCause shortens libp2p's list of every address and attempt.
+// rootCause takes from libp2p's list of every address and attempt the first reason.
 func rootCause(err error) error {
+	var dial *swarm.DialError
+	if errors.As(err, &dial) && len(dial.DialErrors) > 0 {
+		err = dial.DialErrors[len(dial.DialErrors)-1].Cause
+	}
 	if errors.Is(err, context.DeadlineExceeded) {
 		return errors.New("no answer in time")
 	}

@@ -62,6 +62,9 @@ func (l limits) resources() (libp2p.Option, error) {
 	}
 	scaling.SystemBaseLimit.Conns, scaling.SystemBaseLimit.ConnsInbound, scaling.SystemBaseLimit.ConnsOutbound = 1024, 768, 768
 	scaling.TransientBaseLimit.Conns, scaling.TransientBaseLimit.ConnsInbound, scaling.TransientBaseLimit.ConnsOutbound = 512, 384, 384
+	// One stream of frames each way, and its successor while it ends.
+	scaling.AddProtocolPeerLimit(messageProto,
+		rcmgr.BaseLimit{Streams: 16, StreamsInbound: 8, StreamsOutbound: 8, Memory: 64 << 20}, rcmgr.BaseLimitIncrease{})
 	concrete := scaling.AutoScale()
 	if l.memory > 0 {
 		concrete = scaling.Scale(l.memory, l.fds)

@@ -64,12 +64,14 @@ func (h *Host) linkTo(p wire.PeerID) *link {
 	if l := h.links[p]; l != nil {
 		return l
 	}
-	if h.ctx.Err() != nil || p == h.self || len(h.links) >= maxLinks || h.backoffs.closed(p) {
+	if p == h.self || len(h.links) >= maxLinks || h.backoffs.closed(p) {
 		return nil
 	}
 	l := &link{h: h, to: p, wake: make(chan struct{}, 1)}
+	if !h.spawn(l.run) {
+		return nil
+	}
 	h.links[p] = l
-	h.tasks.Go(l.run)
 	return l
 }
 
@@ -243,13 +245,17 @@ func (h *Host) connect(ctx context.Context, to wire.PeerID) error {
 			err = h.dial(ctx, info)
 		}
 	}
-	if err == nil {
-		err = h.gate.await(ctx, p)
+	if err != nil {
+		return err
 	}
-	if err == nil {
-		h.backoffs.reset(to)
+	if h.host.Network().Connectedness(p) != network.Connected {
+		return errNotAdmitted // one of the two has refused already
 	}
-	return err
+	if err := h.gate.await(ctx, p); err != nil {
+		return err
+	}
+	h.backoffs.reset(to)
+	return nil
 }
 
 func (h *Host) dial(ctx context.Context, info peer.AddrInfo) error {
@@ -259,19 +265,23 @@ func (h *Host) dial(ctx context.Context, info peer.AddrInfo) error {
 	return h.host.Connect(ctx, info)
 }
 
-// Redial clears the back-off on a peer and dials it in the background.
+// Redial clears the back-off on a peer and dials it in the background; Connected
+// tells of success, nothing of failure. Beyond 256 at once it does nothing.
 func (h *Host) Redial(to wire.PeerID) {
 	h.backoffs.reset(to)
-	if h.gate.isAdmitted(toPeerID(to)) || h.ctx.Err() != nil || !h.redials.TryAcquire(1) {
+	if to == h.self || h.gate.isAdmitted(toPeerID(to)) || !h.redials.TryAcquire(1) {
 		return
 	}
-	h.tasks.Go(func() {
+	started := h.spawn(func() {
 		defer h.redials.Release(1)
-		if err := h.connect(h.ctx, to); err != nil && h.ctx.Err() == nil {
+		if err := h.connect(h.ctx, to); err != nil {
+			h.log.Debug("peer not reached", "peer", to, "err", err)
 			h.backoffs.failed(to)
-			h.events.note(to, false, err)
 		}
 	})
+	if !started {
+		h.redials.Release(1)
+	}
 }
 
 // backoffs holds the peers whose last dial failed.

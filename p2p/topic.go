@@ -86,7 +86,7 @@ func (h *Host) Join(topic string) error {
 		return fmt.Errorf("join topic %s: %w", topic, err)
 	}
 	h.topics.heard[topic] = true
-	h.tasks.Go(func() { h.hearTopic(topic, sub) })
+	h.spawn(func() { h.hearTopic(topic, sub) })
 	return nil
 }
 
