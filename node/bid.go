@@ -231,11 +231,13 @@ func (c *Core) onReply(from wire.PeerID, m *wire.Reply) error {
 	err := c.mergeAll(recs, from, 1)
 	for i := range c.lanes {
 		s := c.lanes[i].sale
-		if s == nil || !s.Owns(m.Award) {
+		if s == nil || m.Award-c.lanes[i].saleID >= auction.IDSpan {
 			continue
 		}
 		for _, d := range m.Decisions {
-			c.tellSale(s, []job.SlotID{d.Slot})
+			if d.Decline != "" {
+				c.tellSale(s, []job.SlotID{d.Slot})
+			}
 		}
 		s.Reply(c.now, from, m)
 	}

@@ -56,14 +56,14 @@ type Core struct {
 	fresh   []push // records new here, to be passed on
 	sync    bool   // this step's records must be on disk before its messages
 
-	facts    *runtime.Facts
-	disk     Disk
-	peersAt  uint64 // ledger's PeersVersion that gossip was last given
-	swept    uint64 // ledger's Version at the last housekeeping
-	nextID   uint64 // of exchanges, sales, submissions
-	houseAt  clock.Instant
-	stepped  bool // Step has been called
-	eventLog []Event
+	facts   *runtime.Facts
+	disk    Disk
+	peersAt uint64 // ledger's PeersVersion that gossip was last given
+	swept   uint64 // ledger's Version at the last housekeeping
+	nextID  uint64 // of exchanges, sales, submissions
+	houseAt clock.Instant
+	stepped bool                   // Step has been called
+	incs    map[wire.PeerID]uint32 // the start of each peer that was last told of
 }
 
 // course is how this peer itself came to be where it is.
@@ -117,6 +117,7 @@ func New(cfg Config, stored Stored) (*Core, error) {
 		subs:  submissions{open: map[uint64]*submission{}},
 		ex:    exchanges{out: map[wire.PeerID]*exchange{}, in: map[wire.PeerID]*exchange{}, done: map[wire.PeerID]clock.Instant{}},
 	}
+	c.incs = map[wire.PeerID]uint32{}
 	c.self.linked = map[wire.PeerID]clock.Instant{}
 	c.self.addrs = cfg.Addrs
 	c.self.labels = map[string]string{}

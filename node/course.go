@@ -118,9 +118,24 @@ func (c *Core) settleCourse() {
 		c.settlePast()
 		c.settleLeaving()
 	}
-	if !c.self.settled && c.self.stage != starting && (c.self.exchanged || c.due(clock.Instant(takeUpAfter))) {
+	if !c.self.settled && c.self.stage != starting && (c.mayTakeUp() || c.due(clock.Instant(takeUpAfter))) {
 		c.takeUp()
 	}
+}
+
+// mayTakeUp reports whether this peer has heard all that may have happened to its
+// claims while it was away: from a ready peer, or from every other member. What
+// was sold again elsewhere is then not started twice.
+func (c *Core) mayTakeUp() bool {
+	if c.self.withReady {
+		return true
+	}
+	for _, p := range c.led.Members() {
+		if _, ok := c.ex.done[p]; !ok && p != c.cfg.Self {
+			return false
+		}
+	}
+	return c.self.exchanged
 }
 
 func (c *Core) takeUp() {

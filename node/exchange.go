@@ -172,7 +172,8 @@ func (c *Core) learned(fresh []*wire.Record, from wire.PeerID) {
 		case *ledger.Head:
 			c.headLearned(v, from)
 		case *ledger.Card:
-			if r.Num.Inc > 0 && v.Peer != c.cfg.Self {
+			if v.Peer != c.cfg.Self && r.Num.Inc > c.incs[v.Peer] {
+				c.incs[v.Peer] = r.Num.Inc
 				c.event(Event{Kind: "joined", Peer: v.Peer, Text: fmt.Sprintf("%s is ready (incarnation %d)", v.Name, r.Num.Inc)})
 			}
 		case *ledger.Member:

@@ -39,7 +39,7 @@ type lane struct {
 	budget    float64 // verdicts that may be written now
 	filled    clock.Instant
 	version   uint64
-	saleBids  map[job.SlotID]clock.Instant
+	saleID    uint64
 }
 
 // waiting is what a steward remembers of a slot it could not sell yet.
@@ -403,11 +403,12 @@ func (c *Core) forgetWaits(i int) {
 // openSale calls for bids on everything that is to be sold in a lane.
 func (c *Core) openSale(i int, l *lane, lots []auction.Lot) {
 	c.nextID++
+	id := uint64(c.self.inc)<<44 | c.nextID<<20
 	s, out := auction.Open(c.now, auction.Config{
-		ID: uint64(c.self.inc)<<44 | c.nextID<<20, Self: c.cfg.Self, Lane: uint8(i), Cell: c.cell(),
+		ID: id, Self: c.cfg.Self, Lane: uint8(i), Cell: c.cell(),
 		Lots: lots, Asked: c.askable(),
 	})
-	l.sale, l.saleSlots = s, nil
+	l.sale, l.saleSlots, l.saleID = s, nil, id
 	for _, lot := range lots {
 		for _, w := range lot.Slots {
 			l.saleSlots = append(l.saleSlots, w.Slot)
