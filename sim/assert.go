@@ -1,0 +1,289 @@
+package sim
+
+import (
+	"fmt"
+	"strings"
+
+	"shoal/job"
+	"shoal/runtime"
+)
+
+// addAssertions fills the second half of the table of verbs.
+func addAssertions() {
+	for name, v := range map[string]verb{
+		"held":        {args: 1, usage: "SLOT by=PEER not=PEER token=2", opts: []string{"by", "not", "token"}, check: slotArg, assert: (*run).held},
+		"nobody":      {args: 1, usage: "SLOT", check: slotArg, assert: (*run).nobody},
+		"running":     {args: 1, more: 2, usage: "N of JOB[/TASK]", opts: []string{"on", "version"}, check: countArgs, assert: (*run).running},
+		"serving":     {args: 1, more: 2, usage: "N of JOB[/TASK]", check: countArgs, assert: (*run).serving},
+		"converged":   {usage: "", assert: (*run).converged},
+		"accepted":    {args: 1, usage: "JOB stores>=2", opts: []string{"stores", "least"}, check: jobArg, assert: (*run).accepted},
+		"event":       {args: 1, usage: "KIND from=PEER job=JOB count=1", opts: []string{"from", "job", "count"}, assert: (*run).event},
+		"ready":       {args: 1, usage: "PEER", check: refArgs, assert: (*run).ready},
+		"joining":     {args: 1, usage: "PEER", check: refArgs, assert: (*run).joining},
+		"steppedback": {args: 1, usage: "PEER", check: refArgs, assert: (*run).steppedBack},
+		"steward":     {args: 1, usage: "JOB is=PEER", opts: []string{"is"}, check: jobArg, assert: (*run).isSteward},
+		"same":        {args: 1, usage: "SLOT: its container was not started again since the line above", check: slotArg, assert: (*run).same},
+		"removed":     {args: 1, usage: "JOB: no container and no head of it anywhere", check: jobArg, assert: (*run).removed},
+		"idle":        {args: 1, usage: "PEER: it runs no container", check: refArgs, assert: (*run).idle},
+	} {
+		verbs[name] = v
+	}
+}
+
+func assertions() []string {
+	var out []string
+	for _, k := range sortedKeys(verbs) {
+		if verbs[k].assert != nil {
+			out = append(out, k)
+		}
+	}
+	return out
+}
+
+// countArgs accepts "3 of web", "3 web" and "3".
+func countArgs(op *Op) error {
+	op.Args = without(op.Args, "of")
+	if err := isInt(op.Args[0]); err != nil {
+		return err
+	}
+	if len(op.Args) > 1 {
+		_, _, err := jobTask(op.Args[1])
+		return err
+	}
+	return nil
+}
+
+func (r *run) held(op *Op) string {
+	slot, err := parseSlot(op.Args[0])
+	if err != nil {
+		return err.Error()
+	}
+	m, c := r.w.holder(slot), r.w.winner(slot)
+	if m == nil || c == nil {
+		return "nobody holds it"
+	}
+	if not := op.Opts["not"]; not != "" && r.refIs(not, m) || op.Opts["by"] != "" && !r.refIs(op.Opts["by"], m) {
+		return fmt.Sprintf("%s holds it, with token %d", m.name, c.Token)
+	}
+	if t := op.number("token", 0); t > 0 && int(c.Token) != t {
+		return fmt.Sprintf("%s holds it with token %d", m.name, c.Token)
+	}
+	if !m.runs(slot) && m.engine.working() {
+		return fmt.Sprintf("%s holds it (%v) and does not run it", m.name, c.Phase)
+	}
+	return ""
+}
+
+func (m *machine) runs(slot job.SlotID) bool {
+	for _, c := range m.engine.containers {
+		if c.Ref.Slot == slot && c.State == runtime.StateRunning {
+			return true
+		}
+	}
+	return false
+}
+
+func (r *run) refIs(text string, m *machine) bool {
+	x, err := r.w.find(text)
+	return err == nil && x == m
+}
+
+func (r *run) nobody(op *Op) string {
+	slot, err := parseSlot(op.Args[0])
+	if err != nil {
+		return err.Error()
+	}
+	if m := r.w.holder(slot); m != nil {
+		return m.name + " holds it"
+	}
+	for _, m := range r.w.machines {
+		if m.up() && m.engine.working() && m.runs(slot) {
+			return m.name + " runs it"
+		}
+	}
+	return ""
+}
+
+// running counts running containers on working engines of machines that are up.
+func (r *run) running(op *Op) string {
+	var id job.ID
+	task := ""
+	if len(op.Args) > 1 {
+		id, task, _ = jobTask(op.Args[1])
+		if !strings.Contains(op.Args[1], "/") {
+			task = ""
+		}
+	}
+	n := 0
+	for _, m := range r.w.machines {
+		if !m.up() {
+			continue
+		}
+		for _, c := range m.engine.containers {
+			if c.State == runtime.StateRunning && (id == "" || c.Ref.Slot.Job == id) && (task == "" || c.Ref.Slot.Task == task) &&
+				(op.Opts["version"] == "" || c.task.Env["VERSION"] == op.Opts["version"]) {
+				n++
+			}
+		}
+	}
+	return compareCount(op.Args[0], n, "run")
+}
+
+func compareCount(want string, n int, what string) string {
+	text, least := strings.CutPrefix(want, ">=")
+	k := 0
+	fmt.Sscan(text, &k)
+	if n == k || least && n > k {
+		return ""
+	}
+	return fmt.Sprintf("%d %s", n, what)
+}
+
+func (r *run) serving(op *Op) string {
+	m := r.w.witness()
+	if m == nil {
+		return "no peer is ready"
+	}
+	var id job.ID
+	if len(op.Args) > 1 {
+		id, _, _ = jobTask(op.Args[1])
+	}
+	n := 0
+	for _, s := range m.slots(id) {
+		if s.Phase == "serving" && !s.Surplus {
+			n++
+		}
+	}
+	return compareCount(op.Args[0], n, "serve")
+}
+
+func (r *run) converged(*Op) string { return r.unmet() }
+
+func (r *run) accepted(op *Op) string {
+	id, _, err := jobTask(op.Args[0])
+	if err != nil {
+		return err.Error()
+	}
+	o := r.w.outcomes[string(id)]
+	if o == nil {
+		return "there is no answer"
+	}
+	if o.reply.Err != "" {
+		return o.reply.Err
+	}
+	want := op.Opts["stores"]
+	if want == "" {
+		want = ">=1"
+	}
+	return compareCount(want, len(o.reply.Stores), "stores")
+}
+
+func (r *run) event(op *Op) string {
+	n := 0
+	for _, t := range r.w.events[op.Args[0]] {
+		if t.at < op.From || op.Opts["from"] != "" && !r.refIs(op.Opts["from"], r.w.machines[t.machine]) {
+			continue
+		}
+		if op.Opts["job"] == "" || strings.HasSuffix(string(t.event.Job), op.Opts["job"]) {
+			n++
+		}
+	}
+	want := op.Opts["count"]
+	if want == "" {
+		want = ">=1"
+	}
+	return compareCount(want, n, "were told of")
+}
+
+func (r *run) inState(op *Op, want string) string {
+	m, err := r.w.find(op.Args[0])
+	if err != nil {
+		return err.Error()
+	}
+	if s := m.state(); !strings.HasPrefix(s, want) {
+		return fmt.Sprintf("%s is %s%s", m.name, s, m.why())
+	}
+	return ""
+}
+
+func (m *machine) why() string {
+	if m.core == nil {
+		return ""
+	}
+	if why := m.core.Status().Why; why != "" {
+		return ": " + why
+	}
+	return ""
+}
+
+func (r *run) ready(op *Op) string       { return r.inState(op, "ready") }
+func (r *run) joining(op *Op) string     { return r.inState(op, "joining") }
+func (r *run) steppedBack(op *Op) string { return r.inState(op, "stepped back") }
+
+func (r *run) isSteward(op *Op) string {
+	id, _, err := jobTask(op.Args[0])
+	if err != nil {
+		return err.Error()
+	}
+	m, err := r.w.steward(ref{kind: "steward", job: id}, op.Args[0])
+	if err != nil {
+		return err.Error()
+	}
+	if op.Opts["is"] != "" && !r.refIs(op.Opts["is"], m) {
+		return m.name + " is"
+	}
+	return ""
+}
+
+// same compares with the engine's start time when the assertion was first asked.
+func (r *run) same(op *Op) string {
+	slot, err := parseSlot(op.Args[0])
+	if err != nil {
+		return err.Error()
+	}
+	for _, m := range r.w.machines {
+		for _, c := range m.engine.containers {
+			if c.Ref.Slot == slot && c.State == runtime.StateRunning {
+				if c.since > op.From {
+					return fmt.Sprintf("%s started it at %.3fs", m.name, c.since.Seconds())
+				}
+				return ""
+			}
+		}
+	}
+	return "nobody runs it"
+}
+
+func (r *run) removed(op *Op) string {
+	id, _, err := jobTask(op.Args[0])
+	if err != nil {
+		return err.Error()
+	}
+	for _, m := range r.w.machines {
+		if m.core == nil {
+			continue
+		}
+		if h := m.core.Ledger().Head(id); h != nil && !h.Deleted {
+			return m.name + " still wants it"
+		}
+		for _, c := range m.engine.containers {
+			if c.Ref.Slot.Job == id && m.engine.working() {
+				return fmt.Sprintf("%s still has %s", m.name, c.Container)
+			}
+		}
+	}
+	return ""
+}
+
+func (r *run) idle(op *Op) string {
+	m, err := r.w.find(op.Args[0])
+	if err != nil {
+		return err.Error()
+	}
+	for _, c := range m.engine.containers {
+		if c.State == runtime.StateRunning {
+			return m.name + " runs " + c.Ref.Slot.String()
+		}
+	}
+	return ""
+}

@@ -1,0 +1,109 @@
+package check
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+
+	"shoal/job"
+	"shoal/ledger"
+	"shoal/node"
+	"shoal/wire"
+)
+
+// Accepted is S1: an accepted job is on as many stores as its answer named, less
+// those destroyed since.
+type Accepted struct {
+	jobs    []*accepted
+	version []uint64 // by host: of its disk, when it was last read
+}
+
+type accepted struct {
+	job      job.ID
+	life     uint64
+	revision uint64
+	stores   []wire.PeerID
+}
+
+// NewAccepted returns the checker.
+func NewAccepted() *Accepted { return &Accepted{} }
+
+// Rule implements Checker.
+func (*Accepted) Rule() string { return "S1" }
+
+// Replied implements ReplyWatcher.
+func (a *Accepted) Replied(_ Host, asked *node.Request, r *node.Reply) error {
+	if r.Err != "" || r.Job == "" || len(r.Stores) == 0 || asked == nil {
+		return nil
+	}
+	a.jobs = slices.DeleteFunc(a.jobs, func(x *accepted) bool {
+		return x.job == r.Job && cmp.Or(cmp.Compare(x.life, r.Life), cmp.Compare(x.revision, r.Revision)) <= 0 && len(x.stores) == 0
+	})
+	a.jobs = append(a.jobs, &accepted{r.Job, r.Life, r.Revision, slices.Clone(r.Stores)})
+	for i := range a.version {
+		a.version[i] = ^uint64(0)
+	}
+	return nil
+}
+
+// Tick implements Ticker. It reads the disks that have changed since.
+func (a *Accepted) Tick(w World) error {
+	if len(a.jobs) == 0 {
+		return nil
+	}
+	for _, h := range w.Hosts() {
+		for len(a.version) <= h.Index() {
+			a.version = append(a.version, ^uint64(0))
+		}
+		if a.version[h.Index()] == h.DiskVersion() {
+			continue
+		}
+		a.version[h.Index()] = h.DiskVersion()
+		if err := a.look(h); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (a *Accepted) look(h Host) error {
+	best := map[job.ID]*ledger.Head{}
+	specs := map[wire.Hash]bool{}
+	h.Disk(func(r *wire.Record) {
+		if r.Kind == wire.KindSpec {
+			specs[wire.HashOf(r.Body)] = true
+		}
+		if r.Kind != wire.KindHead || ledger.Open(r) != nil {
+			return
+		}
+		head := r.Value.(*ledger.Head)
+		if b := best[head.Job]; b == nil || ledger.CompareHeads(head, b) > 0 {
+			best[head.Job] = head
+		}
+	})
+	for _, x := range a.jobs {
+		if !slices.Contains(x.stores, h.Peer()) {
+			continue
+		}
+		switch b := best[x.job]; {
+		case b == nil:
+			return &Violation{"S1", fmt.Sprintf("%s of life %d, revision %d was accepted with %s among its stores, and is not on its disk", x.job, x.life, x.revision, h.Name())}
+		case b.Life > x.life, b.Life == x.life && b.Deleted:
+		case b.Life < x.life || b.Revision < x.revision:
+			return &Violation{"S1", fmt.Sprintf("%s of life %d, revision %d was accepted with %s among its stores, whose disk has life %d, revision %d", x.job, x.life, x.revision, h.Name(), b.Life, b.Revision)}
+		case !specs[b.Spec]:
+			return &Violation{"S1", fmt.Sprintf("%s holds the head of %s, revision %d, and not its spec", h.Name(), x.job, b.Revision)}
+		}
+	}
+	return nil
+}
+
+// Booted implements LifeWatcher.
+func (*Accepted) Booted(Host) {}
+
+// DiskLost implements LifeWatcher.
+func (a *Accepted) DiskLost(h Host) {
+	for _, x := range a.jobs {
+		x.stores = slices.DeleteFunc(x.stores, func(p wire.PeerID) bool { return p == h.Peer() })
+	}
+}

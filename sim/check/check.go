@@ -1,0 +1,94 @@
+// Package check has the invariants of the protocol, a file each, watched from
+// outside over all machines of a simulated world. Their numbers are those of
+// docs/GUARANTEES.md. Safety is checked as things happen, progress only while no
+// fault is active: in a partition two peers may hold a slot, but the overlap must
+// end within the stated time of the heal.
+package check
+
+import (
+	"time"
+
+	"shoal/job"
+	"shoal/ledger"
+	"shoal/node"
+	"shoal/runtime"
+	"shoal/wire"
+)
+
+// A World is what checkers may look at.
+type World interface {
+	Now() time.Duration
+	Hosts() []Host
+	// Reaches reports whether a can talk to b and b to a.
+	Reaches(a, b int) bool
+	Verify(by wire.PeerID, msg, sig []byte) bool
+	Swarm() wire.Hash
+}
+
+// A Host is one machine as seen from outside.
+type Host interface {
+	Index() int
+	Name() string
+	Peer() wire.PeerID
+	Up() bool             // its daemon runs and is not paused
+	Counts() bool         // Up, ready, and alone in using its key
+	Shared() bool         // another machine has used its key: what one key promises cannot hold
+	Since() time.Duration // when its daemon, engine and pauses last changed
+	EngineWorks() bool    // the engine answers
+	Capacity() job.Resources
+	Ledger() *ledger.State // read only; nil if the daemon does not run
+	Containers() []runtime.Observed
+	DiskVersion() uint64
+	Disk(func(*wire.Record)) // every record written, in no order
+	Synced(wire.Number) bool
+}
+
+// A Violation is a broken invariant.
+type Violation struct {
+	Rule string // "S4"
+	Text string
+}
+
+func (v *Violation) Error() string { return v.Rule + ": " + v.Text }
+
+// A Checker has a rule and looks at some of what happens.
+type Checker interface{ Rule() string }
+
+// What a checker may implement; each is called as its name says.
+type (
+	// WriteWatcher sees what a daemon gives to its disk.
+	WriteWatcher interface {
+		Wrote(Host, []node.Write) error
+	}
+	// SendWatcher sees each message as it leaves.
+	SendWatcher interface {
+		Sent(Host, *wire.Envelope) error
+	}
+	// ReplyWatcher sees answers to users, with what was asked.
+	ReplyWatcher interface {
+		Replied(Host, *node.Request, *node.Reply) error
+	}
+	// LifeWatcher hears of a daemon's start, and of a machine's disk lost or exchanged.
+	LifeWatcher interface {
+		Booted(Host)
+		DiskLost(Host)
+	}
+	// Ticker looks over the world once a simulated second.
+	Ticker interface {
+		Tick(World) error
+	}
+	// Progress is checked in the calm: Unmet says what is still missing, "" for
+	// nothing, and none of it may stay for longer than Bound.
+	Progress interface {
+		Unmet(World) string
+		Bound() time.Duration
+	}
+)
+
+// All returns a fresh set of every checker.
+func All() []Checker {
+	return []Checker{
+		NewAccepted(), NewOvercommit(), NewMonotone(), NewMergeLaws(), NewOrphans(), NewRemoved(),
+		Equal{}, Runs{}, Surplus{},
+	}
+}

@@ -1,0 +1,155 @@
+package check
+
+import (
+	"fmt"
+
+	"shoal/ledger"
+	"shoal/node"
+	"shoal/wire"
+)
+
+// Monotone is S5: no incarnation, sequence or token falls, restarts included; a
+// peer holds at most one claim per slot that has not ended; and nothing of its own
+// leaves a peer before it is on its disk, since what a crash can take back has then
+// fallen in the eyes of others.
+type Monotone struct {
+	own    own
+	last   []wire.Version               // by host: the greatest number of its own records
+	seen   []map[wire.Version]wire.Hash // by host: its own records
+	tokens []map[slotLife]wire.Token    // by host: the greatest it claimed with
+	lost   []bool                       // by host: its disk was lost since its last start
+}
+
+type slotLife struct {
+	slot string
+	life uint64
+}
+
+// NewMonotone returns the checker.
+func NewMonotone() *Monotone { return &Monotone{} }
+
+// Rule implements Checker.
+func (*Monotone) Rule() string { return "S5" }
+
+func (m *Monotone) grow(h Host) {
+	for len(m.last) <= h.Index() {
+		m.last = append(m.last, wire.Version{})
+		m.seen = append(m.seen, map[wire.Version]wire.Hash{})
+		m.tokens = append(m.tokens, map[slotLife]wire.Token{})
+		m.lost = append(m.lost, false)
+	}
+}
+
+// Wrote implements WriteWatcher.
+func (m *Monotone) Wrote(h Host, writes []node.Write) error {
+	m.grow(h)
+	for i := range writes {
+		w := &writes[i]
+		claim := m.own.wrote(h, w)
+		if w.Put == nil || w.Put.Num.Issuer != h.Peer() || h.Shared() {
+			continue
+		}
+		if err := m.number(h, w.Put); err != nil {
+			return err
+		}
+		if claim != nil {
+			if err := m.claim(h, claim); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// number checks that a number names one record, and that a new record has a
+// number above all before it. One that comes back from others after its disk was
+// lost is no new one.
+func (m *Monotone) number(h Host, r *wire.Record) error {
+	v, last := r.Num.Version(), m.last[h.Index()]
+	seen := m.seen[h.Index()]
+	known, ok := seen[v]
+	switch {
+	case ok && known != r.Hash():
+		return &Violation{"S5", fmt.Sprintf("%s gives the number %v to a second record, a %v", h.Name(), r.Num, r.Kind)}
+	case !ok && v.Compare(last) < 0:
+		return &Violation{"S5", fmt.Sprintf("%s writes a new %v as %v after %d.%d", h.Name(), r.Kind, r.Num, last.Inc, last.Seq)}
+	case v.Compare(last) > 0:
+		m.last[h.Index()] = v
+	}
+	seen[v] = r.Hash()
+	return nil
+}
+
+func (m *Monotone) claim(h Host, c *ledger.Claim) error {
+	if c.Phase.Ended() {
+		return nil
+	}
+	key := slotLife{c.Slot.String(), c.Life}
+	if top := m.tokens[h.Index()][key]; c.Token < top {
+		return &Violation{"S5", fmt.Sprintf("%s writes an open claim on %s with token %d after one with token %d", h.Name(), c.Slot, c.Token, top)}
+	}
+	m.tokens[h.Index()][key] = c.Token
+	open := 0
+	for _, other := range m.own.of(h).claims {
+		if other.Slot == c.Slot && !other.Phase.Ended() {
+			open++
+		}
+	}
+	if open > 1 {
+		return &Violation{"S5", fmt.Sprintf("%s holds %d open claims on %s", h.Name(), open, c.Slot)}
+	}
+	return nil
+}
+
+// Sent implements SendWatcher.
+func (m *Monotone) Sent(h Host, e *wire.Envelope) error {
+	var records []*wire.Record
+	switch msg := e.Msg.(type) {
+	case *wire.Push:
+		records = msg.Records
+	case *wire.Store:
+		records = msg.Records
+	case *wire.Delta:
+		records = msg.Records
+	case *wire.Reply:
+		records = msg.Records
+	case *wire.Award:
+		records = msg.Rests
+	case *wire.Call:
+		records = msg.Records
+	}
+	for _, r := range records {
+		if r.Num.Issuer == h.Peer() && !h.Synced(r.Num) {
+			return &Violation{"S5", fmt.Sprintf("%s sends its own %v %v in %T, and it is not on its disk", h.Name(), r.Kind, r.Num, e.Msg)}
+		}
+	}
+	return nil
+}
+
+// Booted implements LifeWatcher. A number whose record a crash took back before
+// anybody saw it may be given again.
+func (m *Monotone) Booted(h Host) {
+	m.own.reload(h)
+	m.grow(h)
+	kept := map[wire.Version]bool{}
+	h.Disk(func(r *wire.Record) { kept[r.Num.Version()] = kept[r.Num.Version()] || r.Num.Issuer == h.Peer() })
+	if m.lost[h.Index()] {
+		m.lost[h.Index()] = false
+		return
+	}
+	m.last[h.Index()] = wire.Version{}
+	for v := range m.seen[h.Index()] {
+		if !kept[v] {
+			delete(m.seen[h.Index()], v)
+		} else if v.Compare(m.last[h.Index()]) > 0 {
+			m.last[h.Index()] = v
+		}
+	}
+}
+
+// DiskLost implements LifeWatcher: who has lost its disk knows its tokens no more.
+func (m *Monotone) DiskLost(h Host) {
+	m.grow(h)
+	m.tokens[h.Index()] = map[slotLife]wire.Token{}
+	m.lost[h.Index()] = true
+}

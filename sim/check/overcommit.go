@@ -1,0 +1,46 @@
+package check
+
+import (
+	"fmt"
+
+	"shoal/job"
+	"shoal/node"
+)
+
+// Overcommit is S4: the needs of a peer's claims that have not ended never exceed
+// what it has.
+type Overcommit struct{ own own }
+
+// NewOvercommit returns the checker.
+func NewOvercommit() *Overcommit { return &Overcommit{} }
+
+// Rule implements Checker.
+func (*Overcommit) Rule() string { return "S4" }
+
+// Wrote implements WriteWatcher.
+func (o *Overcommit) Wrote(h Host, writes []node.Write) error {
+	changed := false
+	for i := range writes {
+		if o.own.wrote(h, &writes[i]) != nil {
+			changed = true
+		}
+	}
+	if !changed || h.Shared() {
+		return nil
+	}
+	var sum job.Resources
+	open := o.own.of(h).open()
+	for _, c := range open {
+		sum = sum.Plus(c.Needs)
+	}
+	if have := h.Capacity(); !sum.Fits(have) {
+		return &Violation{"S4", fmt.Sprintf("%s has bound %+v by %d claims, and has only %+v", h.Name(), sum, len(open), have)}
+	}
+	return nil
+}
+
+// Booted implements LifeWatcher.
+func (o *Overcommit) Booted(h Host) { o.own.reload(h) }
+
+// DiskLost implements LifeWatcher.
+func (*Overcommit) DiskLost(Host) {}

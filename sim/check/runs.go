@@ -1,0 +1,135 @@
+package check
+
+import (
+	"fmt"
+	"time"
+
+	"shoal/job"
+	"shoal/ledger"
+	"shoal/runtime"
+	"shoal/wire"
+)
+
+// Runs is V2: every slot that can run, runs. A slot can run if some peer that
+// counts has room, the labels asked for and a working engine, or if its own holder
+// counts.
+type Runs struct{}
+
+// Rule implements Checker.
+func (Runs) Rule() string { return "V2" }
+
+// Bound implements Progress: death is believed after 7 beats, repair starts 5 s
+// later, or 30 s when much went at once; a refutation may double that once.
+func (Runs) Bound() time.Duration { return 90 * time.Second }
+
+// Unmet implements Progress.
+func (Runs) Unmet(w World) string {
+	l := anyLedger(w)
+	if l == nil {
+		return ""
+	}
+	for _, id := range l.Jobs() {
+		for _, want := range l.Wanted(id) {
+			for n := range want.Count {
+				slot := job.SlotID{Job: id, Task: want.Task.Name, Index: n}
+				if why := unmet(w, l, slot, want.Task, want.Life); why != "" {
+					return why
+				}
+			}
+		}
+	}
+	return ""
+}
+
+// anyLedger returns the ledger of the first host that counts; V1 says that it is
+// everybody's.
+func anyLedger(w World) *ledger.State {
+	for _, h := range w.Hosts() {
+		if l := h.Ledger(); l != nil && h.Counts() {
+			return l
+		}
+	}
+	return nil
+}
+
+func unmet(w World, l *ledger.State, slot job.SlotID, t *job.Task, life uint64) string {
+	for _, c := range l.ClaimsOf(slot) {
+		if c.Life == life && (c.Phase == ledger.Completed && t.Type == job.Batch || c.Phase == ledger.Backoff && l.IsLive(c)) {
+			return ""
+		}
+		if c.Life == life && c.Phase == ledger.Failed {
+			return "" // it cannot run, or waits out its delay: the scenario decides what is right
+		}
+	}
+	holder := l.Winner(slot)
+	if holder == nil {
+		if h := roomFor(w, l, t); h != nil && !bound(l, slot, t, h) {
+			return fmt.Sprintf("nobody holds %s, and %s has room", slot, h.Name())
+		}
+		return ""
+	}
+	for _, h := range w.Hosts() {
+		if h.Peer() != holder.Peer || !h.Up() {
+			continue
+		}
+		if !h.EngineWorks() || h.Shared() || runsOn(h, slot, life) {
+			return ""
+		}
+		return fmt.Sprintf("%s holds %s (%v, token %d) and does not run it", h.Name(), slot, holder.Phase, holder.Token)
+	}
+	if t.Failover.Never || len(t.Volumes()) > 0 {
+		return "" // it waits for its own peer
+	}
+	if h := roomFor(w, l, t); h != nil {
+		return fmt.Sprintf("%s is held by a peer that is gone, and %s has room", slot, h.Name())
+	}
+	return ""
+}
+
+// bound reports whether a volume keeps the slot from running on h.
+func bound(l *ledger.State, slot job.SlotID, t *job.Task, h Host) bool {
+	if t.Failover.Volume == "empty" {
+		return false
+	}
+	for _, v := range t.Volumes() {
+		if p := l.PlaceOf(slot.Job, v, slot); p != nil && p.Peer != h.Peer() {
+			return true
+		}
+	}
+	return false
+}
+
+func roomFor(w World, l *ledger.State, t *job.Task) Host {
+	for _, h := range w.Hosts() {
+		if !h.Counts() || !h.EngineWorks() || !eligible(l, h.Peer(), t) {
+			continue
+		}
+		if t.Needs.Fits(h.Capacity().Minus(l.Claimed(h.Peer()))) {
+			return h
+		}
+	}
+	return nil
+}
+
+func eligible(l *ledger.State, p wire.PeerID, t *job.Task) bool {
+	card := l.Card(p)
+	if card == nil || card.Draining || l.IsRevoked(p) {
+		return false
+	}
+	for _, text := range t.Constraints {
+		c, err := job.ParseConstraint(text)
+		if err != nil || !c.Match(card.Labels) {
+			return false
+		}
+	}
+	return true
+}
+
+func runsOn(h Host, slot job.SlotID, life uint64) bool {
+	for _, c := range h.Containers() {
+		if c.Ref.Slot == slot && c.Ref.Life == life && c.State == runtime.StateRunning {
+			return true
+		}
+	}
+	return false
+}

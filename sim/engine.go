@@ -1,0 +1,289 @@
+package sim
+
+import (
+	"cmp"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"time"
+
+	"shoal/job"
+	"shoal/node"
+	"shoal/runtime"
+)
+
+// An engine runs one machine's containers. It outlives the daemon, not the power.
+// Delays follow those measured on a real one: create 32 ms, start 243 ms.
+type engine struct {
+	m          *machine
+	rnd        *rand.Rand
+	containers []*container // by name
+	images     map[string]bool
+	missing    map[string]bool // images that cannot be had
+	hung       bool            // answers nothing
+	down       bool            // refuses everything
+	waiting    []func()        // what a hung engine was asked for
+	cached     []runtime.Observed
+	fresh      bool
+	starts     int
+}
+
+type container struct {
+	runtime.Observed
+	task  *job.Task
+	acts  behaviour
+	since time.Duration
+}
+
+// behaviour is what a simulated image does; a task's command says it.
+type behaviour struct {
+	lasts  time.Duration // ends by itself after it; 0: never
+	exit   int
+	health runtime.HealthState
+	stuck  bool // does not end when asked
+}
+
+// newEngine makes an engine without containers.
+func newEngine(m *machine, rnd *rand.Rand) *engine {
+	return &engine{m: m, rnd: rnd, images: map[string]bool{}, missing: map[string]bool{}}
+}
+
+// engineDeadline is after how long a driver gives an answer for a silent engine.
+const engineDeadline = 30 * time.Second
+
+// begin performs an action; its result comes back as an input, if there still is
+// a daemon to take it.
+func (e *engine) begin(a runtime.Action) {
+	boot, power := e.m.boot, e.m.power
+	answered := false
+	answer := func(err string, permanent bool) {
+		if answered || e.m.boot != boot || e.m.core == nil {
+			return
+		}
+		answered = true
+		e.m.give(node.Input{Done: &runtime.Result{ID: a.ID, Op: a.Op, Container: a.Container, Err: err, Permanent: permanent}})
+	}
+	do := func() {
+		if e.m.power == power {
+			answer(e.perform(&a))
+		}
+	}
+	switch {
+	case e.down:
+		e.m.w.later(5*time.Millisecond, func() { answer("connect to the engine: connection refused", false) })
+	case e.hung:
+		e.waiting = append(e.waiting, do)
+		e.m.w.later(engineDeadline, func() { answer(runtime.ErrSilent.Error(), false) })
+	default:
+		e.m.w.later(e.delay(&a), func() {
+			if e.hung {
+				e.waiting = append(e.waiting, do)
+				e.m.w.later(engineDeadline, func() { answer(runtime.ErrSilent.Error(), false) })
+				return
+			}
+			do()
+		})
+	}
+}
+
+func (e *engine) delay(a *runtime.Action) time.Duration {
+	switch a.Op {
+	case runtime.OpCreate:
+		d := span{20 * time.Millisecond, 80 * time.Millisecond}.draw(e.rnd)
+		if a.Task != nil && !e.images[a.Task.Image] {
+			d += span{300 * time.Millisecond, 2 * time.Second}.draw(e.rnd)
+		}
+		return d
+	case runtime.OpStart:
+		return span{120 * time.Millisecond, 500 * time.Millisecond}.draw(e.rnd)
+	case runtime.OpStop:
+		c := e.find(a.Container)
+		if c != nil && c.State == runtime.StateRunning && c.acts.stuck {
+			return max(a.Grace, 10*time.Millisecond)
+		}
+		return span{20 * time.Millisecond, 400 * time.Millisecond}.draw(e.rnd)
+	default:
+		return span{10 * time.Millisecond, 60 * time.Millisecond}.draw(e.rnd)
+	}
+}
+
+// perform changes what runs. Each operation done twice is as done once.
+func (e *engine) perform(a *runtime.Action) (errText string, permanent bool) {
+	c := e.find(a.Container)
+	switch a.Op {
+	case runtime.OpCreate:
+		return e.create(a, c)
+	case runtime.OpStart:
+		if c == nil {
+			return "no such container: " + a.Container, false
+		}
+		if c.State != runtime.StateRunning {
+			e.run(c)
+		}
+	case runtime.OpStop:
+		if c != nil && c.State == runtime.StateRunning {
+			e.end(c, 143)
+		}
+	case runtime.OpRemove:
+		if c != nil {
+			e.containers = slices.DeleteFunc(e.containers, func(x *container) bool { return x == c })
+			e.changed()
+		}
+	}
+	return "", false
+}
+
+func (e *engine) create(a *runtime.Action, old *container) (string, bool) {
+	if a.Task == nil {
+		return "create without a task", true
+	}
+	if strings.HasPrefix(a.Task.Image, "missing") || e.missing[a.Task.Image] {
+		return fmt.Sprintf("no such image: %s", a.Task.Image), true
+	}
+	e.images[a.Task.Image] = true
+	if old != nil {
+		if old.Ref == a.Ref {
+			return "", false
+		}
+		return "the name " + a.Container + " is in use by another container", false
+	}
+	e.starts++
+	c := &container{Observed: runtime.Observed{
+		Container: a.Container, ID: fmt.Sprintf("%s-%d-%d", e.m.name, e.m.power, e.starts), Ref: a.Ref, State: runtime.StateCreated,
+	}, task: a.Task, acts: behaviourOf(a.Task)}
+	at, _ := slices.BinarySearchFunc(e.containers, a.Container, byContainer)
+	e.containers = slices.Insert(e.containers, at, c)
+	e.changed()
+	return "", false
+}
+
+func byContainer(c *container, name string) int { return cmp.Compare(c.Container, name) }
+
+func (e *engine) find(name string) *container {
+	if at, ok := slices.BinarySearchFunc(e.containers, name, byContainer); ok {
+		return e.containers[at]
+	}
+	return nil
+}
+
+// behaviourOf reads the command of a simulated image: lasts=5s exit=1 health=bad stuck.
+func behaviourOf(t *job.Task) (b behaviour) {
+	b.health = runtime.Healthy
+	for _, word := range t.Command {
+		key, value, _ := strings.Cut(word, "=")
+		switch key {
+		case "lasts":
+			b.lasts, _ = time.ParseDuration(value)
+		case "exit":
+			fmt.Sscan(value, &b.exit)
+		case "health":
+			if value == "bad" {
+				b.health = runtime.Unhealthy
+			}
+		case "stuck":
+			b.stuck = true
+		}
+	}
+	if t.Health == nil {
+		b.health = runtime.HealthNone
+	}
+	return b
+}
+
+// run starts a container and plans its own end.
+func (e *engine) run(c *container) {
+	e.starts++
+	c.State, c.ExitCode, c.OOM, c.since = runtime.StateRunning, 0, false, e.m.w.now
+	c.Starts = fmt.Sprintf("%d.%d", e.m.w.now.Milliseconds(), e.starts)
+	c.Address = fmt.Sprintf("10.64.%d.%d", e.m.index%256, 128+e.starts%100)
+	c.Health = runtime.HealthNone
+	starts := c.Starts
+	then := func(after time.Duration, f func()) {
+		e.m.w.later(after, func() {
+			if c.State == runtime.StateRunning && c.Starts == starts {
+				f()
+			}
+		})
+	}
+	if c.acts.health != runtime.HealthNone {
+		c.Health = runtime.HealthStarting
+		then(max(c.task.Health.Interval, time.Second), func() { c.Health = c.acts.health; e.changed() })
+	}
+	if c.acts.lasts > 0 {
+		then(c.acts.lasts, func() { e.end(c, c.acts.exit) })
+	}
+	e.changed()
+}
+
+func (e *engine) end(c *container, code int) {
+	c.State, c.ExitCode, c.Address, c.Health = runtime.StateExited, code, "", runtime.HealthNone
+	e.changed()
+}
+
+// changed lets the daemon look again soon, as an engine's events do.
+func (e *engine) changed() {
+	e.fresh = false
+	m := e.m
+	m.w.checks.engineChanged(m)
+	if m.core == nil || e.hung || e.down {
+		return
+	}
+	boot := m.boot
+	m.w.later(span{5 * time.Millisecond, 100 * time.Millisecond}.draw(e.rnd), func() {
+		if m.core != nil && m.boot == boot {
+			m.look()
+		}
+	})
+}
+
+// snapshot is the engine's answer to "what runs". The slice is shared until
+// something changes; nobody may write to it.
+func (e *engine) snapshot() runtime.Snapshot {
+	switch {
+	case e.hung:
+		return runtime.Snapshot{Err: runtime.ErrSilent.Error()}
+	case e.down:
+		return runtime.Snapshot{Err: "connect to the engine: connection refused"}
+	}
+	return runtime.Snapshot{Containers: e.observed()}
+}
+
+func (e *engine) observed() []runtime.Observed {
+	if !e.fresh {
+		e.cached = make([]runtime.Observed, len(e.containers))
+		for i, c := range e.containers {
+			e.cached[i] = c.Observed
+		}
+		e.fresh = true
+	}
+	return e.cached
+}
+
+// fix ends a hang or an outage. Of what it was asked meanwhile a hung engine does
+// some, late, and has forgotten the rest.
+func (e *engine) fix() {
+	e.hung, e.down = false, false
+	waiting := e.waiting
+	e.waiting = nil
+	for _, do := range waiting {
+		if chance(e.rnd, 0.7) {
+			do()
+		}
+	}
+	e.changed()
+}
+
+// powerCut ends every container the hard way.
+func (e *engine) powerCut() {
+	e.waiting, e.hung, e.down = nil, false, false
+	for _, c := range e.containers {
+		if c.State == runtime.StateRunning {
+			c.State, c.ExitCode, c.Address, c.Health = runtime.StateExited, 137, "", runtime.HealthNone
+		}
+	}
+	e.fresh = false
+}
+
+// working reports whether the engine answers.
+func (e *engine) working() bool { return !e.hung && !e.down }

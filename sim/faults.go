@@ -1,0 +1,257 @@
+package sim
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"shoal/node"
+	"shoal/wire"
+)
+
+// crash cuts the power of a machine, now or when it sends a message of a kind.
+func (r *run) crash(op *Op) error {
+	if kind := op.Opts["on"]; kind != "" {
+		t := &trap{kind: kindOf(kind), from: -1, before: op.Opts["when"] == "before", skip: op.number("after", 0), down: op.duration("for", 0)}
+		if op.Args[0] != "any" {
+			m, err := r.w.find(op.Args[0])
+			if err != nil {
+				return err
+			}
+			t.from = m.index
+		}
+		r.w.network.traps = append(r.w.network.traps, t)
+		return nil
+	}
+	m, err := r.w.find(op.Args[0])
+	if err != nil {
+		return err
+	}
+	m.powerCut()
+	r.backAfter(m, op)
+	return nil
+}
+
+func (r *run) crashDaemon(op *Op) error {
+	m, err := r.w.find(op.Args[0])
+	if err != nil {
+		return err
+	}
+	m.stopDaemon()
+	r.backAfter(m, op)
+	return nil
+}
+
+func (r *run) backAfter(m *machine, op *Op) {
+	if d := op.duration("for", 0); d > 0 {
+		r.w.later(d, m.start)
+	}
+}
+
+// restart starts a machine's daemon, with the disk it had or another.
+func (r *run) restart(op *Op) error {
+	m, err := r.w.find(op.Args[0])
+	if err != nil {
+		return err
+	}
+	disk := op.Opts["disk"]
+	if m.core != nil && disk != "" && disk != "keep" {
+		m.powerCut()
+	}
+	switch source, clone := strings.CutPrefix(disk, "clone-of:"); {
+	case clone:
+		from, err := r.w.find(source)
+		if err != nil {
+			return err
+		}
+		m.disk = from.disk.clone()
+		m.engine.containers = nil
+		r.w.become(m, from.id)
+		r.w.checks.shared[from.id] = true
+		r.w.checks.diskLost(m)
+	case disk == "lost":
+		m.disk = newDisk()
+		m.engine.containers = nil // the engine's store was on the same disk
+		m.engine.fresh = false
+		r.w.checks.diskLost(m)
+	case disk == "damaged":
+		lost := m.disk.rot(m.rnd, 0.5)
+		m.damaged = true
+		r.w.trace.note(r.w.now, m.name, "%d records rot away", lost)
+		r.w.checks.diskLost(m)
+	}
+	m.start()
+	return nil
+}
+
+func (r *run) pause(op *Op) error {
+	m, err := r.w.find(op.Args[0])
+	if err != nil {
+		return err
+	}
+	if m.core == nil {
+		return nil
+	}
+	boot := m.boot
+	m.paused = true
+	r.w.checks.changed(m)
+	if d := op.duration("for", 0); d > 0 {
+		r.w.later(d, func() {
+			if m.boot == boot {
+				m.resume()
+				r.w.checks.changed(m)
+			}
+		})
+	}
+	return nil
+}
+
+// clockJump shifts a wall clock (by=) and makes a monotonic one run fast or slow
+// by so many millionths (drift=).
+func (r *run) clockJump(op *Op) error {
+	m, err := r.w.find(op.Args[0])
+	if err != nil {
+		return err
+	}
+	if by := op.Opts["by"]; by != "" {
+		if m.wall, err = parseShift(by); err != nil {
+			return err
+		}
+	}
+	if op.Opts["drift"] != "" && m.core == nil {
+		m.ppm = int64(op.number("drift", 0)) // a running clock does not change its pace: instants must not jump
+	}
+	return nil
+}
+
+func (r *run) diskFail(op *Op) error {
+	m, err := r.w.find(op.Args[0])
+	if err == nil {
+		m.badSync = true
+	}
+	return err
+}
+
+func (r *run) diskFull(op *Op) error {
+	m, err := r.w.find(op.Args[0])
+	if err != nil || m.core == nil {
+		return err
+	}
+	free := int64(10 << 20)
+	if v := op.Opts["free"]; v != "" {
+		if free, err = parseBytes(v); err != nil {
+			return err
+		}
+	}
+	m.give(node.Input{Disk: &node.Disk{FreeBytes: free, TotalBytes: 64 << 30}})
+	return nil
+}
+
+// join adds a machine and starts it. With first=JOB its key is such that it leads
+// the ranking of that job's lane as soon as it is ready.
+func (r *run) join(op *Op) error {
+	spec := MachineSpec{Capacity: defaultCapacity}
+	var words []string
+	for _, k := range sortedKeys(op.Opts) {
+		if k != "first" {
+			words = append(words, k+"="+op.Opts[k])
+		}
+	}
+	if err := machineOptions(&spec, words); err != nil {
+		return err
+	}
+	m := r.w.add(spec)
+	if op.Opts["first"] != "" {
+		r.w.become(m, r.w.firstEverywhere())
+	}
+	m.start()
+	return nil
+}
+
+// firstEverywhere searches a key that comes first in the ranking of every lane.
+func (w *World) firstEverywhere() wire.PeerID {
+	for n := uint64(0); ; n++ {
+		id := wire.PeerID(streamHash(w.seed, int(n), "newcomer"))
+		best := true
+		for lane := 0; lane < node.Lanes && best; lane++ {
+			ctx := fmt.Sprintf("lane/%s/%d", w.swarm, lane)
+			mine := wire.Order(ctx, id) >> 1
+			best = !slices.ContainsFunc(w.machines, func(m *machine) bool { return wire.Order(ctx, m.id)>>1 <= mine })
+		}
+		if best {
+			return id
+		}
+	}
+}
+
+func (r *run) hang(op *Op) error {
+	m, err := r.w.find(op.Args[0])
+	if err != nil {
+		return err
+	}
+	if _, down := op.Opts["down"]; down {
+		m.engine.down = true
+	} else {
+		m.engine.hung = true
+	}
+	r.w.checks.changed(m)
+	if d := op.duration("for", 0); d > 0 {
+		power := m.power
+		r.w.later(d, func() {
+			if m.power == power {
+				r.mend(m)
+			}
+		})
+	}
+	return nil
+}
+
+func (r *run) fix(op *Op) error {
+	m, err := r.w.find(op.Args[0])
+	if err == nil {
+		r.mend(m)
+	}
+	return err
+}
+
+func (r *run) mend(m *machine) {
+	m.engine.fix()
+	r.w.checks.changed(m)
+}
+
+// exit ends a slot's container, wherever it runs.
+func (r *run) exit(op *Op) error {
+	slot, err := parseSlot(op.Args[0])
+	if err != nil {
+		return err
+	}
+	for _, m := range r.w.machines {
+		for _, c := range m.engine.containers {
+			if c.Ref.Slot == slot && c.State.String() == "running" {
+				m.engine.end(c, op.number("code", 1))
+			}
+		}
+	}
+	return nil
+}
+
+func (r *run) loseImage(op *Op) error {
+	for _, m := range r.w.machines {
+		m.engine.missing[op.Args[0]] = true
+	}
+	return nil
+}
+
+// quiet ends every fault: from now on progress is demanded.
+func (r *run) quiet() {
+	w := r.w
+	_ = r.heal(nil)
+	w.network.loss, w.network.dup = r.s.Net.Loss, r.s.Net.Dup
+	w.network.delay = r.s.Net.Delay
+	w.network.drops, w.network.traps = nil, nil
+	for _, m := range w.machines {
+		m.resume()
+		m.badSync = false
+	}
+	w.trace.note(w.now, "world", "calm")
+}

@@ -1,0 +1,355 @@
+package sim
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"time"
+
+	"shoal/clock"
+	"shoal/job"
+	"shoal/node"
+	"shoal/runtime"
+	"shoal/wire"
+)
+
+// A machine is one computer of the world: a disk, an engine, a clock, and the
+// daemon that runs on it, if it does.
+type machine struct {
+	w     *World
+	index int
+	name  string // "n1"
+	id    wire.PeerID
+	spec  MachineSpec
+
+	disk   *disk
+	engine *engine
+	core   *node.Core // nil while the daemon does not run
+
+	boot    uint32        // counts daemon starts; events of an earlier one are void
+	power   uint32        // counts power cuts, which end the engine's doings too
+	bootAt  time.Duration // of this daemon
+	wall    time.Duration // what its wall clock is off by
+	ppm     int64         // what its monotonic clock is fast by, in millionths
+	paused  bool
+	founder bool // makes the swarm at its next start
+	damaged bool // its store will open damaged
+	badSync bool // its next sync will fail
+	joined  bool // has ever been started
+
+	syncing bool
+	held    node.Ready // of the step that waits for the sync
+	batch   int        // writes of that step
+	inbox   []event    // what came while paused or syncing
+	wakeAt  time.Duration
+	spins   int // wakes in a row that were due at once
+
+	rnd       *rand.Rand // of the hardware: sync times, tears, boot
+	net       *rand.Rand // of what it sends
+	streams   []time.Duration
+	linked    []bool  // there is a connection to that machine
+	told      []bool  // the core was told so
+	heardFrom []int32 // when that machine was last heard, in ms
+}
+
+// A MachineSpec is what a scenario says of a machine.
+type MachineSpec struct {
+	Capacity   job.Resources
+	Labels     map[string]string
+	Datacenter string
+	Profile    string
+}
+
+// now returns the machine's own instant. An instant of zero means "none" to the
+// core, so a daemon's life begins one millisecond after zero.
+func (m *machine) now() clock.Instant {
+	d := m.w.now - m.bootAt
+	return clock.Instant(d + d/1_000_000*time.Duration(m.ppm) + time.Millisecond)
+}
+
+// worldTime is when the machine's clock will show i, rounded up.
+func (m *machine) worldTime(i clock.Instant) time.Duration {
+	d := time.Duration(i) - time.Millisecond
+	return m.bootAt + d - d/1_000_000*time.Duration(m.ppm)
+}
+
+// wallEpoch is the true Unix time at which every world begins.
+const wallEpoch = 1_790_000_000
+
+func (m *machine) wallSeconds() int64 { return wallEpoch + int64((m.w.now+m.wall)/time.Second) }
+
+// start boots the daemon with what the disk holds.
+func (m *machine) start() {
+	if m.core != nil {
+		return
+	}
+	w := m.w
+	m.boot++
+	m.bootAt, m.wakeAt, m.spins = w.now, 0, 0
+	m.syncing, m.held, m.inbox = false, node.Ready{}, nil
+	seed := streamHash(w.seed, m.index, fmt.Sprintf("core %d", m.boot))
+	cfg := node.Config{
+		Self: m.id, Swarm: w.swarm, Key: signer(m.id), Verify: verify,
+		Seed: be64(seed[:8]), Nonce: be64(seed[8:16]),
+		Name: m.name, Datacenter: m.spec.Datacenter, Labels: m.spec.Labels, Profile: m.spec.Profile,
+		Version: "sim", Addrs: []string{"sim/" + m.name},
+		Founder: m.founder, Damaged: m.damaged, Horizon: w.horizon,
+	}
+	m.founder, m.damaged, m.joined = false, false, true
+	core, err := node.New(cfg, m.disk.stored())
+	if err != nil {
+		w.fail(Crash, "%s: the core does not start: %v", m.name, err)
+		return
+	}
+	m.core = core
+	w.trace.note(w.now, m.name, "starts (%d)", m.boot)
+	w.checks.booted(m)
+	m.give(node.Input{Facts: m.facts()})
+	m.give(node.Input{Disk: &node.Disk{FreeBytes: 50 << 30, TotalBytes: 64 << 30}})
+	m.give(node.Input{Addrs: cfg.Addrs})
+	m.give(node.Input{})
+	w.network.dialAll(m)
+	m.poll(m.boot, 0)
+}
+
+func (m *machine) facts() *runtime.Facts {
+	return &runtime.Facts{Capacity: m.spec.Capacity, OS: "linux", Arch: "amd64", Driver: "sim", Engine: "sim 1"}
+}
+
+// poll asks the engine for what runs, now and each second.
+func (m *machine) poll(boot uint32, after time.Duration) {
+	m.w.later(after, func() {
+		if m.core != nil && m.boot == boot {
+			m.look()
+			m.poll(boot, time.Second)
+		}
+	})
+}
+
+// look asks the engine once; the answer comes a little later and may be stale by then.
+func (m *machine) look() {
+	begun := m.now()
+	snap := m.engine.snapshot()
+	snap.Begun = begun
+	delay := span{time.Millisecond, 30 * time.Millisecond}.draw(m.engine.rnd)
+	if snap.Err != "" {
+		delay = 5 * time.Second
+	}
+	m.w.push(event{at: m.w.now + delay, kind: evInput, machine: int32(m.index), boot: m.boot, input: &node.Input{Snapshot: &snap}})
+}
+
+// give hands the daemon an input now.
+func (m *machine) give(in node.Input) {
+	m.w.push(event{at: m.w.now, kind: evInput, machine: int32(m.index), boot: m.boot, input: &in})
+}
+
+// stopDaemon ends the daemon as kill -9 does: containers go on, written bytes stay.
+func (m *machine) stopDaemon() {
+	if m.core == nil {
+		return
+	}
+	m.core = nil
+	m.syncing, m.held, m.inbox, m.paused = false, node.Ready{}, nil, false
+	m.w.checks.stopped(m)
+	m.w.network.gone(m)
+}
+
+// powerCut ends everything on the machine at once.
+func (m *machine) powerCut() {
+	m.power++
+	m.engine.powerCut()
+	lost := m.disk.tear(m.rnd)
+	m.stopDaemon()
+	m.w.trace.note(m.w.now, m.name, "power cut, %d unsynced writes lost", lost)
+}
+
+// handle gives an event to the daemon, or keeps it while that cannot listen.
+func (m *machine) handle(e event) {
+	if m.core == nil || e.boot != m.boot {
+		return
+	}
+	if m.paused || m.syncing && e.kind != evSynced {
+		m.inbox = append(m.inbox, e)
+		return
+	}
+	switch e.kind {
+	case evSynced:
+		m.synced()
+	case evWake:
+		m.wake(e)
+	case evMessage:
+		m.receive(e)
+	case evInput:
+		m.step(*e.input)
+	}
+}
+
+func (m *machine) receive(e event) {
+	from := m.w.machines[e.from]
+	m.heardFrom[e.from] = int32(m.w.now / time.Millisecond)
+	m.step(node.Input{Received: &node.Received{From: from.id, Topic: e.topic, Msg: e.msg}})
+}
+
+// wake is a tick, unless the core has asked for a later one since.
+func (m *machine) wake(e event) {
+	if m.wakeAt == 0 || e.at < m.wakeAt && m.w.now < m.wakeAt {
+		return
+	}
+	m.wakeAt = 0
+	m.step(node.Input{})
+}
+
+// step is the daemon's loop, once.
+func (m *machine) step(in node.Input) {
+	w := m.w
+	in.Now, in.Wall = m.now(), m.wallSeconds()
+	w.current = m
+	rd, err := m.core.Step(in)
+	w.current = nil
+	w.trace.step(w.now, m.index, uint64(inputKind(&in)), &rd)
+	if w.trace.out != nil {
+		w.trace.detail(w.now, m.name, w.describe(&in), &rd, w.nameOf)
+	}
+	if err != nil {
+		w.refused++
+		w.trace.note(w.now, m.name, "refuses %s: %v", w.describe(&in), err)
+		return
+	}
+	for i := range rd.Events {
+		w.told(m, &rd.Events[i])
+	}
+	m.disk.append(rd.Records)
+	w.checks.wrote(m, rd.Records)
+	m.setWake(rd.WakeAt)
+	if !rd.MustSync() {
+		m.perform(&rd)
+		return
+	}
+	m.syncing, m.held, m.batch = true, rd, len(rd.Records)
+	delay := span{300 * time.Microsecond, 6 * time.Millisecond}.draw(m.rnd)
+	w.push(event{at: w.now + delay, kind: evSynced, machine: int32(m.index), boot: m.boot})
+}
+
+// synced ends the wait for the disk: the effects of that step may go out.
+func (m *machine) synced() {
+	if m.badSync {
+		m.badSync = false
+		m.disk.discard(m.batch)
+		m.w.trace.note(m.w.now, m.name, "cannot sync: the daemon ends")
+		m.stopDaemon()
+		return
+	}
+	m.disk.sync()
+	rd := m.held
+	m.syncing, m.held = false, node.Ready{}
+	m.perform(&rd)
+	m.drain()
+}
+
+// drain handles what has waited, as far as the daemon can listen again.
+func (m *machine) drain() {
+	for len(m.inbox) > 0 && !m.paused && !m.syncing && m.core != nil {
+		e := m.inbox[0]
+		m.inbox = m.inbox[1:]
+		m.handle(e)
+	}
+	if len(m.inbox) == 0 {
+		m.inbox = nil
+	}
+}
+
+// perform does what a Ready asks for after its records: send, answer, act.
+func (m *machine) perform(rd *node.Ready) {
+	boot := m.boot
+	for i := range rd.Messages {
+		if !m.w.network.send(m, &rd.Messages[i]) || m.boot != boot || m.core == nil {
+			return // the machine died in the middle of its sends
+		}
+	}
+	for i := range rd.Replies {
+		m.w.replied(m, &rd.Replies[i])
+	}
+	for i := range rd.Actions {
+		m.engine.begin(rd.Actions[i])
+	}
+	for _, p := range rd.Redial {
+		m.w.network.redial(m, p)
+	}
+	if rd.Halt != "" {
+		m.w.trace.note(m.w.now, m.name, "halts: %s", rd.Halt)
+		m.stopDaemon()
+	}
+}
+
+// maxSpins is how many wakes in a row a core may ask for at once.
+const maxSpins = 20_000
+
+// setWake plans the next tick. Wakes that an earlier step asked for, and this one
+// did not, find that they are too early when they come.
+func (m *machine) setWake(i clock.Instant) {
+	if i == 0 {
+		m.wakeAt = 0
+		return
+	}
+	at := m.worldTime(i) + time.Microsecond
+	if at <= m.w.now {
+		if m.spins++; m.spins > maxSpins {
+			m.w.fail(Crash, "%s: the core asked %d times in a row to be woken at a time that has passed", m.name, m.spins)
+		}
+		at = m.w.now + 100*time.Microsecond
+	} else {
+		m.spins = 0
+	}
+	if at == m.wakeAt {
+		return
+	}
+	m.wakeAt = at
+	m.w.push(event{at: at, kind: evWake, machine: int32(m.index), boot: m.boot})
+}
+
+// resume ends a pause: all that came meanwhile is there at once.
+func (m *machine) resume() {
+	if m.paused {
+		m.paused = false
+		m.drain()
+	}
+}
+
+func inputKind(in *node.Input) int {
+	for i, set := range []bool{in.Received != nil, in.Linked != nil, in.Snapshot != nil, in.Done != nil,
+		in.Facts != nil, in.Request != nil, in.Disk != nil, in.Addrs != nil} {
+		if set {
+			return i + 1
+		}
+	}
+	return 0
+}
+
+// up reports whether the daemon runs and listens.
+func (m *machine) up() bool { return m.core != nil && !m.paused }
+
+// speaksAs reports whether this machine's daemon speaks as p.
+func (m *machine) speaksAs(p wire.PeerID) bool { return m.core != nil && m.id == p }
+
+func be64(b []byte) (v uint64) {
+	for _, c := range b[:8] {
+		v = v<<8 | uint64(c)
+	}
+	return v
+}
+
+// state is the core's own word for how it is; "down" without one.
+func (m *machine) state() string {
+	if m.core == nil {
+		return "down"
+	}
+	return m.core.Status().State
+}
+
+// slots returns what the machine's peer knows of a job's slots.
+func (m *machine) slots(id job.ID) []node.SlotView {
+	if m.core == nil {
+		return nil
+	}
+	return slices.Clone(m.core.Slots(string(id)))
+}

@@ -1,0 +1,307 @@
+package sim
+
+import (
+	"slices"
+	"time"
+
+	"shoal/node"
+	"shoal/wire"
+)
+
+// The network carries messages between machines. On a stream they come in order,
+// once, and late after a loss; none comes over a cut. On a topic each copy may be
+// lost, doubled and overtaken, but finds its way through any machine that both
+// sides reach.
+type network struct {
+	w     *World
+	delay span
+	loss  float64
+	dup   float64
+	cut   [][]bool // cut[a][b]: nothing goes from a to b
+	cuts  int
+	drops []*drop
+	traps []*trap
+
+	sent, delivered, lost uint64
+	sentKinds             [64]uint64
+	codecErr              uint64
+}
+
+// A drop is a wish of the scenario: lose the next count messages of a kind.
+type drop struct {
+	kind     wire.MessageKind // 0: any
+	from, to int              // -1: any
+	count    int
+}
+
+// A trap cuts the power of the machine that sends a message of a kind.
+type trap struct {
+	kind   wire.MessageKind
+	from   int // -1: whoever is first
+	before bool
+	skip   int // messages to let pass first
+	down   time.Duration
+	done   bool
+}
+
+func (n *network) grow(count int) {
+	for i := range n.cut {
+		n.cut[i] = append(n.cut[i], make([]bool, count-len(n.cut[i]))...)
+	}
+	for len(n.cut) < count {
+		n.cut = append(n.cut, make([]bool, count))
+	}
+}
+
+// setCut cuts or mends one direction.
+func (n *network) setCut(a, b int, cut bool) {
+	if a == b || n.cut[a][b] == cut {
+		return
+	}
+	n.cut[a][b] = cut
+	if cut {
+		n.cuts++
+	} else {
+		n.cuts--
+	}
+}
+
+func (n *network) open(a, b int) bool { return !n.cut[a][b] }
+
+// both reports whether a connection can exist.
+func (n *network) both(a, b int) bool { return n.open(a, b) && n.open(b, a) }
+
+// send carries one envelope. It returns false if a trap has killed the sender.
+func (n *network) send(m *machine, e *wire.Envelope) bool {
+	kind := e.Msg.Kind()
+	n.sent++
+	n.sentKinds[kind%64]++
+	t := n.sprung(m, kind)
+	if t != nil && t.before {
+		n.spring(m, t)
+		return false
+	}
+	n.w.checks.sent(m, e)
+	msg := n.code(m, e.Msg)
+	if e.To.IsZero() {
+		n.flood(m, e.Topic, msg)
+	} else if to := n.w.speaker(m, e.To); to != nil {
+		n.stream(m, to, msg)
+	}
+	if t != nil {
+		n.spring(m, t)
+		return false
+	}
+	return true
+}
+
+// code runs a message through its encoding, where the scenario asks for that.
+func (n *network) code(m *machine, msg wire.Message) wire.Message {
+	if !n.w.encode {
+		return msg
+	}
+	b, err := wire.Encode(msg)
+	if err == nil {
+		var again wire.Message
+		if again, err = wire.Decode(b); err == nil {
+			return again
+		}
+	}
+	n.w.fail(Crash, "%s sent a %s that does not survive its encoding: %v", m.name, messageName(msg.Kind()), err)
+	return msg
+}
+
+func (n *network) sprung(m *machine, kind wire.MessageKind) *trap {
+	for _, t := range n.traps {
+		if t.done || t.kind != kind || t.from >= 0 && t.from != m.index {
+			continue
+		}
+		if t.skip > 0 {
+			t.skip--
+			continue
+		}
+		return t
+	}
+	return nil
+}
+
+func (n *network) spring(m *machine, t *trap) {
+	t.done = true
+	n.w.trace.note(n.w.now, m.name, "dies at its %s", messageName(t.kind))
+	m.powerCut()
+	if t.down > 0 {
+		n.w.later(t.down, m.start)
+	}
+}
+
+// stream sends in order and once; a lost packet is sent again a little later.
+func (n *network) stream(m, to *machine, msg wire.Message) {
+	if to == m {
+		n.arrive(m, to, 0, msg, n.w.now)
+		return
+	}
+	if !n.open(m.index, to.index) || to.core == nil {
+		n.lost++
+		n.hintDown(m, to, span{500 * time.Millisecond, 3 * time.Second})
+		return
+	}
+	n.hintUp(m, to)
+	at := n.w.now + n.delay.draw(m.net)
+	for wait := 200 * time.Millisecond; chance(m.net, n.loss); wait *= 2 {
+		if at += wait; wait > 10*time.Second {
+			break
+		}
+	}
+	at = max(at, m.streams[to.index])
+	m.streams[to.index] = at
+	if n.dropped(m, to, msg) {
+		return
+	}
+	n.arrive(m, to, 0, msg, at)
+	if chance(m.net, n.dup) {
+		n.arrive(m, to, 0, msg, at)
+	}
+}
+
+// flood sends to everybody within reach, directly or through one other machine.
+func (n *network) flood(m *machine, topic wire.Topic, msg wire.Message) {
+	for _, to := range n.w.machines {
+		if to == m || to.core == nil || !n.reaches(m.index, to.index) {
+			continue
+		}
+		if chance(m.net, n.loss) || n.dropped(m, to, msg) {
+			n.lost++
+			continue
+		}
+		n.arrive(m, to, topic, msg, n.w.now+n.delay.draw(m.net))
+		if chance(m.net, n.dup) {
+			n.arrive(m, to, topic, msg, n.w.now+n.delay.draw(m.net))
+		}
+	}
+}
+
+func (n *network) reaches(a, b int) bool {
+	if n.cuts == 0 || n.open(a, b) {
+		return true
+	}
+	return slices.ContainsFunc(n.w.machines, func(k *machine) bool {
+		return k.core != nil && n.open(a, k.index) && n.open(k.index, b)
+	})
+}
+
+func (n *network) arrive(m, to *machine, topic wire.Topic, msg wire.Message, at time.Duration) {
+	n.delivered++
+	n.w.push(event{at: at, kind: evMessage, machine: int32(to.index), from: int32(m.index), boot: to.boot, topic: topic, msg: msg})
+}
+
+func (n *network) dropped(m, to *machine, msg wire.Message) bool {
+	for _, d := range n.drops {
+		if d.count > 0 && (d.kind == 0 || d.kind == msg.Kind()) &&
+			(d.from < 0 || d.from == m.index) && (d.to < 0 || d.to == to.index) {
+			d.count--
+			n.w.trace.note(n.w.now, m.name, "%s to %s is lost", messageName(msg.Kind()), to.name)
+			return true
+		}
+	}
+	return false
+}
+
+// hintUp tells both ends of a connection that was not there before.
+func (n *network) hintUp(m, to *machine) {
+	if m.linked[to.index] || !n.both(m.index, to.index) || to.core == nil {
+		return
+	}
+	n.link(m, to, true, n.delay.draw(m.net))
+	n.link(to, m, true, n.delay.draw(m.net))
+}
+
+func (n *network) hintDown(m, to *machine, after span) {
+	if m.linked[to.index] {
+		n.link(m, to, false, after.draw(m.net))
+	}
+}
+
+func (n *network) link(m, to *machine, up bool, after time.Duration) {
+	if m.core == nil || m.linked[to.index] == up {
+		return
+	}
+	m.linked[to.index] = up
+	boot := m.boot
+	n.w.later(after, func() { // what is true by then is told, so that hints never come in the wrong order
+		if now := m.linked[to.index]; m.boot == boot && m.core != nil && m.told[to.index] != now {
+			m.told[to.index] = now
+			m.give(node.Input{Linked: &node.Linked{Peer: to.id, Up: now}})
+		}
+	})
+}
+
+// maxDials is how many machines a starting daemon connects to by itself.
+const maxDials = 32
+
+// dialAll is what discovery does for a daemon that starts.
+func (n *network) dialAll(m *machine) {
+	clear(m.linked)
+	clear(m.told)
+	dialled := 0
+	for _, to := range n.w.machines {
+		if to == m || to.core == nil || dialled >= maxDials {
+			continue
+		}
+		to.linked[m.index] = false
+		dialled++
+		n.dialLater(m, to, span{2 * time.Millisecond, 300 * time.Millisecond})
+	}
+}
+
+func (n *network) dialLater(m, to *machine, after span) {
+	boot := m.boot
+	n.w.later(after.draw(m.net), func() {
+		if m.boot == boot && m.core != nil && to.core != nil && n.both(m.index, to.index) {
+			n.hintUp(m, to)
+		}
+	})
+}
+
+// redial tries a lost peer now.
+func (n *network) redial(m *machine, p wire.PeerID) {
+	if to := n.w.speaker(m, p); to != nil && to.core != nil {
+		n.dialLater(m, to, span{n.delay.from, n.delay.to * 2})
+	}
+}
+
+// gone tells the others, some time later, that a machine's daemon is no more.
+func (n *network) gone(m *machine) {
+	for _, to := range n.w.machines {
+		if to != m {
+			n.hintDown(to, m, span{50 * time.Millisecond, 8 * time.Second})
+		}
+	}
+}
+
+// broken drops the connections that a new cut runs through.
+func (n *network) broken() {
+	n.pairs(func(a, b *machine) {
+		if !n.open(a.index, b.index) && !n.open(b.index, a.index) {
+			n.hintDown(a, b, span{time.Second, 8 * time.Second})
+		}
+	})
+}
+
+// mended lets background dialling find the heal.
+func (n *network) mended() {
+	n.pairs(func(a, b *machine) {
+		if a.core != nil && !a.linked[b.index] {
+			n.dialLater(a, b, span{200 * time.Millisecond, 8 * time.Second})
+		}
+	})
+}
+
+func (n *network) pairs(f func(a, b *machine)) {
+	for _, a := range n.w.machines {
+		for _, b := range n.w.machines {
+			if a != b {
+				f(a, b)
+			}
+		}
+	}
+}

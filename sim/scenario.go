@@ -1,0 +1,125 @@
+package sim
+
+import (
+	"fmt"
+	"time"
+
+	"shoal/job"
+)
+
+// A Scenario is a run that was written or drawn: the machines, the network, what
+// happens when, and what must then be so.
+type Scenario struct {
+	Name    string
+	Groups  []PeerGroup
+	Net     NetSpec
+	Run     time.Duration // before the calm begins
+	Seed    uint64
+	Horizon time.Duration // Config.Horizon of every peer; 0: its default
+	Encode  bool          // every message goes through its encoding
+	Ops     []Op
+	Off     []string      // rules not checked
+	Within  time.Duration // how long the calm may take to converge; 0: the checkers' own bounds
+	Golden  []string      // notable lines expected; nil: not compared
+}
+
+// A PeerGroup is some machines that are alike.
+type PeerGroup struct {
+	Count int
+	MachineSpec
+}
+
+// A NetSpec is how the network is while no fault changes it.
+type NetSpec struct {
+	Delay span
+	Loss  float64 // of each message, 0 to 1
+	Dup   float64
+}
+
+// The zero values of a scenario's parts.
+var (
+	defaultCapacity = job.Resources{CPUMilli: 4000, MemBytes: 8 << 30, DiskBytes: 64 << 30}
+	defaultNet      = NetSpec{Delay: span{time.Millisecond, 5 * time.Millisecond}}
+)
+
+const (
+	defaultRun = 60 * time.Second
+	maxPeers   = 20_000
+	maxRun     = 1000 * time.Hour
+)
+
+// A Moment says when an Op counts.
+type Moment uint8
+
+// The moments.
+const (
+	At   Moment = iota // at Time
+	By                 // an assertion: at some time since the line above, not after Time
+	Calm               // an assertion: once all has converged
+)
+
+// An Op is one line of a scenario: something done, or something asserted.
+type Op struct {
+	Moment Moment
+	Time   time.Duration
+	From   time.Duration // By: the time of the last At above it
+	Verb   string
+	Args   []string
+	Opts   map[string]string
+	Line   int
+}
+
+// String writes the op as a scenario has it.
+func (o *Op) String() string {
+	var s string
+	switch o.Moment {
+	case At:
+		s = "at " + o.Time.String() + " "
+	case By:
+		s = "by " + o.Time.String() + " "
+	case Calm:
+		s = "calm "
+	}
+	s += o.Verb
+	for _, a := range o.Args {
+		s += " " + a
+	}
+	for _, k := range sortedKeys(o.Opts) {
+		s += " " + k
+		if v := o.Opts[k]; v != "" {
+			s += "=" + v
+		}
+	}
+	return s
+}
+
+// String writes the scenario in its own language; Parse reads it back.
+func (s *Scenario) String() string {
+	out := ""
+	for _, g := range s.Groups {
+		out += fmt.Sprintf("peers %d cpu=%dm mem=%d", g.Count, g.Capacity.CPUMilli, g.Capacity.MemBytes)
+		for _, k := range sortedKeys(g.Labels) {
+			out += " label=" + k + "=" + g.Labels[k]
+		}
+		if g.Datacenter != "" {
+			out += " datacenter=" + g.Datacenter
+		}
+		if g.Profile != "" {
+			out += " profile=" + g.Profile
+		}
+		out += "\n"
+	}
+	out += fmt.Sprintf("net delay=%v..%v loss=%g%% dup=%g%%\n", s.Net.Delay.from, s.Net.Delay.to, s.Net.Loss*100, s.Net.Dup*100)
+	out += fmt.Sprintf("run %v seed=%d", s.Run, s.Seed)
+	if s.Horizon > 0 {
+		out += fmt.Sprintf(" horizon=%v", s.Horizon)
+	}
+	if s.Encode {
+		out += " encode=1"
+	}
+	out += "\n"
+	for i := range s.Ops {
+		out += s.Ops[i].String() + "\n"
+	}
+	return out
+}

@@ -1,0 +1,139 @@
+package sim
+
+import (
+	"fmt"
+	"io"
+	"math/bits"
+	"strings"
+	"time"
+
+	"shoal/node"
+	"shoal/wire"
+)
+
+// A trace is the running hash over everything that happened, and, where asked
+// for, the lines a person reads. Equal hashes mean equal runs.
+type trace struct {
+	hash  uint64
+	steps uint64
+	out   io.Writer // every step, if not nil
+	lines []string  // the notable ones, at most maxLines, for golden and reports
+	keep  bool
+	lost  int
+}
+
+const maxLines = 10_000
+
+// mix folds one word into the hash (a multiply-fold after Wang Yi's wyhash).
+func (t *trace) mix(v uint64) {
+	hi, lo := bits.Mul64(t.hash^v^0x9e3779b97f4a7c15, 0xd1342543de82ef95)
+	t.hash = hi ^ lo + v
+}
+
+func (t *trace) text(s string) {
+	var w uint64
+	for i := range len(s) {
+		w = w<<8 | uint64(s[i])
+		if i%8 == 7 {
+			t.mix(w)
+			w = 0
+		}
+	}
+	t.mix(w<<8 | uint64(len(s)))
+}
+
+func (t *trace) peer(p wire.PeerID) { t.mix(uint64(p[0])<<16 | uint64(p[1])<<8 | uint64(p[2])) }
+
+// step folds in one Step: when, who, what came, what went out.
+func (t *trace) step(at time.Duration, machine int, what uint64, rd *node.Ready) {
+	t.steps++
+	t.mix(uint64(at))
+	t.mix(uint64(machine)<<32 | what)
+	for i := range rd.Records {
+		switch w := &rd.Records[i]; {
+		case w.Put != nil:
+			h := w.Put.Hash()
+			t.mix(w.Put.Num.Seq ^ uint64(h[0])<<56 ^ uint64(h[1])<<48)
+		case w.Drop != nil:
+			t.mix(w.Drop.Seq)
+		case w.Local != nil:
+			t.text(w.Local.Key)
+			t.text(string(w.Local.Value))
+		}
+	}
+	for i := range rd.Messages {
+		e := &rd.Messages[i]
+		t.peer(e.To)
+		t.mix(uint64(e.Topic)<<8 | uint64(e.Msg.Kind()))
+	}
+	for i := range rd.Actions {
+		a := &rd.Actions[i]
+		t.mix(a.ID<<8 | uint64(a.Op))
+		t.text(a.Container)
+	}
+	for i := range rd.Replies {
+		t.text(rd.Replies[i].Err)
+		t.mix(rd.Replies[i].ID)
+	}
+	t.mix(uint64(rd.WakeAt))
+}
+
+// note records a line that a person may want to see: an operation, a reply, an
+// event told by a core.
+func (t *trace) note(at time.Duration, who, format string, args ...any) {
+	if !t.keep && t.out == nil {
+		return
+	}
+	line := fmt.Sprintf("%9.3f  %-5s %s", at.Seconds(), who, fmt.Sprintf(format, args...))
+	if t.out != nil {
+		fmt.Fprintln(t.out, line)
+	}
+	if !t.keep {
+		return
+	}
+	if len(t.lines) < maxLines {
+		t.lines = append(t.lines, line)
+	} else {
+		t.lost++
+	}
+}
+
+// detail prints one step, if steps are printed at all.
+func (t *trace) detail(at time.Duration, who, in string, rd *node.Ready, name func(wire.PeerID) string) {
+	if t.out == nil {
+		return
+	}
+	var b strings.Builder
+	for i := range rd.Messages {
+		e := &rd.Messages[i]
+		to := "all"
+		if !e.To.IsZero() {
+			to = name(e.To)
+		}
+		fmt.Fprintf(&b, " %s>%s", messageName(e.Msg.Kind()), to)
+	}
+	for i := range rd.Actions {
+		fmt.Fprintf(&b, " %v(%s)", rd.Actions[i].Op, rd.Actions[i].Ref.Slot)
+	}
+	if n := len(rd.Records); n > 0 {
+		fmt.Fprintf(&b, " records=%d", n)
+	}
+	if b.Len() > 0 {
+		fmt.Fprintf(t.out, "%9.3f  %-5s %s →%s\n", at.Seconds(), who, in, b.String())
+	}
+}
+
+// messageNames are the kinds as scenarios write them.
+var messageNames = map[wire.MessageKind]string{
+	wire.MsgBeat: "beat", wire.MsgObserve: "observe", wire.MsgVotes: "votes", wire.MsgProbe: "probe",
+	wire.MsgDigest: "digest", wire.MsgVector: "vector", wire.MsgLists: "lists", wire.MsgDelta: "delta",
+	wire.MsgPush: "push", wire.MsgStore: "store", wire.MsgStored: "stored",
+	wire.MsgCall: "call", wire.MsgBid: "bid", wire.MsgAward: "award", wire.MsgReply: "reply",
+}
+
+func messageName(k wire.MessageKind) string {
+	if s := messageNames[k]; s != "" {
+		return s
+	}
+	return fmt.Sprintf("message-%d", k)
+}

@@ -1,0 +1,175 @@
+package sim
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+)
+
+func parseDuration(s string) (time.Duration, error) {
+	d, err := time.ParseDuration(s)
+	if err != nil || d < 0 || d > maxRun {
+		return 0, fmt.Errorf("%q is no duration; write one such as 250ms, 6s or 1m30s", s)
+	}
+	return d, nil
+}
+
+// parseSpan reads "20ms..80ms" or "20ms".
+func parseSpan(s string) (span, error) {
+	from, to, ok := strings.Cut(s, "..")
+	if !ok {
+		to = from
+	}
+	a, err := parseDuration(from)
+	if err != nil {
+		return span{}, err
+	}
+	b, err := parseDuration(to)
+	if err != nil {
+		return span{}, err
+	}
+	if b < a {
+		return span{}, fmt.Errorf("%q ends before it begins", s)
+	}
+	return span{a, b}, nil
+}
+
+// parseRate reads "2%" or "0.02".
+func parseRate(s string) (float64, error) {
+	text, percent := strings.CutSuffix(s, "%")
+	v, err := strconv.ParseFloat(text, 64)
+	if percent {
+		v /= 100
+	}
+	if err != nil || !(v >= 0 && v <= 1) {
+		return 0, fmt.Errorf("%q is no rate; write one such as 2%%", s)
+	}
+	return v, nil
+}
+
+// parseCPU reads "500m" or "2" into thousandths of a core.
+func parseCPU(s string) (int64, error) {
+	text, milli := strings.CutSuffix(s, "m")
+	v, err := strconv.ParseFloat(text, 64)
+	if !milli {
+		v *= 1000
+	}
+	if err != nil || !(v >= 0 && v <= 1e9) {
+		return 0, fmt.Errorf("%q is no amount of CPU; write one such as 500m or 2", s)
+	}
+	return int64(v), nil
+}
+
+var byteUnits = []struct {
+	suffix string
+	factor int64
+}{{"KiB", 1 << 10}, {"MiB", 1 << 20}, {"GiB", 1 << 30}, {"TiB", 1 << 40}, {"B", 1}}
+
+// parseBytes reads "256MiB", "4GiB" or a plain number.
+func parseBytes(s string) (int64, error) {
+	text, factor := s, int64(1)
+	for _, u := range byteUnits {
+		if t, ok := strings.CutSuffix(s, u.suffix); ok {
+			text, factor = t, u.factor
+			break
+		}
+	}
+	v, err := strconv.ParseFloat(text, 64)
+	if err != nil || !(v >= 0 && v*float64(factor) <= 1<<50) {
+		return 0, fmt.Errorf("%q is no amount of memory; write one such as 256MiB or 4GiB", s)
+	}
+	return int64(v * float64(factor)), nil
+}
+
+// optionKinds says how the value of each option of a verb is read; an option
+// means the same wherever it stands.
+var optionKinds = map[string]func(string) error{
+	"replicas": isInt, "token": isInt, "code": isInt, "count": isInt, "after": isInt, "stores": isInt, "exit": isInt,
+	"parallelism": isInt, "restarts": isInt, "least": isInt, "revision": isInt,
+	"cpu":  func(s string) error { _, err := parseCPU(s); return err },
+	"mem":  func(s string) error { _, err := parseBytes(s); return err },
+	"free": func(s string) error { _, err := parseBytes(s); return err },
+	"for":  isDuration, "lasts": isDuration, "failover": isFailover, "within": isDuration, "monitor": isDuration,
+	"by": isShift, "drift": isInt,
+	"at": isRef, "from": isRef, "to": isRef, "not": isRef, "is": isRef, "on": isMessage,
+	"loss": isRate, "dup": isRate, "part": isRate,
+	"delay": func(s string) error { _, err := parseSpan(s); return err },
+	"type":  oneOf("service", "batch"), "onreturn": oneOf("incumbent", "newest"), "inisland": oneOf("heal", "wait"),
+	"health": oneOf("ok", "bad"), "when": oneOf("before", "after"), "order": oneOf("stop-first", "start-first"),
+	"failure": oneOf("pause", "rollback"), "policy": oneOf("spread", "pack"), "fails": oneOf("", "yes", "no"),
+	"image": isText, "volume": isText, "constraint": isText, "job": isText, "first": isText, "disk": isText,
+	"label": isText, "datacenter": isText, "profile": oneOf("lan", "metered", "small"), "stuck": oneOf("", "yes"),
+	"version": isText, "volumes": oneOf("", "yes"), "undo": oneOf("", "yes"), "down": oneOf("", "yes"), "depends": isText,
+}
+
+func isText(s string) error {
+	if s == "" {
+		return fmt.Errorf("is empty")
+	}
+	return nil
+}
+
+func isInt(s string) error {
+	if _, err := strconv.Atoi(strings.TrimPrefix(s, ">=")); err != nil {
+		return fmt.Errorf("%q is no number", s)
+	}
+	return nil
+}
+
+func isRate(s string) error { _, err := parseRate(s); return err }
+
+func isDuration(s string) error { _, err := parseDuration(s); return err }
+
+// isShift reads what "by" means in clockjump; in held it is a peer.
+func isShift(s string) error {
+	if _, err := parseShift(s); err == nil {
+		return nil
+	}
+	return isRef(s)
+}
+
+// parseShift reads "10y", "-10y", "90s".
+func parseShift(s string) (time.Duration, error) {
+	if years, ok := strings.CutSuffix(s, "y"); ok {
+		n, err := strconv.Atoi(years)
+		if err != nil || n < -200 || n > 200 {
+			return 0, fmt.Errorf("%q is no number of years", s)
+		}
+		return time.Duration(n) * 365 * 24 * time.Hour, nil
+	}
+	d, err := time.ParseDuration(s)
+	if err != nil {
+		return 0, fmt.Errorf("%q is no shift of a clock; write one such as -10y or 90s", s)
+	}
+	return d, nil
+}
+
+func isFailover(s string) error {
+	if s == "never" {
+		return nil
+	}
+	return isDuration(s)
+}
+
+func isMessage(s string) error {
+	for _, name := range messageNames {
+		if name == s {
+			return nil
+		}
+	}
+	return fmt.Errorf("%q is no kind of message; one such as award, reply, call, delta is", s)
+}
+
+func isRef(s string) error { _, err := parseRef(s); return err }
+
+func oneOf(values ...string) func(string) error {
+	return func(s string) error {
+		for _, v := range values {
+			if v == s {
+				return nil
+			}
+		}
+		return fmt.Errorf("is none of %s", strings.Trim(strings.Join(values, ", "), ", "))
+	}
+}

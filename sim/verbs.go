@@ -1,0 +1,260 @@
+package sim
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"shoal/wire"
+)
+
+// A verb is one word a scenario can use: how it is written, and either what it
+// does or what it asserts.
+type verb struct {
+	args, more int    // arguments that must and may stand there
+	usage      string // for errors and docs
+	opts       []string
+	check      func(*Op) error // of the arguments, when the scenario is read
+	do         func(*run, *Op) error
+	assert     func(*run, *Op) string // "" if it holds; else what is so instead
+}
+
+var taskOptions = []string{
+	"replicas", "cpu", "mem", "at", "volume", "type", "onreturn", "inisland", "failover", "lasts", "exit", "health", "image",
+	"constraint", "parallelism", "restarts", "order", "failure", "version", "fails", "policy", "monitor", "stuck", "depends",
+}
+
+var verbs map[string]verb
+
+// The table refers to functions that refer to it, so it is filled at the start.
+func init() {
+	verbs = map[string]verb{
+		"submit":   {args: 1, usage: "JOB[/TASK] replicas=3 cpu=500m mem=256MiB at=n1 …", opts: taskOptions, check: jobArg, do: (*run).submit},
+		"update":   {args: 1, usage: "JOB[/TASK] version=2 at=n1 …", opts: taskOptions, check: jobArg, do: (*run).submit},
+		"scale":    {args: 1, usage: "JOB replicas=5", opts: []string{"replicas", "at", "fails"}, check: jobArg, do: (*run).scale},
+		"remove":   {args: 1, usage: "JOB", opts: []string{"at", "volumes", "fails"}, check: jobArg, do: (*run).remove},
+		"redeploy": {args: 1, usage: "JOB", opts: []string{"at", "fails"}, check: jobArg, do: (*run).redeploy},
+		"rollback": {args: 1, usage: "JOB", opts: []string{"at", "revision"}, check: jobArg, do: (*run).rollback},
+		"drain":    {args: 1, usage: "PEER", opts: []string{"undo"}, check: refArgs, do: (*run).drain},
+		"leave":    {args: 1, usage: "PEER", check: refArgs, do: (*run).leave},
+		"expel":    {args: 1, usage: "PEER at=n1", opts: []string{"at"}, check: refArgs, do: (*run).expel},
+
+		"crash":       {args: 1, usage: "PEER [for=10s], or PEER on=award when=before after=2", opts: []string{"for", "on", "when", "after"}, check: refArgs, do: (*run).crash},
+		"crashdaemon": {args: 1, usage: "PEER [for=10s]", opts: []string{"for"}, check: refArgs, do: (*run).crashDaemon},
+		"restart":     {args: 1, usage: "PEER [disk=keep|lost|damaged|clone-of:PEER]", opts: []string{"disk"}, check: restartArgs, do: (*run).restart},
+		"pause":       {args: 1, usage: "PEER for=60s", opts: []string{"for"}, check: refArgs, do: (*run).pause},
+		"clockjump":   {args: 1, usage: "PEER by=-10y", opts: []string{"by", "drift"}, check: refArgs, do: (*run).clockJump},
+		"diskfail":    {args: 1, usage: "PEER", check: refArgs, do: (*run).diskFail},
+		"diskfull":    {args: 1, usage: "PEER free=10MiB", opts: []string{"free"}, check: refArgs, do: (*run).diskFull},
+		"join":        {usage: "[cpu=4 mem=8GiB first=yes]", opts: []string{"cpu", "mem", "label", "datacenter", "profile", "first", "disk"}, do: (*run).join},
+
+		"cut":    {args: 1, usage: "n1,n2|n3", check: cutArgs, do: (*run).cut},
+		"oneway": {args: 1, usage: "n1,n2>n3", check: cutArgs, do: (*run).cut},
+		"heal":   {usage: "", do: (*run).heal},
+		"net":    {usage: "loss=10% dup=1% delay=20ms..80ms", opts: []string{"loss", "dup", "delay"}, do: (*run).setNet},
+		"drop":   {args: 1, usage: "KIND from=n1 to=n2 count=1", opts: []string{"from", "to", "count"}, check: messageArg, do: (*run).drop},
+
+		"hang": {args: 1, more: 1, usage: "engine PEER [for=60s] [down]", opts: []string{"for", "down"}, check: engineArgs, do: (*run).hang},
+		"fix":  {args: 1, more: 1, usage: "engine PEER", check: engineArgs, do: (*run).fix},
+		"exit": {args: 1, more: 1, usage: "container SLOT code=1", opts: []string{"code"}, check: containerArgs, do: (*run).exit},
+		"lose": {args: 1, usage: "IMAGE: nobody can fetch it any more", do: (*run).loseImage},
+	}
+	addAssertions()
+}
+
+func jobArg(op *Op) error {
+	_, _, err := jobTask(op.Args[0])
+	return err
+}
+
+func refArgs(op *Op) error { _, err := parseRef(op.Args[0]); return err }
+
+func messageArg(op *Op) error { return isMessage(op.Args[0]) }
+
+// engineArgs accepts "hang engine n1" and "hang n1".
+func engineArgs(op *Op) error {
+	op.Args = without(op.Args, "engine")
+	if len(op.Args) != 1 {
+		return fmt.Errorf("want: engine PEER")
+	}
+	return refArgs(op)
+}
+
+func containerArgs(op *Op) error {
+	op.Args = without(op.Args, "container")
+	if len(op.Args) != 1 {
+		return fmt.Errorf("want: container SLOT")
+	}
+	return slotArg(op)
+}
+
+func without(args []string, word string) []string {
+	return slices.DeleteFunc(slices.Clone(args), func(a string) bool { return a == word })
+}
+
+func slotArg(op *Op) error { _, err := parseSlot(op.Args[0]); return err }
+
+func restartArgs(op *Op) error {
+	switch d := op.Opts["disk"]; {
+	case d == "", d == "keep", d == "lost", d == "damaged":
+	case strings.HasPrefix(d, "clone-of:"):
+		if _, err := parseRef(strings.TrimPrefix(d, "clone-of:")); err != nil {
+			return err
+		}
+	default:
+		return fmt.Errorf("disk=%s: want keep, lost, damaged or clone-of:PEER", d)
+	}
+	return refArgs(op)
+}
+
+func cutArgs(op *Op) error {
+	_, _, err := splitCut(op.Args[0])
+	return err
+}
+
+// splitCut reads "n1,n2|n3,n4" and "n1>n2". A side may be "rest".
+func splitCut(s string) (a, b []string, err error) {
+	at := strings.IndexAny(s, "|>")
+	if at < 0 {
+		return nil, nil, fmt.Errorf("%q does not say what from what; write n1,n2|n3 or n1>n2", s)
+	}
+	a, b = strings.Split(s[:at], ","), strings.Split(s[at+1:], ",")
+	for _, r := range slices.Concat(a, b) {
+		if r == "rest" {
+			continue
+		}
+		if _, err := parseRef(r); err != nil {
+			return nil, nil, err
+		}
+	}
+	return a, b, nil
+}
+
+// cut cuts both directions ("|") or one (">").
+func (r *run) cut(op *Op) error {
+	a, b, err := r.sides(op.Args[0])
+	if err != nil {
+		return err
+	}
+	for _, x := range a {
+		for _, y := range b {
+			r.w.network.setCut(x.index, y.index, true)
+			if op.Verb == "cut" {
+				r.w.network.setCut(y.index, x.index, true)
+			}
+		}
+	}
+	r.w.network.broken()
+	return nil
+}
+
+func (r *run) sides(text string) (a, b []*machine, err error) {
+	left, right, err := splitCut(text)
+	if err != nil {
+		return nil, nil, err
+	}
+	if a, err = r.several(left, nil); err != nil {
+		return nil, nil, err
+	}
+	if b, err = r.several(right, a); err != nil {
+		return nil, nil, err
+	}
+	if slices.Contains(left, "rest") {
+		a, err = r.several(left, b)
+	}
+	return a, b, err
+}
+
+// several resolves a list; "rest" is every machine that is not in others.
+func (r *run) several(refs []string, others []*machine) ([]*machine, error) {
+	var out []*machine
+	for _, text := range refs {
+		if text == "rest" {
+			for _, m := range r.w.machines {
+				if !slices.Contains(others, m) {
+					out = append(out, m)
+				}
+			}
+			continue
+		}
+		m, err := r.w.find(text)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, m)
+	}
+	return out, nil
+}
+
+func (r *run) heal(*Op) error {
+	for _, a := range r.w.machines {
+		for _, b := range r.w.machines {
+			r.w.network.setCut(a.index, b.index, false)
+		}
+	}
+	r.w.network.mended()
+	return nil
+}
+
+func (r *run) setNet(op *Op) error {
+	n := &r.w.network
+	var err error
+	for k, v := range op.Opts {
+		switch k {
+		case "loss":
+			n.loss, err = parseRate(v)
+		case "dup":
+			n.dup, err = parseRate(v)
+		case "delay":
+			n.delay, err = parseSpan(v)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (r *run) drop(op *Op) error {
+	d := &drop{kind: kindOf(op.Args[0]), from: -1, to: -1, count: op.number("count", 1)}
+	for name, field := range map[string]*int{"from": &d.from, "to": &d.to} {
+		if text := op.Opts[name]; text != "" && text != "any" {
+			m, err := r.w.find(text)
+			if err != nil {
+				return err
+			}
+			*field = m.index
+		}
+	}
+	r.w.network.drops = append(r.w.network.drops, d)
+	return nil
+}
+
+func kindOf(name string) wire.MessageKind {
+	for k, s := range messageNames {
+		if s == name {
+			return k
+		}
+	}
+	return 0
+}
+
+// number reads an option that parsing has checked.
+func (o *Op) number(key string, def int) int {
+	n := def
+	if v := strings.TrimPrefix(o.Opts[key], ">="); v != "" {
+		fmt.Sscan(v, &n)
+	}
+	return n
+}
+
+// duration reads an option that parsing has checked.
+func (o *Op) duration(key string, def time.Duration) time.Duration {
+	if v := o.Opts[key]; v != "" {
+		if d, err := time.ParseDuration(v); err == nil {
+			return d
+		}
+	}
+	return def
+}

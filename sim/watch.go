@@ -1,0 +1,181 @@
+package sim
+
+import (
+	"errors"
+	"time"
+
+	"shoal/job"
+	"shoal/ledger"
+	"shoal/node"
+	"shoal/runtime"
+	"shoal/sim/check"
+	"shoal/wire"
+)
+
+// watch stands between the world and the checkers: it tells them what happens and
+// shows them the machines.
+type watch struct {
+	w        *World
+	off      map[string]bool // rules the scenario switches off
+	all      []check.Checker
+	writes   []check.WriteWatcher
+	sends    []check.SendWatcher
+	replies  []check.ReplyWatcher
+	lives    []check.LifeWatcher
+	ticks    []check.Ticker
+	progress []check.Progress
+	hosts    []check.Host
+	shared   map[wire.PeerID]bool
+	since    []time.Duration
+	counts   map[string]uint64
+}
+
+func newWatch(w *World) *watch {
+	s := &watch{w: w, shared: map[wire.PeerID]bool{}, counts: map[string]uint64{}}
+	s.use(check.All(), nil)
+	return s
+}
+
+// use sets the checkers, leaving out the rules named in off.
+func (s *watch) use(all []check.Checker, off map[string]bool) {
+	*s = watch{w: s.w, off: off, hosts: s.hosts, shared: s.shared, since: s.since, counts: s.counts}
+	for _, c := range all {
+		if off[c.Rule()] {
+			continue
+		}
+		s.all = append(s.all, c)
+		if c, ok := c.(check.WriteWatcher); ok {
+			s.writes = append(s.writes, c)
+		}
+		if c, ok := c.(check.SendWatcher); ok {
+			s.sends = append(s.sends, c)
+		}
+		if c, ok := c.(check.ReplyWatcher); ok {
+			s.replies = append(s.replies, c)
+		}
+		if c, ok := c.(check.LifeWatcher); ok {
+			s.lives = append(s.lives, c)
+		}
+		if c, ok := c.(check.Ticker); ok {
+			s.ticks = append(s.ticks, c)
+		}
+		if c, ok := c.(check.Progress); ok {
+			s.progress = append(s.progress, c)
+		}
+	}
+}
+
+func (s *watch) added(m *machine) {
+	s.hosts = append(s.hosts, host{m})
+	s.since = append(s.since, s.w.now)
+}
+
+// found ends the run if a checker has found something.
+func (s *watch) found(err error) {
+	if err == nil || s.w.failure != nil {
+		return
+	}
+	s.w.fail(Safety, "%v", err)
+	var v *check.Violation
+	if errors.As(err, &v) {
+		s.w.failure.Rule, s.w.failure.Text = v.Rule, v.Text
+	}
+}
+
+func (s *watch) wrote(m *machine, writes []node.Write) {
+	if len(writes) == 0 {
+		return
+	}
+	for _, c := range s.writes {
+		s.counts[c.(check.Checker).Rule()]++
+		s.found(c.Wrote(s.hosts[m.index], writes))
+	}
+}
+
+func (s *watch) sent(m *machine, e *wire.Envelope) {
+	for _, c := range s.sends {
+		s.found(c.Sent(s.hosts[m.index], e))
+	}
+}
+
+func (s *watch) replied(m *machine, asked *node.Request, r *node.Reply) {
+	for _, c := range s.replies {
+		s.counts[c.(check.Checker).Rule()]++
+		s.found(c.Replied(s.hosts[m.index], asked, r))
+	}
+}
+
+func (s *watch) booted(m *machine) {
+	s.since[m.index] = s.w.now
+	for _, c := range s.lives {
+		c.Booted(s.hosts[m.index])
+	}
+}
+
+func (s *watch) stopped(m *machine) { s.since[m.index] = s.w.now }
+
+func (s *watch) engineChanged(*machine) {}
+
+// changed notes that a machine's engine or pause has changed.
+func (s *watch) changed(m *machine) { s.since[m.index] = s.w.now }
+
+func (s *watch) diskLost(m *machine) {
+	for _, c := range s.lives {
+		c.DiskLost(s.hosts[m.index])
+	}
+}
+
+// tick is called once a simulated second.
+func (s *watch) tick() {
+	for _, c := range s.ticks {
+		s.counts[c.(check.Checker).Rule()]++
+		s.found(c.Tick(s))
+	}
+}
+
+// Now, Hosts, Reaches, Verify and Swarm implement check.World.
+func (s *watch) Now() time.Duration { return s.w.now }
+
+// Hosts implements check.World.
+func (s *watch) Hosts() []check.Host { return s.hosts }
+
+// Reaches implements check.World.
+func (s *watch) Reaches(a, b int) bool { return a == b || s.w.network.both(a, b) }
+
+// Verify implements check.World.
+func (s *watch) Verify(by wire.PeerID, msg, sig []byte) bool { return verify(by, msg, sig) }
+
+// Swarm implements check.World.
+func (s *watch) Swarm() wire.Hash { return s.w.swarm }
+
+// host shows a machine to checkers.
+type host struct{ m *machine }
+
+func (h host) Index() int              { return h.m.index }
+func (h host) Name() string            { return h.m.name }
+func (h host) Peer() wire.PeerID       { return h.m.id }
+func (h host) Up() bool                { return h.m.up() }
+func (h host) Shared() bool            { return h.m.w.checks.shared[h.m.id] }
+func (h host) Since() time.Duration    { return h.m.w.checks.since[h.m.index] }
+func (h host) EngineWorks() bool       { return h.m.engine.working() }
+func (h host) Capacity() job.Resources { return h.m.spec.Capacity }
+func (h host) DiskVersion() uint64     { return h.m.disk.version }
+
+func (h host) Counts() bool { return h.m.up() && h.m.state() == "ready" }
+
+func (h host) Disk(f func(*wire.Record)) { h.m.disk.all(f) }
+
+func (h host) Synced(n wire.Number) bool { return h.m.disk.holds(n) }
+
+func (h host) Containers() []runtime.Observed { return h.m.engine.observed() }
+
+// Ledger is what the running core holds, if it shows it.
+func (h host) Ledger() *ledger.State {
+	if h.m.core == nil {
+		return nil
+	}
+	if c, ok := any(h.m.core).(interface{ Ledger() *ledger.State }); ok {
+		return c.Ledger()
+	}
+	return nil
+}
