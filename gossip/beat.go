@@ -135,11 +135,14 @@ func (m *Membership) probe(p *member) {
 		return
 	}
 	p.probedAt = m.now
-	if p.obs != nil {
-		m.send(p.ID, &wire.Observe{For: askBeats * p.every})
-		return
+	beats := probeBeats * p.every
+	switch {
+	case p.obs != nil:
+		beats = askBeats * p.every
+	case p.state == Unheard:
+		beats = 1 // the answer itself will do
 	}
-	m.send(p.ID, &wire.Observe{For: probeBeats * p.every})
+	m.send(p.ID, &wire.Observe{For: beats})
 }
 
 func (m *Membership) makeBeat() *wire.Beat {
@@ -199,8 +202,8 @@ func (m *Membership) Linked(now clock.Instant, peer wire.PeerID, up bool) {
 // redialGap is the time to the next round of redials: one to two beats.
 func (m *Membership) redialGap() time.Duration { return m.jitter(m.cfg.BeatEvery, m.cfg.BeatEvery) }
 
-// sendRedials redials lost neighbours, and one random lost member, so that the
-// heal of a split is found within seconds whoever was lost.
+// sendRedials redials lost neighbours and one random dead member, so that the heal
+// of a split is found within seconds whoever was lost, and one not heard yet.
 func (m *Membership) sendRedials() {
 	if m.now < m.redialAt {
 		return
@@ -220,9 +223,11 @@ func (m *Membership) sendRedials() {
 	if m.now < m.healUntil {
 		n = healRedials
 	}
-	pool := m.lostMembers()
-	for range min(n, len(pool)) {
-		lost = append(lost, pool[m.cfg.Rand.IntN(len(pool))])
+	for range min(n, len(m.dead)) {
+		lost = append(lost, m.dead[m.cfg.Rand.IntN(len(m.dead))])
+	}
+	if unheard := m.unheard(); len(unheard) > 0 {
+		lost = append(lost, unheard[m.cfg.Rand.IntN(len(unheard))])
 	}
 	for _, p := range lost {
 		m.redial = append(m.redial, p.ID)
@@ -232,21 +237,13 @@ func (m *Membership) sendRedials() {
 	m.redial = slices.Compact(m.redial)
 }
 
-// lostMembers is whom the random redial picks from: the dead; without any, and
-// while no ready peer is heard, all who are not heard.
-func (m *Membership) lostMembers() []*member {
-	if len(m.dead) > 0 {
-		return m.dead
-	}
-	var unheard []*member
+// unheard returns the members that gave no sign since our start, so that in time
+// everyone was heard once.
+func (m *Membership) unheard() (list []*member) {
 	for _, p := range m.all {
-		switch {
-		case p == m.me:
-		case p.state == Alive && p.ready:
-			return nil
-		case p.state != Alive:
-			unheard = append(unheard, p)
+		if p.state == Unheard {
+			list = append(list, p)
 		}
 	}
-	return unheard
+	return list
 }

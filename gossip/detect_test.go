@@ -52,18 +52,23 @@ func TestCrash_BelievedByAll(t *testing.T) {
 func TestManyAtOnce(t *testing.T) {
 	for _, tc := range []struct {
 		peers, dead, runs int
+		noStewards        bool
 		within            time.Duration
 	}{
-		{3, 2, 40, 15 * time.Second},
-		{10, 9, 20, 20 * time.Second},
-		{20, 6, 20, 15 * time.Second},
-		{128, 64, 4, 15 * time.Second},
-		//{128, 100, 3, 20 * time.Second},
+		{3, 2, 40, false, 15 * time.Second},
+		{10, 9, 20, false, 20 * time.Second},
+		{20, 6, 20, false, 15 * time.Second},
+		{20, 6, 20, true, 15 * time.Second},
+		{128, 64, 3, false, 15 * time.Second},
+		{128, 64, 3, true, 15 * time.Second},
+		{128, 100, 2, false, 20 * time.Second},
+		{128, 100, 2, true, 30 * time.Second},
 	} {
-		t.Run(fmt.Sprintf("%d of %d", tc.dead, tc.peers), func(t *testing.T) {
+		t.Run(fmt.Sprintf("%d of %d, stewards %v", tc.dead, tc.peers, !tc.noStewards), func(t *testing.T) {
 			var last time.Duration
 			for seed := range tc.runs {
 				w := newWorld(t, uint64(seed), tc.peers)
+				w.noStewards = tc.noStewards
 				w.run(12*time.Second + time.Duration(w.rng.Int64N(int64(time.Second))))
 				at := w.now
 				for _, i := range w.rng.Perm(tc.peers)[:tc.dead] {

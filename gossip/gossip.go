@@ -189,6 +189,8 @@ type Membership struct {
 	notices   []*member // deaths to publish, in the order believed
 	noticeAt  clock.Instant
 	redialAt  clock.Instant
+	appealAt  clock.Instant // when we may next tell everybody of votes that convinced nobody
+	appealGap time.Duration
 	healUntil clock.Instant
 	partnerAt clock.Instant
 	anyoneAt  clock.Instant

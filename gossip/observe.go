@@ -18,6 +18,7 @@ type observation struct {
 	heard   bool // some beat came since the asking
 
 	vote    *wire.Vote // ours on it, while held
+	votedAt clock.Instant
 	voteAt  clock.Instant
 	voteGap time.Duration // between two sendings; grows once it is dead
 }

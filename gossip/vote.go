@@ -32,7 +32,7 @@ func (m *Membership) castVote(t *member) {
 		last = t.beat
 	}
 	m.signVote(t, last)
-	t.obs.voteAt = m.now
+	t.obs.votedAt, t.obs.voteAt = m.now, m.now
 	t.obs.voteGap = m.cfg.BeatEvery
 	m.weigh(t)
 }
@@ -96,25 +96,31 @@ func (m *Membership) receiveVotes(from *member, msg *wire.Votes) {
 			if msg.Public {
 				m.notePublished(p)
 			}
-		case p.state == Dead && slices.ContainsFunc(votes, func(v wire.Vote) bool {
-			return v.Of == p.ID && (v.By == m.cfg.Self || v.By == from.ID)
-		}):
+		case m.isAppeal(p, from, votes):
 			ask = append(ask, p)
 		}
 	}
 	m.convince(from, ask)
 }
 
-// convince sends to a peer, which showed by its votes that it is not sure yet, all
-// votes on those of dead that we hold; at most twice a beat.
-func (m *Membership) convince(to *member, dead []*member) {
-	if len(dead) == 0 || to.convincedAt != 0 && m.now.Sub(to.convincedAt) < m.cfg.BeatEvery/2 {
+// convince sends to a peer, which showed by its votes that it is not sure yet, the
+// votes on others that we can pass on; at most twice a beat.
+func (m *Membership) convince(to *member, others []*member) {
+	if len(others) == 0 || to.convincedAt != 0 && m.now.Sub(to.convincedAt) < m.cfg.BeatEvery/2 {
 		return
 	}
 	to.convincedAt = m.now
-	for _, votes := range messagesOf(dead, maxTold) {
+	for _, votes := range m.messagesOf(others, maxTold) {
 		m.send(to.ID, &wire.Votes{Votes: votes})
 	}
+}
+
+// isAppeal reports whether votes show that their sender waits for ours on p: it
+// returns our own vote, or it votes itself on one that is dead to us.
+func (m *Membership) isAppeal(p, from *member, votes []wire.Vote) bool {
+	return slices.ContainsFunc(votes, func(v wire.Vote) bool {
+		return v.Of == p.ID && (v.By == m.cfg.Self && p.voteBy(m.cfg.Self) >= 0 || v.By == from.ID && p.state == Dead)
+	})
 }
 
 // suffices reports whether votes condemn p by themselves.
@@ -260,10 +266,14 @@ func (m *Membership) sendVotes() {
 		}
 	}
 	m.pack(append(parcels, m.pulls()...))
+	if len(m.evidence) > 0 {
+		m.appeal()
+	}
 }
 
 // pulls returns votes of others that we hold and that do not convince us, each for
-// its own voter: if that one is convinced, it answers with all it holds. So a
+// its own voter: it answers with its vote if it still holds it, or, if that one is
+// dead to it, with all votes it holds. So a
 // publication that was lost, or came before we knew who observes whom, is made
 // good; and no vote lives on by being passed around.
 func (m *Membership) pulls() (parcels []parcel) {
@@ -272,10 +282,44 @@ func (m *Membership) pulls() (parcels []parcel) {
 			continue
 		}
 		p.pullAt = m.now.Add(m.cfg.BeatEvery)
-		v := p.votes[m.cfg.Rand.IntN(len(p.votes))]
-		parcels = append(parcels, parcel{v.By, v.Vote})
+		for _, v := range p.votes {
+			parcels = append(parcels, parcel{v.By, v.Vote})
+		}
 	}
 	return parcels
+}
+
+// appealLeast is how many of our votes must have convinced nobody for appealBeats
+// before we tell everybody of them. Where most of a swarm is gone, no survivor
+// knows by itself that the other observers are gone too, and all would wait for
+// one another; few votes, though, rather mean that a link of ours is bad.
+const (
+	appealLeast = 3
+	appealBeats = 3
+)
+
+// appeal sends everybody our votes that convinced nobody, at growing gaps.
+func (m *Membership) appeal() {
+	var votes []wire.Vote
+	hears := false
+	for _, t := range m.targets {
+		hears = hears || m.heardLately(t)
+		if t.obs.vote != nil && t.state != Dead && m.now.Sub(t.obs.votedAt) >= appealBeats*m.cfg.BeatEvery {
+			votes = append(votes, *t.obs.vote)
+		}
+	}
+	if len(votes) < appealLeast || !hears {
+		m.appealGap = appealBeats * m.cfg.BeatEvery
+		return
+	}
+	if m.now < m.appealAt {
+		return
+	}
+	m.appealAt = m.now.Add(m.appealGap)
+	m.appealGap = min(2*m.appealGap, slowestBeats*m.cfg.BeatEvery)
+	for part := range slices.Chunk(votes[:min(len(votes), maxTold*wire.MaxVotes)], wire.MaxVotes) {
+		m.broadcast(&wire.Votes{Votes: part})
+	}
 }
 
 // planVote sets when our vote on t goes out next, and sees to it that the death of
@@ -335,7 +379,7 @@ func (m *Membership) publish() {
 	if len(m.notices) == 0 || m.now < m.noticeAt {
 		return
 	}
-	for _, votes := range messagesOf(m.notices, maxNotices) {
+	for _, votes := range m.messagesOf(m.notices, maxNotices) {
 		m.broadcast(&wire.Votes{Votes: votes, Public: true})
 	}
 	for _, p := range m.notices {
@@ -344,12 +388,15 @@ func (m *Membership) publish() {
 	m.notices = nil
 }
 
-// messagesOf packs the votes on the dead, those on one peer together, into at most
+// messagesOf packs the votes we pass on, those on one peer together, into at most
 // n messages; whoever does not fit is left to the repetitions.
-func messagesOf(dead []*member, n int) [][]wire.Vote {
+func (m *Membership) messagesOf(dead []*member, n int) [][]wire.Vote {
 	var lists [][]wire.Vote
 	for _, p := range dead {
 		votes := votesOn(p)
+		if own := p.voteBy(m.cfg.Self); p.state != Dead && own >= 0 { // of others only what convinced us
+			votes = votes[own : own+1]
+		}
 		last := len(lists) - 1
 		switch {
 		case len(votes) == 0:
@@ -386,7 +433,7 @@ func (m *Membership) tellDeaths(p *member) {
 	sound := func(o *member) bool { return !doubtful(o.state) }
 	for i := range min(tellRings, len(m.rings)) {
 		if m.successor(i, p, sound) == m.me {
-			for _, votes := range messagesOf(m.dead, maxTold) {
+			for _, votes := range m.messagesOf(m.dead, maxTold) {
 				m.send(p.ID, &wire.Votes{Votes: votes})
 			}
 			return

@@ -2,6 +2,7 @@ package gossip
 
 import (
 	"bytes"
+	"cmp"
 	"container/heap"
 	"crypto/sha256"
 	"fmt"
@@ -30,6 +31,9 @@ type world struct {
 	trace hash.Hash                    // of everything that came out, if not nil
 	sent  map[wire.MessageKind]int
 	topic int // messages published
+
+	noStewards bool
+	lanes      [][]wire.PeerID // rankings
 }
 
 type node struct {
@@ -129,6 +133,32 @@ func (w *world) cards() []Peer {
 	return peers
 }
 
+// stewards returns the first two of each of four lanes that nd does not doubt.
+func (w *world) stewards(nd *node) (ids []wire.PeerID) {
+	if w.lanes == nil {
+		for lane := range 4 {
+			var ranking []wire.PeerID
+			for _, p := range w.nodes {
+				ranking = append(ranking, p.id)
+			}
+			slices.SortFunc(ranking, func(a, b wire.PeerID) int {
+				return cmp.Compare(wire.Order(fmt.Sprint("lane", lane), a), wire.Order(fmt.Sprint("lane", lane), b))
+			})
+			w.lanes = append(w.lanes, ranking)
+		}
+	}
+	for _, ranking := range w.lanes {
+		n := 0
+		for _, id := range ranking {
+			if n < 2 && !nd.Doubted(id) {
+				ids = append(ids, id)
+				n++
+			}
+		}
+	}
+	return ids
+}
+
 func (w *world) push(e event) {
 	w.seq++
 	e.seq = w.seq
@@ -157,6 +187,9 @@ func (w *world) tick(nd *node) {
 		if to := w.byID[e.To]; to != nil {
 			w.transmit(nd, to, e.Msg)
 		}
+	}
+	if len(fx.Changes) > 0 && !w.noStewards {
+		nd.SetStewards(w.stewards(nd))
 	}
 	for _, c := range fx.Changes {
 		nd.changes = append(nd.changes, c)
