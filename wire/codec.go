@@ -96,6 +96,11 @@ func Decode(b []byte) (Message, error) {
 	if err := Unmarshal(f.Body, m.Interface()); err != nil {
 		return nil, fmt.Errorf("%T: %w", proto, err)
 	}
+	if c, ok := m.Interface().(checked); ok {
+		if err := c.check(); err != nil {
+			return nil, fmt.Errorf("%T: %w", proto, err)
+		}
+	}
 	return m.Interface().(Message), nil
 }
 

@@ -224,11 +224,10 @@ const (
 
 // An Offer is a bidder's answer on one lot: how good, or why not.
 type Offer struct {
-	_       struct{} `cbor:",toarray"`
-	No      string   // the constraint that fails, in words; empty: I bid
-	Copies  uint32   // of this task already here
-	Bucket  uint32   // cost class, lower is better
-	Volumes []int    // slots of the lot I may take, where volumes that live elsewhere bind others; empty: all
+	No      string `cbor:"1,keyasint,omitempty"` // the constraint that fails, in words; empty: I bid
+	Copies  uint32 `cbor:"2,keyasint,omitempty"` // of this task already here
+	Bucket  uint32 `cbor:"3,keyasint,omitempty"` // cost class, lower is better
+	Volumes []int  `cbor:"4,keyasint,omitempty"` // slots of the lot I may take, where volumes that live elsewhere bind others; empty: all
 }
 
 // A Bid answers a call, lot by lot, with the resources still free at the bidder,
@@ -270,25 +269,22 @@ const (
 
 // A ScoredBid is one bid as the steward ranked it; lower is better, term by term.
 type ScoredBid struct {
-	_     struct{} `cbor:",toarray"`
-	Peer  PeerID
-	Score Score
+	Peer  PeerID `cbor:"1,keyasint,omitempty"`
+	Score Score  `cbor:"2,keyasint,omitempty"`
 }
 
 // A Score is a bid's integer tuple, compared field by field; lower is better.
 type Score struct {
-	_      struct{} `cbor:",toarray"`
-	Copies uint32   // copies of this task already there; 0 for policy pack
-	Bucket uint32   // cost class
-	Room   int64    // resources left, negated for spread
-	Order  uint64   // Order(cell, peer)
+	Copies uint32 `cbor:"1,keyasint,omitempty"` // copies of this task already there; 0 for policy pack
+	Bucket uint32 `cbor:"2,keyasint,omitempty"` // cost class
+	Room   int64  `cbor:"3,keyasint,omitempty"` // resources left, negated for spread
+	Order  uint64 `cbor:"4,keyasint,omitempty"` // Order(cell, peer)
 }
 
 // A Reason counts how many peers refused for one reason.
 type Reason struct {
-	_     struct{} `cbor:",toarray"`
-	Text  string
-	Count uint32
+	Text  string `cbor:"1,keyasint,omitempty"`
+	Count uint32 `cbor:"2,keyasint,omitempty"`
 }
 
 // An Award names one peer the winner of slots. Rests holds the verdicts (and
@@ -301,11 +297,10 @@ type Award struct {
 
 // A Decision is the winner's word on one awarded slot.
 type Decision struct {
-	_       struct{} `cbor:",toarray"`
-	Slot    job.SlotID
-	Token   Token
-	Decline string    // why not; empty: accepted, the claim is durable
-	Known   []*Record // what the decline rests on: claims the steward may not know
+	Slot    job.SlotID `cbor:"1,keyasint,omitempty"`
+	Token   Token      `cbor:"2,keyasint,omitempty"`
+	Decline string     `cbor:"3,keyasint,omitempty"` // why not; empty: accepted, the claim is durable
+	Known   []*Record  `cbor:"4,keyasint,omitempty"` // what the decline rests on: claims the steward may not know
 }
 
 // A Reply answers an award; what it accepts is durable at the sender.

@@ -1,0 +1,195 @@
+package wire
+
+import (
+	"bytes"
+	"crypto/ed25519"
+	"encoding/hex"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"shoal/job"
+)
+
+var update = flag.Bool("update", false, "rewrite the golden bytes; a person reads the diff")
+
+func testKey(n byte) Key { return Key(ed25519.NewKeyFromSeed(bytes.Repeat([]byte{n}, 32))) }
+
+var testSwarm = HashOf([]byte("swarm"))
+
+func testRecord() *Record {
+	k := testKey(1)
+	r := &Record{Num: Number{Issuer: k.Peer(), Inc: 2, Nonce: 3, Seq: 4}, Kind: KindCard, Body: []byte{0xa0}}
+	r.Seal(testSwarm, k)
+	return r
+}
+
+// samples has one message of each kind, with every field set.
+func samples() []Message {
+	p, r := testKey(1).Peer(), testRecord()
+	slot := job.SlotID{Job: "default/shop", Task: "web", Index: 2}
+	sum := Summary{Steward: p, Bids: []ScoredBid{{Peer: p, Score: Score{Copies: 1, Bucket: 2, Room: -3, Order: 4}}}, Asked: 3, Passed: 2, Noes: []Reason{{Text: "memory", Count: 1}}, Took: time.Millisecond, Waited: time.Second}
+	res := job.Resources{CPUMilli: 100, MemBytes: 1 << 20, DiskBytes: 1}
+	return []Message{
+		&Beat{Inc: 1, Nonce: 2, Beat: 3, Every: time.Second, Ready: true},
+		&Observe{For: 10 * time.Second},
+		&Votes{Votes: []Vote{{Of: p, Inc: 1, Last: 9, By: p, Sig: []byte{1}}}},
+		&Probe{Of: p, Inc: 1, Nonce: 2, Answer: true, Heard: true},
+		&Digest{ID: 1, Hash: testSwarm, Ready: true, Equal: true},
+		&Vector{ID: 1, Marks: []Mark{{UpTo: r.Num, Sum: [16]byte{1}, Count: 2}}, Ready: true},
+		&Lists{ID: 1, Issuers: []IssuerList{{Mark: Mark{UpTo: r.Num}, Numbers: []Version{{Inc: 1, Nonce: 2, Seq: 3}}}}, Ready: true, More: true},
+		&Delta{ID: 1, Records: []*Record{r}, Marks: []Mark{{UpTo: r.Num}}, Want: []Number{r.Num}, Drop: []Number{r.Num}, Close: true, More: true, Ready: true},
+		&Push{Records: []*Record{r}, Hops: 1},
+		&Store{ID: 1, Records: []*Record{r}},
+		&Stored{ID: 1, Conflict: r, Refused: "no"},
+		&Call{ID: 1, Steward: p, Lane: 2, Lots: []Lot{{Job: slot.Job, Life: 1, Task: "web", Spec: testSwarm, Needs: res, Slots: []int{0, 2}}}, Closes: time.Second, Records: []*Record{r}},
+		&Bid{Call: 1, Free: res, Total: res, Offers: []Offer{{No: "memory", Copies: 1, Bucket: 2, Volumes: []int{1}}}, No: "silent"},
+		&Award{ID: 1, Slots: []AwardedSlot{{Slot: slot, Life: 1, Token: 2, Spec: testSwarm, Fails: 3, Summary: sum}}, Rests: []*Record{r}},
+		&Reply{Award: 1, Decisions: []Decision{{Slot: slot, Token: 2, Decline: "taken", Known: []*Record{r}}}, Free: res, Records: []*Record{r}},
+	}
+}
+
+func TestSamplesCoverEveryKind(t *testing.T) {
+	seen := map[MessageKind]bool{}
+	for _, m := range samples() {
+		seen[m.Kind()] = true
+	}
+	for k := range messages {
+		if !seen[k] {
+			t.Errorf("no sample of message kind %d", k)
+		}
+	}
+}
+
+// The bytes of each message are what older and newer peers see: they change only
+// by intent.
+func TestGolden(t *testing.T) {
+	var b strings.Builder
+	for _, m := range samples() {
+		enc, err := Encode(m)
+		if err != nil {
+			t.Fatalf("%T: %v", m, err)
+		}
+		fmt.Fprintf(&b, "%T %s\n", m, hex.EncodeToString(enc))
+	}
+	const file = "testdata/messages.golden"
+	if *update {
+		if err := os.WriteFile(file, []byte(b.String()), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if b.String() != string(want) {
+		t.Errorf("messages encode differently than before; if that is meant, run with -update\ngot:\n%s", b.String())
+	}
+}
+
+func TestEncodeDecode(t *testing.T) {
+	for _, m := range samples() {
+		enc, err := Encode(m)
+		if err != nil {
+			t.Fatalf("%T: %v", m, err)
+		}
+		got, err := Decode(enc)
+		if err != nil {
+			t.Fatalf("%T: %v", m, err)
+		}
+		if !reflect.DeepEqual(got, m) {
+			t.Errorf("%T: got %+v, want %+v", m, got, m)
+		}
+	}
+}
+
+// A field that a later version added is passed over, a kind it added is no error
+// of the sender's.
+func TestDecodeLaterVersion(t *testing.T) {
+	later := struct {
+		For time.Duration `cbor:"1,keyasint"`
+		New string        `cbor:"99,keyasint"`
+	}{time.Second, "later"}
+	b := MustMarshal(frame{Kind: MsgObserve, Body: MustMarshal(later)})
+	m, err := Decode(b)
+	if err != nil || m.(*Observe).For != time.Second {
+		t.Errorf("message with a later field: %v, %v", m, err)
+	}
+	_, err = Decode(MustMarshal(frame{Kind: 200, Body: MustMarshal(1)}))
+	if !errors.Is(err, ErrUnknown) || Judge(err) != Ignore {
+		t.Errorf("message of a later kind: %v, want ErrUnknown, ignored", err)
+	}
+}
+
+func TestDecodeRefuses(t *testing.T) {
+	for name, b := range map[string][]byte{
+		"empty": nil, "garbage": {0xff, 0x00}, "cut": MustMarshal(frame{Kind: MsgBeat, Body: MustMarshal(1)})[:2],
+		"record null":      MustMarshal(frame{Kind: MsgPush, Body: []byte{0xa1, 0x01, 0x81, 0xf6}}),
+		"beat of nothing":  MustMarshal(frame{Kind: MsgBeat, Body: []byte{0xa0}}),
+		"too many votes":   MustMarshal(frame{Kind: MsgVotes, Body: MustMarshal(&Votes{Votes: make([]Vote, MaxVotes+1)})}),
+		"indefinite array": {0x9f, 0x01, 0xa0, 0xff},
+	} {
+		if _, err := Decode(b); !errors.Is(err, ErrInvalid) {
+			t.Errorf("%s: %v, want ErrInvalid", name, err)
+		}
+	}
+}
+
+func TestRecordSignature(t *testing.T) {
+	r := testRecord()
+	if !r.Verify(testSwarm, VerifyEd25519) {
+		t.Fatal("a sealed record does not verify")
+	}
+	if r.Verify(HashOf([]byte("another")), VerifyEd25519) {
+		t.Error("it verifies for another swarm")
+	}
+	changes := map[string]func(*Record){
+		"number": func(r *Record) { r.Num.Seq++ }, "kind": func(r *Record) { r.Kind++ },
+		"key": func(r *Record) { r.Key = []byte{1} }, "rank": func(r *Record) { r.Rank = []byte{1} },
+		"body": func(r *Record) { r.Body = []byte{0xa1} }, "issuer": func(r *Record) { r.Num.Issuer[0]++ },
+	}
+	for name, change := range changes {
+		forged := *r
+		change(&forged)
+		if forged.Verify(testSwarm, VerifyEd25519) {
+			t.Errorf("it verifies with another %s", name)
+		}
+	}
+}
+
+func TestPeerIDText(t *testing.T) {
+	p := testKey(1).Peer()
+	got, err := ParsePeerID(p.String())
+	if err != nil || got != p || !strings.HasPrefix(p.String(), "12D3KooW") {
+		t.Errorf("%s reads back as %v, %v", p, got, err)
+	}
+	for _, bad := range []string{"", "12D3", "QmYyQSo1c1Ym7orWxLYvCrM2EmxFTANf8wXmmE7DWjhx5N", "0OIl"} {
+		if _, err := ParsePeerID(bad); err == nil {
+			t.Errorf("%q was read as a peer ID", bad)
+		}
+	}
+}
+
+func FuzzDecode(f *testing.F) {
+	for _, m := range samples() {
+		b, _ := Encode(m)
+		f.Add(b)
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		m, err := Decode(b)
+		if err != nil {
+			if !errors.Is(err, ErrInvalid) && !errors.Is(err, ErrUnknown) {
+				t.Fatalf("error of neither kind: %v", err)
+			}
+			return
+		}
+		if _, err := Encode(m); err != nil {
+			t.Fatalf("what was decoded does not encode: %v", err)
+		}
+	})
+}
