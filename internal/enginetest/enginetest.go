@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -120,16 +121,23 @@ func (e *Engine) Restart() {
 		"--live-restore", "--log-level=warn")
 	os.WriteFile(filepath.Join(e.dir, "none.json"), []byte("{}"), 0o600)
 	e.cmd.Stdout, e.cmd.Stderr = &e.log, &e.log
-	e.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // an interrupt of the test is ours to handle
-	if err := e.cmd.Start(); err != nil {
-		e.t.Fatalf("start dockerd: %v", err)
-	}
-	dead := make(chan struct{})
+	// An interrupt of the test is ours to handle; its death ends the engine.
+	e.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGTERM}
+	started, dead := make(chan error), make(chan struct{})
 	e.dead = dead
 	go func(cmd *exec.Cmd) {
-		cmd.Wait()
-		close(dead)
+		defer close(dead)
+		runtime.LockOSThread() // the parent whose death counts is the thread; it stays as long as the engine
+		defer runtime.UnlockOSThread()
+		err := cmd.Start()
+		started <- err
+		if err == nil {
+			cmd.Wait()
+		}
 	}(e.cmd)
+	if err := <-started; err != nil {
+		e.t.Fatalf("start dockerd: %v", err)
+	}
 	if err := e.await(); err != nil {
 		e.t.Fatalf("dockerd in %s: %v", e.dir, err)
 	}

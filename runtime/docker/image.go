@@ -141,21 +141,23 @@ func (d *Driver) fetch(ctx context.Context, ref, platform string, progress func(
 	}
 	defer stream.Close()
 	var sum tally
+	telling := sum.tellEvery(200*time.Millisecond, func(pr runtime.Progress) {
+		pr.Image = ref
+		progress(pr)
+	})
+	defer telling()
 	for dec := json.NewDecoder(stream); ; {
 		var m pullMessage
 		if err := dec.Decode(&m); err == io.EOF {
 			return nil
 		} else if err != nil {
-			return d.pullError(ctx, ref, err, len(sum.layers) > 0)
+			return d.pullError(ctx, ref, err, sum.begun())
 		}
 		silent.Reset(d.opts.PullStall)
 		if m.Error != "" {
-			return d.pullError(ctx, ref, errors.New(m.Error), len(sum.layers) > 0)
+			return d.pullError(ctx, ref, errors.New(m.Error), sum.begun())
 		}
-		if pr, ok := sum.add(m, time.Now()); ok {
-			pr.Image = ref
-			progress(pr)
-		}
+		sum.add(m)
 	}
 }
 
@@ -178,11 +180,11 @@ func (d *Driver) pullError(ctx context.Context, ref string, err error, begun boo
 		return fmt.Errorf("pull %s to engine %s broke off: %w", ref, d.opts.Host, e)
 	case cerrdefs.IsNotFound(err), strings.Contains(text, "denied"), strings.Contains(text, "not found"),
 		strings.Contains(text, "manifest unknown"), strings.Contains(text, "unauthorized"):
-		return permanent("image %s is not on engine %s and its registry does not give it: %s%w", ref, d.opts.Host, text, hidden{errRefused})
+		return permanent("image %s is not to be had for engine %s: its registry says: %s%w", ref, d.opts.Host, text, hidden{errRefused})
 	case d.isSilent(err):
 		return fmt.Errorf("pull %s: %w", ref, d.kind(err))
 	default:
-		return permanent("image %s is not on engine %s and cannot be pulled: %s", ref, d.opts.Host, text)
+		return permanent("image %s is not to be had for engine %s: %s", ref, d.opts.Host, text)
 	}
 }
 
@@ -211,28 +213,68 @@ const maxLayers = 128
 
 // A tally sums the progress of an image's layers.
 type tally struct {
-	layers map[string][2]int64 // current and total of each layer's download
-	told   time.Time
+	mu     sync.Mutex
+	layers map[string][2]int64 // bytes so far and in all of each layer's download
+	status string
+	news   bool // since the last told
 }
 
-// add takes one message and returns the sum when 200 ms have passed since the last.
-func (t *tally) add(m pullMessage, now time.Time) (runtime.Progress, bool) {
+// add takes one message of the engine.
+func (t *tally) add(m pullMessage) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
 	if t.layers == nil {
 		t.layers = map[string][2]int64{}
 	}
-	if _, known := t.layers[m.ID]; m.Status == "Downloading" && m.Detail.Total > 0 && (known || len(t.layers) < maxLayers) {
-		t.layers[m.ID] = [2]int64{m.Detail.Current, m.Detail.Total}
-	} else if l := t.layers[m.ID]; known && m.Status != "Downloading" {
+	l, known := t.layers[m.ID]
+	switch {
+	case m.Status != "Downloading" && known: // verifying, extracting: it is all here
 		t.layers[m.ID] = [2]int64{l[1], l[1]}
+	case m.Status == "Downloading" && m.Detail.Total > 0 && (known || len(t.layers) < maxLayers):
+		t.layers[m.ID] = [2]int64{m.Detail.Current, m.Detail.Total}
 	}
-	if now.Sub(t.told) < 200*time.Millisecond {
-		return runtime.Progress{}, false
-	}
-	t.told = now
-	pr := runtime.Progress{Status: m.Status}
+	t.status, t.news = m.Status, true
+}
+
+// begun reports whether a layer is on its way.
+func (t *tally) begun() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return len(t.layers) > 0
+}
+
+// sum returns the progress, and whether there is any news in it.
+func (t *tally) sum() (runtime.Progress, bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	news := t.news
+	t.news = false
+	pr := runtime.Progress{Status: t.status}
 	for _, l := range t.layers {
 		pr.Current += l[0]
 		pr.Total += l[1]
 	}
-	return pr, true
+	return pr, news
+}
+
+// tellEvery tells the sum at that pace while there is news, the last of it when
+// the function it returns is called.
+func (t *tally) tellEvery(d time.Duration, tell func(runtime.Progress)) (stop func()) {
+	over, ended := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(ended)
+		tick := time.NewTicker(d)
+		defer tick.Stop()
+		for going := true; going; {
+			select {
+			case <-tick.C:
+			case <-over:
+				going = false
+			}
+			if pr, news := t.sum(); news {
+				tell(pr)
+			}
+		}
+	}()
+	return func() { close(over); <-ended }
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -135,21 +136,30 @@ func TestSubnetAt(t *testing.T) {
 
 func TestTally(t *testing.T) {
 	var sum tally
-	at := time.Unix(1000, 0)
-	message := func(id, status string, current, total int64) pullMessage {
+	add := func(id, status string, current, total int64) {
 		m := pullMessage{ID: id, Status: status}
 		m.Detail.Current, m.Detail.Total = current, total
-		return m
+		sum.add(m)
 	}
-	if _, told := sum.add(message("a", "Downloading", 10, 100), at); !told {
-		t.Error("the first message is not told")
+	add("", "Pulling from library/redis", 0, 0)
+	if sum.begun() {
+		t.Error("a download has begun before any layer")
 	}
-	if _, told := sum.add(message("b", "Downloading", 5, 50), at.Add(199*time.Millisecond)); told {
-		t.Error("told again after 199 ms")
+	add("a", "Downloading", 10, 100)
+	add("b", "Downloading", 5, 50)
+	add("a", "Download complete", 0, 0)
+	pr, news := sum.sum()
+	if !news || pr.Current != 105 || pr.Total != 150 || pr.Status != "Download complete" {
+		t.Errorf("news %v, %+v", news, pr)
 	}
-	pr, told := sum.add(message("a", "Download complete", 0, 0), at.Add(200*time.Millisecond))
-	if !told || pr.Current != 105 || pr.Total != 150 {
-		t.Errorf("told %v, %+v", told, pr)
+	if _, news := sum.sum(); news {
+		t.Error("the same news twice")
+	}
+	for i := range 2 * maxLayers {
+		add(strconv.Itoa(i), "Downloading", 1, 1)
+	}
+	if len(sum.layers) != maxLayers {
+		t.Errorf("%d layers are kept", len(sum.layers))
 	}
 }
 
