@@ -1,0 +1,193 @@
+package api
+
+import (
+	"context"
+	"net/http"
+	"slices"
+
+	"shoal/job"
+	"shoal/node"
+	"shoal/wire"
+)
+
+func (s *Server) status(ctx context.Context, _ *http.Request) (out Status, err error) {
+	err = s.view(ctx, func(c *node.Core) { out = statusOf(c.Status()) })
+	out.Version, out.StateDir, out.Address = s.cfg.Version, s.cfg.StateDir, s.address()
+	if s.cfg.Listen != nil {
+		out.Listen = s.cfg.Listen()
+	}
+	return out, err
+}
+
+func (s *Server) peerList(ctx context.Context, _ *http.Request) (out []Peer, err error) {
+	out = []Peer{}
+	err = s.view(ctx, func(c *node.Core) {
+		for _, p := range c.Peers() {
+			out = append(out, peerOf(p))
+		}
+	})
+	return out, err
+}
+
+func (s *Server) jobs(ctx context.Context, r *http.Request) (out []Job, err error) {
+	out = []Job{}
+	err = s.view(ctx, func(c *node.Core) {
+		n := namesOf(c)
+		for _, v := range c.Jobs(r.FormValue("all") != "") {
+			out = append(out, jobOf(v, n))
+		}
+	})
+	return out, err
+}
+
+func (s *Server) inspect(ctx context.Context, r *http.Request) (out JobDetail, err error) {
+	id, err := parseJob(r.PathValue("namespace") + "/" + r.PathValue("name"))
+	if err != nil {
+		return out, err
+	}
+	var found error
+	err = s.view(ctx, func(c *node.Core) {
+		spec, v, err := c.Inspect(id)
+		if err != nil {
+			found = failf(http.StatusNotFound, "%v", err)
+			return
+		}
+		out.Job, out.Want = jobOf(v, namesOf(c)), spec
+	})
+	if err == nil {
+		err = found
+	}
+	return out, err
+}
+
+// slotList lists slots, of one target or of all jobs, and asks the stewards what
+// those that nobody holds wait for.
+func (s *Server) slotList(ctx context.Context, r *http.Request) (Slots, error) {
+	out := Slots{Slots: []Slot{}}
+	open := map[job.ID][]wire.PeerID{}
+	var found error
+	err := s.view(ctx, func(c *node.Core) {
+		views, err := slotViews(c, r.FormValue("of"))
+		found = err
+		address := s.address()
+		for _, v := range views {
+			out.Slots = append(out.Slots, slotOf(v, address))
+			if v.Phase == "waiting" {
+				open[v.ID.Job] = nil
+			}
+		}
+		for id := range open {
+			open[id] = c.Lead(id)
+		}
+	})
+	if err != nil || found != nil {
+		return out, first(err, found)
+	}
+	waits, silent := s.askStewards(ctx, open)
+	for i := range out.Slots {
+		fillWait(&out.Slots[i], waits)
+	}
+	out.Unanswered = silent
+	return out, nil
+}
+
+func slotViews(c *node.Core, of string) ([]node.SlotView, error) {
+	if of == "" {
+		return c.Slots(""), nil
+	}
+	t, err := resolve(c, of)
+	if err != nil {
+		return nil, err
+	}
+	views := c.Slots(string(t.job))
+	return slices.DeleteFunc(views, func(v node.SlotView) bool {
+		return t.task != "" && v.ID.Task != t.task || t.slot != "" && v.Slot != t.slot
+	}), nil
+}
+
+func fillWait(s *Slot, waits map[string]Waiting) {
+	w, ok := waits[s.Slot]
+	if !ok || s.Phase != "waiting" {
+		return
+	}
+	s.Waits, s.For = &w, w.Since
+	if w.Reason != "" {
+		s.Detail = w.Reason
+	}
+}
+
+// why explains a slot, or every slot of a job or task.
+func (s *Server) why(ctx context.Context, r *http.Request) (Whys, error) {
+	out := Whys{Slots: []Why{}}
+	open := map[job.ID][]wire.PeerID{}
+	var found error
+	err := s.view(ctx, func(c *node.Core) {
+		n, address := namesOf(c), s.address()
+		texts, err := whySlots(c, r.FormValue("of"))
+		if err != nil {
+			found = err
+			return
+		}
+		for _, text := range texts {
+			v, err := c.Why(text)
+			if err != nil {
+				found = failf(http.StatusNotFound, "%v", err)
+				return
+			}
+			if v.Slot.Phase == "waiting" {
+				open[v.Slot.ID.Job] = v.Stewards
+			}
+			out.Slots = append(out.Slots, whyOf(v, n, address))
+		}
+	})
+	if err != nil || found != nil {
+		return out, first(err, found)
+	}
+	waits, silent := s.askStewards(ctx, open)
+	for i := range out.Slots {
+		fillWait(&out.Slots[i].Slot, waits)
+	}
+	out.Unanswered = silent
+	return out, nil
+}
+
+// maxWhys bounds the slots of a job that one answer explains.
+const maxWhys = 256
+
+func whySlots(c *node.Core, of string) ([]string, error) {
+	t, err := resolve(c, of)
+	if err != nil {
+		return nil, err
+	}
+	if t.slot != "" {
+		return []string{t.slot}, nil
+	}
+	views, err := slotViews(c, of)
+	var texts []string
+	for _, v := range views {
+		if !v.Surplus && len(texts) < maxWhys {
+			texts = append(texts, v.Slot)
+		}
+	}
+	return texts, err
+}
+
+func (s *Server) waiting(ctx context.Context, _ *http.Request) (out []Waiting, err error) {
+	out = []Waiting{}
+	err = s.view(ctx, func(c *node.Core) {
+		name := c.Status().Self.Name
+		for _, v := range c.Waiting() {
+			out = append(out, waitingOf(v, name))
+		}
+	})
+	return out, err
+}
+
+func first(errs ...error) error {
+	for _, err := range errs {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,141 @@
+package api
+
+import (
+	"cmp"
+	"fmt"
+	"net"
+	"strconv"
+
+	"shoal/node"
+	"shoal/wire"
+)
+
+// names turns peer IDs into what people call them.
+type names map[wire.PeerID]string
+
+func namesOf(c *node.Core) names {
+	n := names{}
+	led := c.Ledger()
+	for _, p := range led.AllPeers() {
+		if card := led.Card(p); card != nil {
+			n[p] = card.Name
+		}
+	}
+	return n
+}
+
+// of returns a peer's name, or the end of its ID if it has none here.
+func (n names) of(p wire.PeerID) string {
+	if p.IsZero() {
+		return ""
+	}
+	return cmp.Or(n[p], p.Short())
+}
+
+func (n names) all(ps []wire.PeerID) []string {
+	var out []string
+	for _, p := range ps {
+		out = append(out, n.of(p))
+	}
+	return out
+}
+
+func peerOf(v node.PeerView) Peer {
+	return Peer{
+		Name: cmp.Or(v.Name, v.ID.Short()), ID: v.ID.String(), Self: v.Self, State: v.State, HeardAgo: Age(v.Heard), Incarnation: v.Incarnation,
+		Datacenter: v.Datacenter, Labels: v.Labels, Profile: v.Profile, Version: v.Version, Driver: v.Driver,
+		Platform: v.Platform, Addrs: v.Addrs, Capacity: v.Capacity, Claimed: v.Claimed, Slots: v.Slots,
+		Draining: v.Draining, StewardOf: v.Steward, Observers: v.Observers, Votes: v.Votes,
+	}
+}
+
+func statusOf(v node.StatusView) Status {
+	return Status{
+		Peer: peerOf(v.Self), Swarm: v.Swarm, State: v.State, Why: v.Why, Uptime: Age(v.Uptime),
+		Peers: v.Peers, ReadyPeers: v.ReadyPeers, Jobs: v.Jobs, Slots: v.Slots, Records: v.Records,
+		Digest: v.Ledger.Hex(), Engine: v.Engine, Free: v.Free, Missing: v.Missing,
+	}
+}
+
+func jobOf(v node.JobView, n names) Job {
+	j := Job{
+		Job: v.ID.String(), Life: v.Life, Revision: v.Revision, State: v.State, Author: n.of(v.Author),
+		Conflicts: v.Conflicts, History: v.History, Spec: v.Spec.Hex(), Tasks: []Task{},
+	}
+	for _, t := range v.Tasks {
+		j.Tasks = append(j.Tasks, Task(t))
+	}
+	return j
+}
+
+// slotOf copies a slot; address is where published ports answer, empty if unknown.
+func slotOf(v node.SlotView, address string) Slot {
+	s := Slot{
+		Slot: v.Slot, Phase: v.Phase, Peer: v.PeerName, Token: uint64(v.Token), Life: v.Life, Current: v.Current,
+		Run: v.Run, Exit: v.Exit, Detail: v.Detail, For: Age(v.Since), HeardAgo: Age(v.Heard), Doubted: v.Doubted,
+		Container: v.Container, Surplus: v.Surplus, Image: v.Image,
+	}
+	if !v.Peer.IsZero() {
+		s.PeerID, s.Peer = v.Peer.String(), cmp.Or(v.PeerName, v.Peer.Short())
+	}
+	if !v.Spec.IsZero() {
+		s.Spec = v.Spec.Hex()
+	}
+	for _, p := range v.Ports {
+		if p.Published != 0 && address != "" {
+			s.Addresses = append(s.Addresses, net.JoinHostPort(address, strconv.Itoa(int(p.Published))))
+		}
+	}
+	return s
+}
+
+func waitingOf(v node.WaitingView, steward string) Waiting {
+	return Waiting{
+		Slot: v.Slot, Reason: v.Reason, Refusals: refusalsOf(v.Noes), Closest: v.Closest, Asked: v.Asked,
+		Since: Age(v.Since), NextTry: Age(v.NextTry), Fails: v.Fails, Steward: steward,
+	}
+}
+
+func refusalsOf(noes []wire.Reason) []Refusal {
+	var out []Refusal
+	for _, r := range noes {
+		out = append(out, Refusal{Reason: r.Text, Count: r.Count})
+	}
+	return out
+}
+
+func saleOf(v *wire.Summary, n names) *Sale {
+	if v == nil || v.Steward.IsZero() {
+		return nil
+	}
+	s := &Sale{
+		Steward: n.of(v.Steward), Asked: v.Asked, Passed: v.Passed, Refusals: refusalsOf(v.Noes),
+		Took: Age(v.Took), Waited: Age(v.Waited),
+	}
+	for _, b := range v.Bids {
+		s.Bids = append(s.Bids, Bid{
+			Peer: n.of(b.Peer), Copies: b.Score.Copies, Bucket: b.Score.Bucket, Room: b.Score.Room,
+			Order: fmt.Sprintf("%016x", b.Score.Order),
+		})
+	}
+	return s
+}
+
+func whyOf(v node.WhyView, n names, address string) Why {
+	w := Why{Slot: slotOf(v.Slot, address), Sale: saleOf(v.Summary, n), Stewards: n.all(v.Stewards)}
+	if v.Waiting != nil {
+		wt := waitingOf(*v.Waiting, "")
+		w.Slot.Waits = &wt
+	}
+	for _, l := range v.Losers {
+		w.Surplus = append(w.Surplus, slotOf(l, address))
+	}
+	return w
+}
+
+func (s *Server) address() string {
+	if s.cfg.Address == nil {
+		return ""
+	}
+	return s.cfg.Address()
+}
