@@ -50,7 +50,7 @@ func (m *Membership) refreshNear() {
 // is neither suspect nor dead, which it returns; nil if none is close by.
 func (m *Membership) nearOn(i, step int, visit func(*member)) *member {
 	seats := m.rings[i].seats
-	at := m.rings[i].index(m.me)
+	at := m.index(i, m.me)
 	for k := 1; k < len(seats) && k <= maxNear; k++ {
 		p := seats[(at+step*k+len(seats)*k)%len(seats)].who
 		visit(p)

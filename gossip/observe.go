@@ -161,7 +161,7 @@ type class struct {
 // then takes some log k beats, not k times SuspectBeats.
 func (m *Membership) walkBack(i int, want func(p *member, onRing bool)) {
 	seats := m.rings[i].seats
-	at := m.rings[i].index(m.me)
+	at := m.index(i, m.me)
 	var classes [2]class // unmetered and metered targets
 	for c := range classes {
 		classes[c].closed = !m.mayObserve(m.me, &member{Peer: Peer{Metered: c == 1}})

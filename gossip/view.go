@@ -42,6 +42,7 @@ type member struct {
 	beat    uint64 // the last one heard of that start; 0: none since our own start
 	heardAt clock.Instant
 	every   time.Duration // clamped
+	orders  []uint64      // its places on the rings
 	ready   bool
 	told    bool // its last beat said ready
 	spoke   bool // some message of it, of any kind, came since our own start
@@ -123,13 +124,16 @@ func newRings(n int) []ring {
 // find returns where p sits, or would.
 func (r *ring) find(order uint64, id wire.PeerID) (int, bool) {
 	return slices.BinarySearchFunc(r.seats, order, func(s seat, o uint64) int {
-		return cmp.Or(cmp.Compare(s.order, o), s.who.ID.Compare(id))
+		if s.order != o {
+			return cmp.Compare(s.order, o)
+		}
+		return s.who.ID.Compare(id)
 	})
 }
 
-// index returns where p sits on r. p must be a member.
-func (r *ring) index(p *member) int {
-	i, ok := r.find(wire.Order(r.name, p.ID), p.ID)
+// index returns where p sits on ring i. p must be a member.
+func (m *Membership) index(ring int, p *member) int {
+	i, ok := m.rings[ring].find(p.orders[ring], p.ID)
 	if !ok {
 		panic("gossip: member without a seat")
 	}
@@ -228,9 +232,9 @@ func (m *Membership) add(p *member) {
 	m.all = insert(m.all, p)
 	for i := range m.rings {
 		r := &m.rings[i]
-		order := wire.Order(r.name, p.ID)
-		at, _ := r.find(order, p.ID)
-		r.seats = slices.Insert(r.seats, at, seat{order, p})
+		p.orders = append(p.orders, wire.Order(r.name, p.ID))
+		at, _ := r.find(p.orders[i], p.ID)
+		r.seats = slices.Insert(r.seats, at, seat{p.orders[i], p})
 	}
 	m.countClass(p.Metered, 1)
 	m.stale = true
@@ -240,7 +244,7 @@ func (m *Membership) add(p *member) {
 func (m *Membership) drop(p *member) {
 	for i := range m.rings {
 		r := &m.rings[i]
-		at := r.index(p)
+		at := m.index(i, p)
 		r.seats = slices.Delete(r.seats, at, at+1)
 	}
 	delete(m.byID, p.ID)
@@ -304,7 +308,7 @@ func (m *Membership) successorsOf(p *member, buf []*member, sound func(*member) 
 // and is sound; nil if there is none.
 func (m *Membership) successor(i int, p *member, sound func(*member) bool) *member {
 	seats := m.rings[i].seats
-	at := m.rings[i].index(p)
+	at := m.index(i, p)
 	for k := 1; k < len(seats); k++ {
 		if o := seats[(at+k)%len(seats)].who; o.ready && m.mayObserve(o, p) && sound(o) {
 			return o

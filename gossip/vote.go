@@ -25,48 +25,45 @@ const (
 	maxNotices     = 16 // messages of one publication
 )
 
-// castVote begins to vote on t.
+// castVote signs our vote on t and holds it.
 func (m *Membership) castVote(t *member) {
-	var last uint64
-	if inc := t.known().inc; t.inc == inc {
-		last = t.beat
+	v := wire.Vote{Of: t.ID, Inc: t.known().inc, By: m.cfg.Self}
+	if t.inc == v.Inc {
+		v.Last = t.beat
 	}
-	m.signVote(t, last)
+	v.Sig = m.cfg.Key.Sign(v.SignedBytes(m.cfg.Swarm))
+	t.obs.vote = &v
 	t.obs.votedAt, t.obs.voteAt = m.now, m.now
 	t.obs.voteGap = m.cfg.BeatEvery
+	m.hold(t, held{Vote: v})
 	m.weigh(t)
 }
 
-func (m *Membership) signVote(t *member, last uint64) {
-	v := wire.Vote{Of: t.ID, Inc: t.known().inc, Last: last, By: m.cfg.Self}
-	v.Sig = m.cfg.Key.Sign(v.SignedBytes(m.cfg.Swarm))
-	t.obs.vote = &v
-	m.hold(t, held{Vote: v})
-}
-
-// renewVote raises our vote on t to the last beat that any co-observer heard
-// before it voted. Else those who heard that beat would hold ours void for ever.
-func (m *Membership) renewVote(t *member) {
-	last := t.obs.vote.Last
-	for _, v := range t.votes {
-		if v.Inc == t.obs.vote.Inc {
-			last = max(last, v.Last)
-		}
-	}
-	if last > t.obs.vote.Last {
-		m.signVote(t, last)
-	}
-}
-
 // void reports whether what we heard of p ends a vote on it: it began anew, or it
-// beats to us now (whoever votes missed more beats than that, whatever it claims
-// to have heard), or it beat so much later than what the voter heard last that its
-// silence since then would not make it suspect. A beat or two that reached us and
-// not the voter do not void its vote: those are lost with the peer.
+// beats to us now. Whoever votes missed more beats than that, whatever it claims
+// to have heard last. The numbers themselves are not compared: the last beat of a
+// crash reaches some observers and not others, and one who steps in for a dead
+// observer never heard any, so that votes would be void for good at those who did.
 func (m *Membership) void(p *member, v *wire.Vote) bool {
-	slack := uint64(m.cfg.DeadBeats - m.cfg.SuspectBeats)
-	return v.Inc < p.known().inc || m.heardLately(p) ||
-		v.Inc == p.inc && p.beat > slack && v.Last < p.beat-slack
+	return v.Inc < p.known().inc || m.heardLately(p)
+}
+
+// Refuted takes the signed word of a peer, found in the ledger, that it beat later
+// than the votes against it say: those are void, and so is a death that rests on
+// them. It is no beat: observers go on counting.
+func (m *Membership) Refuted(now clock.Instant, id wire.PeerID, inc uint32, beat uint64) {
+	m.now = max(m.now, now)
+	p := m.byID[id]
+	if p == nil || p == m.me || inc < p.known().inc {
+		return
+	}
+	void := func(v held) bool { return v.By != m.cfg.Self && (v.Inc < inc || v.Inc == inc && v.Last < beat) }
+	before := len(p.votes)
+	p.votes = slices.DeleteFunc(p.votes, void)
+	if len(p.votes) < before && p.state == Dead {
+		m.become(p, p.soundState())
+	}
+	m.weigh(p)
 }
 
 func (m *Membership) receiveVotes(from *member, msg *wire.Votes) {
@@ -253,7 +250,6 @@ func (m *Membership) sendVotes() {
 			t.obs.voteAt = m.healUntil
 			continue
 		}
-		m.renewVote(t)
 		votes := []wire.Vote{*t.obs.vote}
 		if t.state == Dead {
 			votes = votesOn(t)
