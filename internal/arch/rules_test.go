@@ -38,6 +38,7 @@ var adapters = map[string]string{
 	"runtime/docker":  "runtime",
 	"runtime/process": "runtime",
 	"runtime/facts":   "runtime",
+	"runtime/reach":   "runtime",
 }
 
 // outerTrees are the trees that may import every pure package and themselves.
