@@ -1,0 +1,333 @@
+// Package reach lets containers find one another. Each service of a job has an
+// address of its own on the job's bridge, and its name resolves to that address
+// inside the job's containers; what they send there the daemon forwards to a slot
+// that serves, here or, over a stream, on the peer that holds it. A published
+// port is forwarded the same way on every peer.
+//
+// It decides nothing about who runs what: it follows the Services it is given.
+// Its listeners live as long as the daemon; containers outlive both.
+package reach
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"net"
+	"slices"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"shoal/job"
+	"shoal/runtime"
+	"shoal/wire"
+)
+
+// A Service is one task of a job: its ports, and who answers for it.
+type Service struct {
+	Job       job.ID
+	Task      string
+	Aliases   []string
+	Ports     []job.Port
+	Endpoints []Endpoint
+	Local     bool // a container of the job runs here, so its names must resolve here
+}
+
+// An Endpoint is one slot that may answer. Address is an IP address on Peer and
+// means something only there.
+type Endpoint struct {
+	Slot    job.SlotID
+	Peer    wire.PeerID
+	Address string
+	Serving bool
+}
+
+// Limits of forwarding.
+const (
+	MaxConns    = 4096             // connections forwarded at once; more are closed at once
+	dialAfter   = 3 * time.Second  // for one endpoint
+	waitForSlot = 10 * time.Second // a connection waits so long for a slot to serve, as when it moves
+	retryListen = 5 * time.Second  // a listener that could not be opened is tried again
+	dnsAfter    = 4 * time.Second  // for a resolver outside
+)
+
+type networks interface {
+	EnsureNetwork(context.Context, job.ID) (runtime.NetworkInfo, error)
+}
+
+// A Config is what a Reach is made with. Networks and Open are needed.
+type Config struct {
+	Self     wire.PeerID
+	Networks networks
+	Open     func(ctx context.Context, to wire.PeerID) (net.Conn, error) // a stream to a peer's Serve
+	Publish  string                                                      // IP address that published ports listen on; empty: all
+	Resolver []string                                                    // "address:53" of resolvers outside; nil: those of /etc/resolv.conf
+	Log      *slog.Logger
+}
+
+// A Reach owns the listeners. Update gives it work, Close ends it.
+type Reach struct {
+	cfg   Config
+	ctx   context.Context
+	stop  context.CancelFunc
+	wake  chan struct{}
+	done  sync.WaitGroup
+	conns atomic.Int64
+
+	mu       sync.Mutex
+	services map[key]*Service
+	changed  chan struct{} // closed and renewed at each Update
+	problems map[string]string
+
+	bridges   map[job.ID]*bridge
+	listeners map[string]*listener // by address
+}
+
+type key struct {
+	job  job.ID
+	task string
+}
+
+// New starts a Reach that forwards nothing yet.
+func New(cfg Config) *Reach {
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	r := &Reach{
+		cfg: cfg, ctx: ctx, stop: stop, wake: make(chan struct{}, 1), changed: make(chan struct{}),
+		services: map[key]*Service{}, problems: map[string]string{},
+		bridges: map[job.ID]*bridge{}, listeners: map[string]*listener{},
+	}
+	r.done.Add(1)
+	go r.run()
+	return r
+}
+
+// Update replaces all services. It returns at once; listeners follow.
+func (r *Reach) Update(all []Service) {
+	next := make(map[key]*Service, len(all))
+	for i := range all {
+		s := all[i]
+		next[key{s.Job, s.Task}] = &s
+	}
+	r.mu.Lock()
+	r.services = next
+	close(r.changed)
+	r.changed = make(chan struct{})
+	r.mu.Unlock()
+	select {
+	case r.wake <- struct{}{}:
+	default:
+	}
+}
+
+// Problems says which addresses cannot be listened on, and why.
+func (r *Reach) Problems() map[string]string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	out := make(map[string]string, len(r.problems))
+	for k, v := range r.problems {
+		out[k] = v
+	}
+	return out
+}
+
+// Close ends all listeners and forwarded connections, and waits for them.
+func (r *Reach) Close() {
+	r.stop()
+	r.done.Wait()
+}
+
+// run is the one goroutine that opens and closes listeners.
+func (r *Reach) run() {
+	defer r.done.Done()
+	defer func() {
+		for _, l := range r.listeners {
+			l.close()
+		}
+		for _, b := range r.bridges {
+			b.close()
+		}
+	}()
+	retry := time.NewTicker(retryListen)
+	defer retry.Stop()
+	for {
+		select {
+		case <-r.ctx.Done():
+			return
+		case <-r.wake:
+		case <-retry.C:
+		}
+		r.follow()
+	}
+}
+
+// follow makes bridges and listeners what the services ask for.
+func (r *Reach) follow() {
+	want := map[string]target{}
+	jobs := map[job.ID][]string{}
+	r.mu.Lock()
+	for k, s := range r.services {
+		if s.Local {
+			jobs[k.job] = append(jobs[k.job], k.task)
+		}
+		for _, p := range s.Ports {
+			if p.Published != 0 {
+				want[net.JoinHostPort(r.cfg.Publish, strconv.Itoa(int(p.Published)))] = target{k, p.Target}
+			}
+		}
+	}
+	r.mu.Unlock()
+	problems := map[string]string{}
+	r.followBridges(jobs, want, problems)
+	for addr, l := range r.listeners {
+		if t, ok := want[addr]; !ok || t != l.target {
+			l.close()
+			delete(r.listeners, addr)
+		}
+	}
+	for addr, t := range want {
+		if r.listeners[addr] != nil {
+			continue
+		}
+		l, err := r.listen(addr, t)
+		if err != nil {
+			problems[addr] = err.Error()
+			continue
+		}
+		r.listeners[addr] = l
+	}
+	r.mu.Lock()
+	for addr, why := range problems {
+		if r.problems[addr] != why {
+			r.cfg.Log.Warn("cannot listen", "address", addr, "err", why)
+		}
+	}
+	r.problems = problems
+	r.mu.Unlock()
+}
+
+// followBridges prepares the bridge of every job that runs here and adds the
+// addresses of its services to what is to be listened on.
+func (r *Reach) followBridges(jobs map[job.ID][]string, want map[string]target, problems map[string]string) {
+	for id, b := range r.bridges {
+		if jobs[id] == nil {
+			b.close()
+			delete(r.bridges, id)
+		}
+	}
+	for id, tasks := range jobs {
+		slices.Sort(tasks)
+		b := r.bridges[id]
+		if b == nil {
+			info, err := r.cfg.Networks.EnsureNetwork(r.ctx, id)
+			if err != nil {
+				problems["bridge of "+id.String()] = err.Error()
+				continue
+			}
+			if b, err = r.newBridge(id, info); err != nil {
+				problems["bridge of "+id.String()] = err.Error()
+				continue
+			}
+			r.bridges[id] = b
+		}
+		if err := b.follow(tasks); err != nil {
+			problems["bridge of "+id.String()] = err.Error()
+		}
+		for _, task := range tasks {
+			ip := b.address(task)
+			if ip == "" {
+				continue
+			}
+			for _, p := range r.portsOf(key{id, task}) {
+				want[net.JoinHostPort(ip, strconv.Itoa(int(p)))] = target{key{id, task}, p}
+			}
+		}
+	}
+}
+
+func (r *Reach) portsOf(k key) []uint16 {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var out []uint16
+	if s := r.services[k]; s != nil {
+		for _, p := range s.Ports {
+			out = append(out, p.Target)
+		}
+	}
+	return out
+}
+
+// target is what a listener forwards to: a port of a service.
+type target struct {
+	key
+	port uint16
+}
+
+// A listener accepts for one target until it is closed.
+type listener struct {
+	target target
+	ln     net.Listener
+}
+
+func (l *listener) close() { l.ln.Close() }
+
+func (r *Reach) listen(addr string, t target) (*listener, error) {
+	ln, err := net.Listen("tcp", addr)
+	if err != nil {
+		return nil, err
+	}
+	l := &listener{target: t, ln: ln}
+	r.done.Add(1)
+	go r.accept(l)
+	return l, nil
+}
+
+func (r *Reach) accept(l *listener) {
+	defer r.done.Done()
+	for {
+		c, err := l.ln.Accept()
+		if err != nil {
+			if ne, ok := err.(net.Error); ok && ne.Timeout() {
+				continue
+			}
+			return
+		}
+		if r.conns.Add(1) > MaxConns {
+			r.conns.Add(-1)
+			c.Close()
+			continue
+		}
+		r.done.Add(1)
+		go func() {
+			defer r.done.Done()
+			defer r.conns.Add(-1)
+			r.forward(c, l.target)
+		}()
+	}
+}
+
+// splice copies both ways until both are done, passing half-closes on.
+func (r *Reach) splice(a, b net.Conn) {
+	stop := context.AfterFunc(r.ctx, func() { a.Close(); b.Close() })
+	defer stop()
+	defer a.Close()
+	defer b.Close()
+	var both sync.WaitGroup
+	both.Add(2)
+	half := func(to, from net.Conn) {
+		defer both.Done()
+		_, err := io.Copy(to, from)
+		if w, ok := to.(interface{ CloseWrite() error }); ok && err == nil {
+			_ = w.CloseWrite()
+			return
+		}
+		a.Close()
+		b.Close()
+	}
+	go half(a, b)
+	go half(b, a)
+	both.Wait()
+}
