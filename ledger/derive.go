@@ -254,11 +254,43 @@ func (s *State) VerdictRecords(slot job.SlotID) []*wire.Record {
 }
 
 // OwnVerdicts returns the verdicts that this peer wrote, by number.
-func (s *State) OwnVerdicts() []*wire.Record {
+func (s *State) OwnVerdicts() []*wire.Record { return s.ownOf(wire.KindVerdict) }
+
+// OwnSpecs returns the job specs that this peer brought in, by number.
+func (s *State) OwnSpecs() []*wire.Record { return s.ownOf(wire.KindSpec) }
+
+// IsNamed reports whether a kept head of its job or a claim that has not ended
+// names a job spec. A job without a head counts as naming it: its head may still
+// be on the way.
+func (s *State) IsNamed(r *wire.Record) bool {
+	id, h := r.Value.(*job.Spec).ID(), bodyHash(r)
+	heads := s.cells[headKey(id)]
+	if len(heads) == 0 {
+		return true
+	}
+	for _, hr := range heads {
+		if head := hr.Value.(*Head); head.Spec == h || head.Previous == h {
+			return true
+		}
+	}
+	for slot, recs := range s.claims {
+		if slot.Job != id {
+			continue
+		}
+		for _, cr := range recs {
+			if c := cr.Value.(*Claim); c.JobSpec == h && !c.Phase.Ended() {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func (s *State) ownOf(kind wire.RecordKind) []*wire.Record {
 	var out []*wire.Record
 	if l := s.logs[s.self]; l != nil {
 		for _, r := range l.recs {
-			if r.Kind == wire.KindVerdict {
+			if r.Kind == kind {
 				out = append(out, r)
 			}
 		}

@@ -51,6 +51,7 @@ type Core struct {
 	ex      exchanges
 	subs    submissions
 	lanes   [Lanes]lane
+	ranks   ranks
 	waits   map[job.SlotID]*waiting
 	holding holding
 	fresh   []push // records new here, to be passed on

@@ -162,13 +162,14 @@ func (c *Core) settleJoining() {
 // exchangedWithLinked reports whether every peer in reach has given its ledger, or
 // has had twice the time for it.
 func (c *Core) exchangedWithLinked() bool {
+	all := true
 	for p, since := range c.self.linked {
 		if _, ok := c.ex.done[p]; !ok && c.now.Sub(since) < 2*aloneAfter {
 			c.wake(since.Add(2 * aloneAfter))
-			return false
+			all = false
 		}
 	}
-	return true
+	return all
 }
 
 func (c *Core) becomeReady(why string) {

@@ -28,6 +28,7 @@ func (c *Core) settleHouse() {
 	c.wake(c.houseAt)
 	c.led.Sweep()
 	c.prune()
+	c.pruneSpecs()
 	c.forgetJobs()
 	c.releaseVolumes()
 	c.swept = c.led.Version()
@@ -55,6 +56,15 @@ func (c *Core) prune() {
 	for _, r := range c.led.OwnVerdicts() {
 		v := r.Value.(*ledger.Verdict)
 		if c.led.ClaimRecord(v.Slot, v.Life, v.Token, v.Peer) == nil {
+			c.led.DropOwn(r)
+		}
+	}
+}
+
+// pruneSpecs drops own job specs that no kept head and no claim names any more.
+func (c *Core) pruneSpecs() {
+	for _, r := range c.led.OwnSpecs() {
+		if !c.led.IsNamed(r) {
 			c.led.DropOwn(r)
 		}
 	}

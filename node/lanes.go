@@ -68,30 +68,49 @@ func laneOf(id job.ID) int {
 
 func (c *Core) cell() string { return c.cfg.Swarm.String() }
 
+// ranks remembers the rankings of all lanes for one view.
+type ranks struct {
+	peers []wire.PeerID // ready ones of the view, ourselves among them
+	cards uint64        // PeersVersion of the ledger
+	lanes [Lanes][]wire.PeerID
+	said  []wire.PeerID // what gossip was last told: whom to watch, and the stewards
+	asked []wire.PeerID
+}
+
 // ranking orders the ready peers for a lane by rendezvous hash, metered ones last
 // (Thaler and Ravishankar, 1998). It is alike for all who share the view.
 func (c *Core) ranking(l int) []wire.PeerID {
-	peers := slices.Clone(c.mem.ReadyPeers())
+	peers := c.mem.ReadyPeers()
 	if c.self.stage == ready && !slices.Contains(peers, c.cfg.Self) {
-		peers = append(peers, c.cfg.Self)
+		peers = append(slices.Clone(peers), c.cfg.Self)
 	}
-	ctx := fmt.Sprintf("lane/%s/%d", c.cell(), l)
-	rank := make(map[wire.PeerID]uint64, len(peers))
-	for _, p := range peers {
-		rank[p] = wire.Order(ctx, p) >> 1
-		if card := c.led.Card(p); card != nil && (ProfileOf(card.Profile).Metered || card.Draining) {
-			rank[p] |= 1 << 63
+	if v := c.led.PeersVersion(); v != c.ranks.cards || !slices.Equal(peers, c.ranks.peers) {
+		c.ranks.peers, c.ranks.cards = slices.Clone(peers), v
+		for i := range c.ranks.lanes {
+			c.ranks.lanes[i] = c.rank(peers, fmt.Sprintf("lane/%s/%d", c.cell(), i))
 		}
 	}
+	return c.ranks.lanes[l]
+}
+
+func (c *Core) rank(peers []wire.PeerID, ctx string) []wire.PeerID {
+	place := make(map[wire.PeerID]uint64, len(peers))
+	for _, p := range peers {
+		place[p] = wire.Order(ctx, p) >> 1
+		if card := c.led.Card(p); card != nil && (ProfileOf(card.Profile).Metered || card.Draining) {
+			place[p] |= 1 << 63
+		}
+	}
+	peers = slices.Clone(peers)
 	slices.SortFunc(peers, func(a, b wire.PeerID) int {
-		return cmp.Or(cmp.Compare(rank[a], rank[b]), a.Compare(b))
+		return cmp.Or(cmp.Compare(place[a], place[b]), a.Compare(b))
 	})
 	return peers
 }
 
 // stewards returns the peers of a lane's ranking that are not doubted here.
 func (c *Core) stewards(l int) []wire.PeerID {
-	return slices.DeleteFunc(c.ranking(l), func(p wire.PeerID) bool { return p != c.cfg.Self && c.mem.Doubted(p) })
+	return slices.DeleteFunc(slices.Clone(c.ranking(l)), func(p wire.PeerID) bool { return p != c.cfg.Self && c.mem.Doubted(p) })
 }
 
 func (c *Core) dirtyLanes() {
@@ -132,10 +151,8 @@ func (c *Core) settleRanks() {
 		if top := all[:min(3, len(all))]; slices.Contains(top, c.cfg.Self) {
 			watch = append(watch, top...)
 		}
-		alive := slices.DeleteFunc(slices.Clone(all), func(p wire.PeerID) bool { return p != c.cfg.Self && c.mem.Doubted(p) })
-		if len(alive) > 0 {
-			stewards = append(stewards, alive[:min(2, len(alive))]...)
-		}
+		alive := c.sound(all, 2)
+		stewards = append(stewards, alive...)
 		switch {
 		case len(alive) == 0 || alive[0] != c.cfg.Self:
 			c.lanes[i].first = 0
@@ -144,8 +161,27 @@ func (c *Core) settleRanks() {
 			c.lanes[i].dirty = true
 		}
 	}
-	c.mem.Watch(distinct(watch))
-	c.mem.SetStewards(distinct(stewards))
+	if watch = distinct(watch); !slices.Equal(watch, c.ranks.said) {
+		c.ranks.said = watch
+		c.mem.Watch(watch)
+	}
+	if stewards = distinct(stewards); !slices.Equal(stewards, c.ranks.asked) {
+		c.ranks.asked = stewards
+		c.mem.SetStewards(stewards)
+	}
+}
+
+// sound returns the first n of a ranking that are not doubted here.
+func (c *Core) sound(ranking []wire.PeerID, n int) []wire.PeerID {
+	var out []wire.PeerID
+	for _, p := range ranking {
+		if p == c.cfg.Self || !c.mem.Doubted(p) {
+			if out = append(out, p); len(out) == n {
+				break
+			}
+		}
+	}
+	return out
 }
 
 func distinct(ps []wire.PeerID) []wire.PeerID {

@@ -1,0 +1,203 @@
+package badger
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+)
+
+// Schema is the version of the state directory this shoal writes and reads.
+const Schema = 1
+
+// BallastBytes is the room kept back for a full disk. Badger maps its files into
+// memory: where the disk has no page left for one, the process dies.
+const BallastBytes = 16 << 20
+
+const (
+	tightBytes = 16 << 20 // with less free the ballast is given back
+	leastBytes = 4 << 20  // with less free nothing is written
+)
+
+// makeDir makes the state directory and sees that files can be made in it.
+func makeDir(dir string) error {
+	err := os.MkdirAll(dir, 0o700)
+	if err == nil {
+		var f *os.File
+		if f, err = os.CreateTemp(dir, ".probe"); err == nil {
+			err = errors.Join(f.Close(), os.Remove(f.Name()))
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("state directory %s cannot be written: %w: mend that or use another --state", dir, cause(err))
+	}
+	return nil
+}
+
+// cause is the system's own word on a failed file operation, without the path.
+func cause(err error) error {
+	var p *fs.PathError
+	if errors.As(err, &p) {
+		return p.Err
+	}
+	return err
+}
+
+// acquire takes the directory's lock for as long as the file it returns is open.
+func acquire(dir string) (*os.File, error) {
+	f, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("state directory %s cannot be written: %w: mend that or use another --state", dir, cause(err))
+	}
+	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		defer f.Close()
+		if !errors.Is(err, syscall.EWOULDBLOCK) {
+			return nil, fmt.Errorf("lock state directory %s: %w", dir, err)
+		}
+		holder := "another process"
+		b, _ := os.ReadFile(f.Name())
+		if pid, err := strconv.Atoi(strings.TrimSpace(string(b))); err == nil {
+			holder = "process " + strconv.Itoa(pid)
+		}
+		return nil, fmt.Errorf("state directory %s is in use by %s: stop it or use another --state", dir, holder)
+	}
+	pid := []byte(strconv.Itoa(os.Getpid()) + "\n")
+	if err := errors.Join(f.Truncate(0), writeAt(f, pid)); err != nil {
+		_ = f.Close()
+		return nil, fmt.Errorf("lock state directory %s: %w", dir, cause(err))
+	}
+	return f, nil
+}
+
+func writeAt(f *os.File, b []byte) error {
+	_, err := f.WriteAt(b, 0)
+	return err
+}
+
+// checkSchema refuses what a newer shoal wrote. It is a file of its own, so that it
+// can be read whatever a newer shoal does with the rest.
+func checkSchema(dir string) error {
+	path := filepath.Join(dir, "schema")
+	b, err := os.ReadFile(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return writeWhole(path, []byte(strconv.Itoa(Schema)+"\n"))
+	case err != nil:
+		return fmt.Errorf("state directory %s: %w", dir, err)
+	}
+	// Bytes that are no number are damage that the store itself does not share.
+	if v, err := strconv.Atoi(strings.TrimSpace(string(b))); err == nil && v > Schema {
+		return fmt.Errorf("state directory %s was written by a newer shoal (schema %d, this one knows %d): update shoal", dir, v, Schema)
+	} else if err != nil {
+		return writeWhole(path, []byte(strconv.Itoa(Schema)+"\n"))
+	}
+	return nil
+}
+
+// writeWhole replaces a file as a whole.
+func writeWhole(path string, b []byte) error {
+	tmp := path + ".new"
+	f, err := os.OpenFile(tmp, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	if err != nil {
+		return fmt.Errorf("write %s: %w", path, cause(err))
+	}
+	_, err = f.Write(b)
+	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
+		return fmt.Errorf("write %s: %w", path, err)
+	}
+	if err := os.Rename(tmp, path); err != nil {
+		return fmt.Errorf("write %s: %w", path, err)
+	}
+	return syncDir(filepath.Dir(path))
+}
+
+// Free returns how much of the file system that holds dir is free for us, and how
+// big it is, in bytes.
+func Free(dir string) (free, total int64, err error) {
+	var st syscall.Statfs_t
+	if err := syscall.Statfs(dir, &st); err != nil {
+		return 0, 0, fmt.Errorf("free space of %s: %w", dir, err)
+	}
+	return int64(st.Bavail) * int64(st.Bsize), int64(st.Blocks) * int64(st.Bsize), nil //nolint:unconvert // the field's type differs between systems
+}
+
+// makeRoom gives the ballast back on a nearly full disk, and refuses to write to a
+// full one: Badger would not return an error but die.
+func (s *Store) makeRoom() error {
+	free, _, err := Free(s.dir)
+	if err != nil || free >= tightBytes {
+		return nil //nolint:nilerr // not to know is no reason to stop
+	}
+	if err := s.ReleaseBallast(); err != nil {
+		s.log.Warn("the ballast stays", "err", err)
+	}
+	if free, _, err = Free(s.dir); err == nil && free < leastBytes {
+		return fmt.Errorf("the disk is full: %d KiB are free, at least %d are needed", free>>10, leastBytes>>10)
+	}
+	return nil
+}
+
+func (s *Store) ballast() string { return filepath.Join(s.dir, "ballast") }
+
+// ReleaseBallast gives the room kept back to the file system; the next start takes
+// it again if there is enough. Without ballast it does nothing.
+func (s *Store) ReleaseBallast() error {
+	if err := os.Remove(s.ballast()); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("release ballast: %w", err)
+	}
+	return nil
+}
+
+// fitBallast makes the ballast where there is room for it, and gives it back where
+// there is none, so that the store can be opened.
+func (s *Store) fitBallast() {
+	free, _, err := Free(s.dir)
+	if err != nil {
+		return
+	}
+	info, err := os.Stat(s.ballast())
+	switch {
+	case free < tightBytes:
+		err = s.ReleaseBallast()
+	case s.opts.Small || free < 16*BallastBytes || err == nil && info.Size() == BallastBytes:
+		return
+	default:
+		err = fill(s.ballast(), BallastBytes)
+	}
+	if err != nil {
+		s.log.Warn("the ballast could not be fitted", "err", err)
+	}
+}
+
+// fill writes zeros, since a file of holes would keep no room.
+func fill(path string, size int) error {
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	if err != nil {
+		return err
+	}
+	zeros := make([]byte, 1<<20)
+	for range size / len(zeros) {
+		if _, err = f.Write(zeros); err != nil {
+			break
+		}
+	}
+	if err = errors.Join(err, f.Close()); err != nil {
+		_ = os.Remove(path)
+	}
+	return err
+}
+
+// logger hands Badger's words on; what it calls information is our detail.
+type logger struct{ log *slog.Logger }
+
+func (l logger) Errorf(f string, a ...any)   { l.log.Error("badger: " + text(f, a)) }
+func (l logger) Warningf(f string, a ...any) { l.log.Warn("badger: " + text(f, a)) }
+func (l logger) Infof(f string, a ...any)    { l.log.Debug("badger: " + text(f, a)) }
+func (l logger) Debugf(string, ...any)       {}
+
+func text(f string, a []any) string { return strings.TrimSpace(fmt.Sprintf(f, a...)) }
