@@ -89,11 +89,11 @@ func (m *Membership) receiveVotes(from *member, msg *wire.Votes) {
 	var ask []*member
 	for _, p := range accused {
 		switch {
-		case m.suffices(p, votes):
-			if msg.Public {
+		case msg.Public:
+			if !p.published && m.suffices(p, votes) {
 				m.notePublished(p)
 			}
-		case m.isAppeal(p, from, votes):
+		case m.isAppeal(p, from, votes) && !m.suffices(p, votes):
 			ask = append(ask, p)
 		}
 	}
