@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -190,6 +191,7 @@ func (e *Engine) destroy() {
 	case <-time.After(20 * time.Second):
 		e.Kill()
 	}
+	e.sweep()
 	e.unmount()
 	if err := os.RemoveAll(e.dir); err != nil {
 		e.t.Logf("left behind: %v", err)
@@ -214,6 +216,33 @@ func (e *Engine) empty() {
 		if n.Driver == "bridge" {
 			c.NetworkRemove(ctx, n.ID)
 		}
+	}
+}
+
+// sweep kills what still runs on the engine's directory and what that started: a
+// container's shim outlives its engine.
+func (e *Engine) sweep() {
+	lines, _ := filepath.Glob("/proc/[0-9]*/cmdline")
+	for _, path := range lines {
+		args, _ := os.ReadFile(path)
+		if !bytes.Contains(args, []byte(e.dir+"/")) {
+			continue
+		}
+		dir := filepath.Dir(path)
+		started, _ := filepath.Glob(dir + "/task/*/children")
+		for _, list := range started {
+			b, _ := os.ReadFile(list)
+			for _, child := range strings.Fields(string(b)) {
+				kill(child)
+			}
+		}
+		kill(filepath.Base(dir))
+	}
+}
+
+func kill(pid string) {
+	if n, err := strconv.Atoi(pid); err == nil && n > 1 && n != os.Getpid() {
+		syscall.Kill(n, syscall.SIGKILL)
 	}
 }
 

@@ -52,7 +52,8 @@ func newRegistry(t *testing.T) *registry {
 	z := gzip.NewWriter(&packed)
 	z.Write(layer.Bytes())
 	z.Close()
-	config := fmt.Appendf(nil, `{"architecture":"amd64","os":"linux","config":{"Cmd":["/data/noise"]},"rootfs":{"type":"layers","diff_ids":["%s"]}}`, digest(layer.Bytes()))
+	config := fmt.Appendf(nil, `{"architecture":"amd64","os":"linux","config":{},"rootfs":{"type":"layers","diff_ids":[%q]}}`,
+		digest(layer.Bytes()))
 	part := func(kind string, b []byte) map[string]any {
 		r.blobs[digest(b)] = b
 		return map[string]any{"mediaType": kind, "size": len(b), "digest": digest(b)}
@@ -173,7 +174,8 @@ func testPull(t *testing.T, e *enginetest.Engine) {
 		}
 		impatient, stop := context.WithTimeout(ctx, 10*time.Millisecond)
 		defer stop()
-		if err := ensure(impatient, "impatient", r.image("good/one"), "missing"); !errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, runtime.ErrSilent) {
+		err := ensure(impatient, "impatient", r.image("good/one"), "missing")
+		if !errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, runtime.ErrSilent) {
 			t.Errorf("one who gave up: %v", err)
 		}
 		close(r.hold)

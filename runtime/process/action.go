@@ -147,7 +147,7 @@ func (d *Driver) start(ctx context.Context, a runtime.Action) error {
 	}
 	now := d.look(a.Container, s)
 	var st status
-	if readJSON(d.statePath(a.Container), &st) == nil && a.Run != 0 && st.Run >= a.Run {
+	if readJSON(d.statePath(a.Container), &st) == nil && a.Run != 0 && st.Run == a.Run {
 		return nil // this run has been: a repeat must not do it twice
 	}
 	if now.State == runtime.StateRunning {

@@ -148,7 +148,8 @@ func isGone(pid int) bool {
 func doomedDaemon(dir string) {
 	d, err := New(Options{Dir: dir, Swarm: testRef.Swarm, Peer: testRef.Peer})
 	if err == nil {
-		a := runtime.Action{Op: runtime.OpCreate, Container: runtime.Name(testRef), Ref: testRef, Run: 1, Task: script("echo $$; while :; do sleep 0.05; done")}
+		a := runtime.Action{Op: runtime.OpCreate, Container: runtime.Name(testRef), Ref: testRef, Run: 1}
+		a.Task = script("echo $$; while :; do sleep 0.05; done")
 		err = d.Do(context.Background(), a)
 		if a.Op = runtime.OpStart; err == nil {
 			err = d.Do(context.Background(), a)
