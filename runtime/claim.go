@@ -194,7 +194,7 @@ func (cl *claim) report(s *slot) Report {
 }
 
 // news returns the report if it differs from the last one and may be told. The
-// end of a claim is not, while its container may still run, nor a phase of a run
+// end of a claim is not, while what ends with it may still run, nor a phase of a run
 // after a later one; of a claim that is being stopped only Gone is.
 func (cl *claim) news(s *slot) (Report, bool) {
 	if cl.phase == 0 || cl.phase != Gone && (cl.fresh || cl.want.Stop || cl.want.Keep) {
@@ -204,7 +204,7 @@ func (cl *claim) news(s *slot) (Report, bool) {
 	if rep == cl.last || rep.Run == cl.last.Run && rep.Phase < cl.last.Phase {
 		return Report{}, false
 	}
-	if c := s.current(cl); rep.Phase.Terminal() && c != nil && c.live() {
+	if c := s.current(cl); rep.Phase.Terminal() && c != nil && c.live() || rep.Phase == Completed && rep.OldRuns {
 		return Report{}, false
 	}
 	cl.last = rep

@@ -24,7 +24,9 @@ type world struct {
 	starts int
 	open   []*pending
 	wants  []Want
-	tokens [4]wire.Token
+	tokens [10]wire.Token  // more slots than may be in flight
+	stray  map[string]bool // containers that came from elsewhere, so that it may not know of them
+	doubt  map[string]bool // containers whose last action ended in an error
 	last   map[claimOf]Report
 	asked  []Snapshot // begun and not yet answered, may be answered late, twice or never
 	trace  []string
@@ -46,6 +48,8 @@ func newWorld(seed uint64) *world {
 		now:    1,
 		engine: map[string]*Observed{},
 		last:   map[claimOf]Report{},
+		doubt:  map[string]bool{},
+		stray:  map[string]bool{},
 	}
 }
 
@@ -65,10 +69,34 @@ func (w *world) tick(t *rapid.T) {
 				t.Fatalf("two actions in flight on %v: %v and %v", a.Ref.Slot, p.Op, a.Op)
 			}
 		}
+		w.needless(t, a)
 		w.open = append(w.open, &pending{Action: a})
 	}
 	if len(w.open) > DefaultMaxInFlight {
 		t.Fatalf("%d actions in flight", len(w.open))
+	}
+}
+
+// needless fails on an action that what was known could not call for: making what
+// is there, starting what runs, starting beside one that is to be replaced.
+func (w *world) needless(t *rapid.T, a Action) {
+	c := w.engine[a.Container]
+	if c != nil && !w.doubt[a.Container] && (a.Op == OpCreate || a.Op == OpStart && c.State == StateRunning) {
+		t.Fatalf("%v %s, which is %v", a.Op, a.Container, c.State)
+	}
+	if a.Op != OpStart {
+		return
+	}
+	i := slices.IndexFunc(w.wants, func(x Want) bool { return x.Ref == a.Ref })
+	if i < 0 || w.wants[i].Stop {
+		t.Fatalf("start of %s, which nobody wants", a.Container)
+	}
+	for _, o := range w.engine {
+		sameClaim := keyOf(o.Ref) == keyOf(a.Ref)
+		if o.Ref.Slot == a.Ref.Slot && o.Container != a.Container && o.State == StateRunning &&
+			!w.stray[o.Container] && !(sameClaim && w.wants[i].startFirst()) {
+			t.Fatalf("start of %s beside %s", a.Container, o.Container)
+		}
 	}
 }
 
@@ -92,7 +120,7 @@ func (w *world) check(t *rapid.T, rep Report) {
 		}
 	}
 	for i := range w.wants {
-		if w.wants[i].Ref == rep.Ref {
+		if w.wants[i].Ref == rep.Ref && rep.Run%2 == 0 { // the core may be behind
 			w.wants[i].Run = max(w.wants[i].Run, rep.Run)
 		}
 	}
@@ -127,6 +155,7 @@ func (w *world) finish(p *pending, err string, permanent bool) {
 			w.effect(p)
 		}
 	}
+	w.doubt[p.Container] = err != ""
 	w.open = slices.DeleteFunc(w.open, func(o *pending) bool { return o == p })
 	w.r.Done(w.now, Result{ID: p.ID, Op: p.Op, Container: p.Container, Err: err, Permanent: permanent})
 }
@@ -227,7 +256,22 @@ func (w *world) operations() map[string]func(*rapid.T) {
 		"destroy": func(t *rapid.T) { delete(w.engine, w.container(t).Container) },
 		"stray": func(t *rapid.T) {
 			ref := refOf(fmt.Sprintf("shop/web.%d", rapid.IntRange(0, 5).Draw(t, "slot")), 0, "a")
+			w.stray[Name(ref)] = true
 			w.engine[Name(ref)] = &Observed{Container: Name(ref), Ref: ref, State: State(rapid.IntRange(1, 3).Draw(t, "state"))}
+		},
+		"work": func(t *rapid.T) {
+			w.r.Observe(w.now, w.snapshot())
+			for range rapid.IntRange(1, 6).Draw(t, "rounds") {
+				w.now++
+				w.tick(t)
+				before := w.snapshot()
+				for _, p := range slices.Clone(w.open) {
+					w.finish(p, "", false)
+				}
+				if rapid.Bool().Draw(t, "late") {
+					w.r.Observe(w.now+1, before) // of the same instant, and out of date
+				}
+			}
 		},
 		"wait": func(t *rapid.T) {
 			w.now = w.now.Add(time.Duration(rapid.Int64Range(0, int64(20*time.Second)).Draw(t, "wait")))
@@ -284,6 +328,11 @@ func (w *world) converged(t *rapid.T) {
 
 func propReconcile(t *rapid.T) {
 	w := newWorld(1)
+	for range rapid.IntRange(0, 12).Draw(t, "wishes") {
+		w.wish(t)
+	}
+	w.r.Observe(w.now, w.snapshot())
+	w.tick(t)
 	t.Repeat(w.operations())
 	w.calm(t, 20*time.Minute)
 	w.converged(t)

@@ -36,6 +36,13 @@ func (r *Reconciler) Observe(now clock.Instant, sn Snapshot) {
 	r.touchAll()
 }
 
+// deafTo reports whether a snapshot says nothing of c: an action on c is under
+// way, or ended when the snapshot had been begun. One begun in the very instant of
+// the end counts as earlier: where time is coarse, it may have been.
+func (s *slot) deafTo(c *container, begun clock.Instant) bool {
+	return s.flight != nil && s.flight.c == c || c.asOf != 0 && begun <= c.asOf
+}
+
 // inOrder sorts by name without touching the caller's slice, so that chance is
 // drawn in the same order however the engine lists.
 func inOrder(list []Observed) []Observed {
@@ -48,7 +55,7 @@ func inOrder(list []Observed) []Observed {
 func (r *Reconciler) see(s *slot, o Observed, begun, now clock.Instant) {
 	c := s.container(o.Container, o.Ref)
 	c.round = r.round
-	if begun < c.asOf || s.flight != nil && s.flight.c == c {
+	if s.deafTo(c, begun) {
 		return
 	}
 	was := *c
@@ -97,12 +104,10 @@ func (r *Reconciler) follow(cl *claim, was container, c *container, now clock.In
 	}
 }
 
-// miss takes in that the snapshot does not have some containers. For that it must
-// have been begun later than the last action on them ended, not just no earlier:
-// where time is coarse, both may be of one instant.
+// miss takes in that the snapshot does not have some containers.
 func (r *Reconciler) miss(s *slot, begun, now clock.Instant) {
 	s.containers = slices.DeleteFunc(s.containers, func(c *container) bool {
-		if c.round == r.round || s.flight != nil && s.flight.c == c || c.asOf != 0 && begun <= c.asOf {
+		if c.round == r.round || s.deafTo(c, begun) {
 			return false
 		}
 		running := c.State == StateRunning

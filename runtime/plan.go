@@ -47,12 +47,11 @@ func (r *Reconciler) fate(s *slot, c *container) fate {
 	if cl.want.Keep || !c.live() {
 		return drop
 	}
-	if c.Container == cl.name {
+	if c.Container == cl.name && !cl.want.Hold {
 		return drop // in the way of the new one, which can then not be made first
 	}
 	prepared := cur != nil && cur.State != 0
-	switch {
-	case cl.phase.Terminal(), !prepared, cl.want.startFirst() && cl.phase != Serving:
+	if !prepared || cl.want.startFirst() && cl.phase != Serving && cl.phase != Completed {
 		return keep
 	}
 	return drop
@@ -121,7 +120,7 @@ func (s *slot) settle(now clock.Instant, silent bool) {
 				c.grace = cl.want.grace()
 			}
 		}
-		if cl.want.Stop && s.empty(cl) && (s.flight == nil || s.flight.key != cl.key) {
+		if cl.want.Stop && s.empty(cl) { // what is in flight is of a container not known gone
 			cl.phase, cl.open = Gone, false
 		}
 		if cl.want.Hold && cl.phase == 0 && !cl.fresh && cl.want.Phase <= Waiting {

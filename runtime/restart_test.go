@@ -276,6 +276,29 @@ func TestErrorsOfTheEngine(t *testing.T) {
 			t.Errorf("%d tries, want %d", tries, MaxTries)
 		}
 	})
+	t.Run("given up, yet it runs", func(t *testing.T) {
+		b := newBench(t)
+		b.r.Set(b.now, want)
+		b.look()
+		b.tick()
+		b.perform()
+		for tries := 0; tries < MaxTries; b.now += sec {
+			b.look()
+			for _, a := range b.tick() {
+				if tries++; tries == MaxTries {
+					b.apply(a)
+				}
+				b.result(a, "timed out", false)
+			}
+		}
+		b.trail()
+		b.look()
+		b.wantActions("stop shop/web.0.1 run 0")
+		b.wantTrail("") // not before it has ended
+		b.perform()
+		b.tick()
+		b.wantTrail("1 failed")
+	})
 	t.Run("an engine that is down is waited for, and asked at once when it is back", func(t *testing.T) {
 		b := newBench(t)
 		b.r.Set(b.now, want)

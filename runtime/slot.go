@@ -51,7 +51,7 @@ type container struct {
 	// seen says that a snapshot has shown it running since its present start.
 	seen  bool
 	since clock.Instant // of its present start, or when it was first found running
-	asOf  clock.Instant // end of the last action on it: a snapshot begun earlier says nothing of it
+	asOf  clock.Instant // end of the last action on it: a snapshot begun no later says nothing of it; 0: none
 	grace time.Duration // for its stop, also after its Want has gone
 	round uint64        // the last snapshot that had it
 
