@@ -156,7 +156,7 @@ func TestHeal(t *testing.T) {
 	for _, tc := range []struct {
 		peers, left int
 		within      time.Duration
-	}{{2, 1, 5 * time.Second}, {3, 1, 5 * time.Second}, {20, 10, 10 * time.Second}, {128, 40, 20 * time.Second}} {
+	}{{2, 1, 5 * time.Second}, {3, 1, 5 * time.Second}, {20, 10, 10 * time.Second}, {64, 20, 15 * time.Second}} {
 		t.Run(fmt.Sprintf("%d of %d", tc.left, tc.peers), func(t *testing.T) {
 			w := newWorld(t, 9, tc.peers)
 			w.run(settled)

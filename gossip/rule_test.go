@@ -199,6 +199,7 @@ func TestVotes(t *testing.T) {
 // Votes that are not repeated lapse, and a beat heard ends them and any death.
 func TestVotes_Lapse(t *testing.T) {
 	m := alone(40)
+	m.SetReady(0, false) // no observer: it suspects nobody itself
 	observers, _ := votersOn(m, 40)
 	vote := voteBy(observers[0], 1)
 	m.Receive(second, peerID(observers[0]), &wire.Votes{Votes: []wire.Vote{vote}})

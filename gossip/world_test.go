@@ -85,8 +85,6 @@ func cheapVerify(by wire.PeerID, msg, sig []byte) bool {
 	return bytes.Equal(cheapKey(by).Sign(msg), sig)
 }
 
-var dbgSend func(*node, wire.Envelope)
-
 var testSwarm = wire.HashOf([]byte("test"))
 
 func peerID(i int) wire.PeerID { return wire.PeerID(wire.HashOf(fmt.Appendf(nil, "peer %d", i))) }
@@ -213,9 +211,6 @@ func (w *world) tick(nd *node) {
 }
 
 func (w *world) note(nd *node, e wire.Envelope) {
-	if dbgSend != nil {
-		dbgSend(nd, e)
-	}
 	w.sent[e.Msg.Kind()]++
 	if w.trace != nil {
 		fmt.Fprintf(w.trace, "%d %v %v %d %s\n", nd.i, w.now, e.To, e.Topic, wire.MustMarshal(e.Msg))
