@@ -139,12 +139,19 @@ func New(cfg Config, stored Stored) (*Core, error) {
 	return c, nil
 }
 
+// sleptAfter is a gap between two inputs so long that this peer was asleep: the
+// daemon and its own wakes see to it that a waking one steps far more often.
+const sleptAfter = 5 * time.Second
+
 // Step takes one input and returns what must be done because of it. An error
 // means that the input was refused and changed nothing but what time alone
 // brings; the effects returned with it are to be performed all the same.
 func (c *Core) Step(in Input) (Ready, error) {
 	var out Ready
 	c.out = &out
+	if in.Now.Sub(c.now) > sleptAfter {
+		c.rec.Resume(in.Now) // the silence was ours, not the engine's
+	}
 	c.now = max(c.now, in.Now)
 	if !c.stepped {
 		c.stepped = true

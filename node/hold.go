@@ -162,7 +162,7 @@ func (c *Core) judgeLost(cl *ledger.Claim) {
 	}
 	v := c.led.VerdictOn(cl)
 	again := *cl
-	again.Refuted, again.Beat = v.Refuted+1, uint64(c.now.Sub(0)/time.Second)
+	again.Refuted, again.Beat = v.Refuted+1, uint64(time.Duration(c.now)/c.prof.BeatEvery)
 	c.write(wire.KindClaim, &again)
 	delete(c.holding.lost, id)
 	c.holding.dirty = true
@@ -348,9 +348,24 @@ func (c *Core) wants() []runtime.Want {
 		if w.Task == nil && !w.Stop && !w.Keep {
 			continue
 		}
+		w.Task = c.fitting(cl, w.Task)
 		out = append(out, w)
 	}
 	return out
+}
+
+// fitting turns start-first into stop-first where there is no room for the old and
+// the new container at once.
+func (c *Core) fitting(cl *ledger.Claim, t *job.Task) *job.Task {
+	if t == nil || t.Update.Order != "start-first" || cl.Phase != ledger.Accepted || cl.Run == 0 || c.facts == nil {
+		return t
+	}
+	if cl.Needs.Fits(c.facts.Capacity.Minus(c.led.Claimed(c.cfg.Self))) {
+		return t
+	}
+	stopFirst := *t
+	stopFirst.Update.Order = "stop-first"
+	return &stopFirst
 }
 
 func phaseOf(p ledger.Phase) runtime.Phase {

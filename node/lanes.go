@@ -9,7 +9,6 @@ import (
 
 	"shoal/auction"
 	"shoal/clock"
-	"shoal/gossip"
 	"shoal/job"
 	"shoal/ledger"
 	"shoal/wire"
@@ -460,7 +459,7 @@ func (c *Core) openSale(i int, l *lane, lots []auction.Lot) {
 // askable are the peers a sale calls: ready, and not doubted here.
 func (c *Core) askable() []wire.PeerID {
 	return slices.DeleteFunc(slices.Clone(c.ranking(0)), func(p wire.PeerID) bool {
-		return p != c.cfg.Self && c.mem.State(p) != gossip.Alive || c.mem.Doubted(p)
+		return p != c.cfg.Self && c.mem.Doubted(p)
 	})
 }
 

@@ -16,19 +16,19 @@ const MaxContainerName = 128
 const maxPart = 24
 
 // Name returns the one name the container of a claim can have:
-// shoal-SWARM-JOB-TASK-N-LIFE-TOKEN-PEER, such as
-// "shoal-k7m2-shop-web-0-1-3-aB3dE6gH". Where that would be ambiguous ("a-b" and
+// shoal-SWARM-JOB-TASK-N-LIFE-TOKEN-SPEC-PEER, such as
+// "shoal-k7m2-shop-web-0-1-3-9f86d081884c-aB3dE6gH". Where that would be ambiguous ("a-b" and
 // "c" against "a" and "b-c"), unsafe for an engine or too long, parts are cut and
 // a hash of the whole is put before the peer, so that different claims never meet
-// in one name. The spec is not part of it: a slot that moves to a new spec
-// replaces its container.
+// in one name. The spec is part of it, so that an update that starts first can
+// have the old and the new container of one claim side by side.
 func Name(ref Ref) string {
 	place := strconv.Itoa(ref.Slot.Index)
 	if ref.Slot.At != "" {
 		place = ref.Slot.At
 	}
 	return engineName(ref.Peer.String(), ref.Swarm, ref.Slot.Job.String(), ref.Slot.Task, place,
-		strconv.FormatUint(ref.Life, 10), strconv.FormatUint(uint64(ref.Token), 10), ref.Peer.Short())
+		strconv.FormatUint(ref.Life, 10), strconv.FormatUint(uint64(ref.Token), 10), ref.Spec.String(), ref.Peer.Short())
 }
 
 // VolumeName returns the engine's name of one slot's named volume,

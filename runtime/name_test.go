@@ -15,7 +15,7 @@ import (
 
 func TestName(t *testing.T) {
 	ref := Ref{Swarm: "k7m2", Peer: wire.PeerID{1}, Slot: job.SlotID{Job: "default/shop", Task: "web", Index: 2}, Life: 1, Token: 3}
-	if got, want := Name(ref), "shoal-k7m2-shop-web-2-1-3-"+ref.Peer.Short(); got != want {
+	if got, want := Name(ref), "shoal-k7m2-shop-web-2-1-3-"+ref.Spec.String()+"-"+ref.Peer.Short(); got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}
 	if got, want := VolumeName("k7m2", "default/shop", "db", 0), "shoal-k7m2-shop-db-0"; got != want {
@@ -44,7 +44,7 @@ func drawRef(t *rapid.T, label string) Ref {
 var engineSafe = regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9_.-]+$`)
 
 // Two claims never share a container, whatever their names, and every name is one
-// that engines take. Spec is no part of it.
+// that engines take. Each spec of a claim has a container of its own.
 func TestNameIsOnePerClaim(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		a, b := drawRef(t, "a"), drawRef(t, "b")
@@ -58,8 +58,8 @@ func TestNameIsOnePerClaim(t *testing.T) {
 		}
 		b = a
 		b.Spec = wire.Hash{1}
-		if Name(a) != Name(b) {
-			t.Fatal("the spec changes the name")
+		if Name(a) == Name(b) {
+			t.Fatal("two specs of a claim share a container")
 		}
 	})
 }
