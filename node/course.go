@@ -64,6 +64,9 @@ func (c *Core) loadLocal(key string, v []byte) error {
 	case key == localLabels:
 		err = wire.Unmarshal(v, &c.self.labels)
 	case strings.HasPrefix(key, localMark):
+		if c.cfg.Damaged {
+			return nil // what a damaged store lost must not pass for dropped: every log is fetched anew
+		}
 		var n wire.Number
 		if err = wire.Unmarshal(v, &n); err == nil {
 			c.led.LoadMark(n)
@@ -399,6 +402,10 @@ func (c *Core) flush() {
 		case ch.Removed != nil:
 			c.local(localRemoved+string(ch.Removed.Job), wire.MustMarshal(ch.Removed.Life), true)
 		}
+	}
+	if c.sync && !c.out.MustSync() {
+		// What is vouched for came earlier, unsynced: it must be on disk now.
+		c.out.Records = append(c.out.Records, Write{Sync: true})
 	}
 	c.sync = false
 }

@@ -24,7 +24,8 @@ type Ready struct {
 	WakeAt   clock.Instant // a tick is due no later than this; 0 means none
 }
 
-// A Write is one change to the store. Exactly one of Put, Drop and Local is set.
+// A Write is one change to the store. One of Put, Drop and Local is set; with none
+// of them and Sync it is a barrier: everything written so far must be on disk.
 type Write struct {
 	Put   *wire.Record
 	Drop  *wire.Number // this record is gone
