@@ -116,3 +116,8 @@ func (d *disk) all(f func(*wire.Record)) {
 
 // holds reports whether a record is synced.
 func (d *disk) holds(n wire.Number) bool { return d.records[n] != nil }
+
+// pends reports whether a record is written and not yet synced.
+func (d *disk) pends(n wire.Number) bool {
+	return slices.ContainsFunc(d.pending, func(w node.Write) bool { return w.Put != nil && w.Put.Num == n })
+}

@@ -213,7 +213,6 @@ func (m *machine) step(in node.Input) {
 	if err != nil {
 		w.refused++
 		w.trace.note(w.now, m.name, "refuses %s: %v", w.describe(&in), err)
-		return
 	}
 	for i := range rd.Events {
 		w.told(m, &rd.Events[i])

@@ -205,6 +205,9 @@ func (p *parser) verb(op Op, words []string) error {
 	op.Verb = words[0]
 	for _, w := range words[1:] {
 		key, value, ok := strings.Cut(w, "=")
+		if least, cut := strings.CutSuffix(key, ">"); cut && least != "" { // stores>=2
+			key, value = least, ">="+value
+		}
 		if _, isOption := optionKinds[key]; !ok && !isOption || strings.ContainsAny(key, "(|>") {
 			op.Args = append(op.Args, w)
 			continue

@@ -167,6 +167,8 @@ func (h host) Disk(f func(*wire.Record)) { h.m.disk.all(f) }
 
 func (h host) Synced(n wire.Number) bool { return h.m.disk.holds(n) }
 
+func (h host) Pending(n wire.Number) bool { return h.m.disk.pends(n) }
+
 func (h host) Containers() []runtime.Observed { return h.m.engine.observed() }
 
 // Ledger is what the running core holds, if it shows it.

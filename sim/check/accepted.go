@@ -1,7 +1,6 @@
 package check
 
 import (
-	"cmp"
 	"fmt"
 	"slices"
 
@@ -15,7 +14,8 @@ import (
 // those destroyed since.
 type Accepted struct {
 	jobs    []*accepted
-	version []uint64 // by host: of its disk, when it was last read
+	version []uint64          // by host: of its disk, when it was last read
+	removed map[job.ID]uint64 // the greatest life that anybody has removed
 }
 
 type accepted struct {
@@ -26,7 +26,7 @@ type accepted struct {
 }
 
 // NewAccepted returns the checker.
-func NewAccepted() *Accepted { return &Accepted{} }
+func NewAccepted() *Accepted { return &Accepted{removed: map[job.ID]uint64{}} }
 
 // Rule implements Checker.
 func (*Accepted) Rule() string { return "S1" }
@@ -37,11 +37,24 @@ func (a *Accepted) Replied(_ Host, asked *node.Request, r *node.Reply) error {
 		return nil
 	}
 	a.jobs = slices.DeleteFunc(a.jobs, func(x *accepted) bool {
-		return x.job == r.Job && cmp.Or(cmp.Compare(x.life, r.Life), cmp.Compare(x.revision, r.Revision)) <= 0 && len(x.stores) == 0
+		return x.job == r.Job && len(x.stores) == 0
 	})
 	a.jobs = append(a.jobs, &accepted{r.Job, r.Life, r.Revision, slices.Clone(r.Stores)})
 	for i := range a.version {
 		a.version[i] = ^uint64(0)
+	}
+	return nil
+}
+
+// Wrote implements WriteWatcher: a removal may have been accepted without its
+// answer reaching anybody.
+func (a *Accepted) Wrote(_ Host, writes []node.Write) error {
+	for i := range writes {
+		if r := writes[i].Put; r != nil && r.Kind == wire.KindHead && ledger.Open(r) == nil {
+			if h := r.Value.(*ledger.Head); h.Deleted {
+				a.removed[h.Job] = max(a.removed[h.Job], h.Life)
+			}
+		}
 	}
 	return nil
 }
@@ -86,6 +99,7 @@ func (a *Accepted) look(h Host) error {
 			continue
 		}
 		switch b := best[x.job]; {
+		case b == nil && a.removed[x.job] >= x.life: // remembered whole for the horizon only
 		case b == nil:
 			return &Violation{"S1", fmt.Sprintf("%s of life %d, revision %d was accepted with %s among its stores, and is not on its disk", x.job, x.life, x.revision, h.Name())}
 		case b.Life > x.life, b.Life == x.life && b.Deleted:

@@ -41,6 +41,7 @@ type Host interface {
 	DiskVersion() uint64
 	Disk(func(*wire.Record)) // every record written, in no order
 	Synced(wire.Number) bool
+	Pending(wire.Number) bool // written and not yet synced
 }
 
 // A Violation is a broken invariant.
