@@ -19,8 +19,14 @@ import (
 type recordFrame struct {
 	Start  *recordedStart `cbor:"1,keyasint,omitempty"`
 	Stored *wire.Record   `cbor:"2,keyasint,omitempty"`
-	Local  *Local         `cbor:"3,keyasint,omitempty"`
+	Local  *recordedLocal `cbor:"3,keyasint,omitempty"`
 	Step   *recordedStep  `cbor:"4,keyasint,omitempty"`
+}
+
+// A recordedLocal is a Local whose key, which need not be text, is kept as bytes.
+type recordedLocal struct {
+	Key   []byte `cbor:"1,keyasint"`
+	Value []byte `cbor:"2,keyasint"`
 }
 
 // recordVersion grows when an old recording can no longer be read.
@@ -69,7 +75,7 @@ func EncodeStart(cfg Config, stored Stored) ([][]byte, error) {
 		frames = append(frames, recordFrame{Stored: r})
 	}
 	for _, k := range sortedKeys(stored.Locals) {
-		frames = append(frames, recordFrame{Local: &Local{Key: k, Value: stored.Locals[k]}})
+		frames = append(frames, recordFrame{Local: &recordedLocal{[]byte(k), stored.Locals[k]}})
 	}
 	out := make([][]byte, len(frames))
 	for i := range frames {
@@ -136,7 +142,9 @@ func (r *Ready) Sum() wire.Hash {
 		case w.Drop != nil:
 			parts = append(parts, []any{"drop", *w.Drop, w.Sync})
 		case w.Local != nil:
-			parts = append(parts, []any{"local", w.Local.Key, w.Local.Value, w.Local.Value == nil, w.Sync})
+			parts = append(parts, []any{"local", []byte(w.Local.Key), w.Local.Value, w.Local.Value == nil, w.Sync})
+		default:
+			parts = append(parts, []any{"barrier", w.Sync})
 		}
 	}
 	for _, e := range r.Messages {
@@ -258,7 +266,7 @@ func replayStart(next func() ([]byte, error)) (*Core, recordFrame, error) {
 		case err == nil && frame.Stored != nil:
 			stored.Records = append(stored.Records, frame.Stored)
 		case err == nil && frame.Local != nil:
-			stored.Locals[frame.Local.Key] = frame.Local.Value
+			stored.Locals[string(frame.Local.Key)] = frame.Local.Value
 		case err != nil:
 			return nil, frame, err
 		default:

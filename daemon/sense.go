@@ -1,0 +1,86 @@
+package daemon
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"time"
+
+	"shoal/node"
+)
+
+// Periods of what this peer looks at by itself.
+const (
+	factsEvery   = 5 * time.Second
+	factsLimit   = 10 * time.Second
+	diskEvery    = 10 * time.Second
+	addrsEvery   = 5 * time.Second
+	collectEvery = 10 * time.Minute
+)
+
+// every calls f at once and then again and again until it returns false or ctx ends.
+func every(ctx context.Context, period time.Duration, f func() bool) {
+	for f() && pause(ctx, period) {
+	}
+}
+
+func (d *Daemon) readFacts(ctx context.Context) {
+	every(ctx, factsEvery, func() bool {
+		limited, cancel := context.WithTimeout(ctx, factsLimit)
+		defer cancel()
+		facts := d.cfg.Facts(limited)
+		for i := range facts.Missing {
+			facts.Missing[i] = strings.ToValidUTF8(facts.Missing[i], "?")
+		}
+		return ctx.Err() == nil && d.input(node.Input{Facts: &facts})
+	})
+}
+
+// readDisk also mends the store once the core, whose ledger was refilled, is ready.
+func (d *Daemon) readDisk(ctx context.Context) {
+	every(ctx, diskEvery, func() bool {
+		d.mend(ctx)
+		free, total, err := d.cfg.Disk()
+		if err != nil {
+			d.log.Warn("free space is not known", "err", err)
+			return true
+		}
+		return d.input(node.Input{Disk: &node.Disk{FreeBytes: free, TotalBytes: total}})
+	})
+}
+
+func (d *Daemon) mend(ctx context.Context) {
+	if !d.damaged.Load() {
+		return
+	}
+	ready := false
+	if d.View(ctx, func(c *node.Core) { ready = c.Status().State == "ready" }) != nil || !ready {
+		return
+	}
+	if err := d.cfg.Store.Mend(); err != nil {
+		d.log.Warn("the store counts as damaged still", "err", err)
+		return
+	}
+	d.damaged.Store(false)
+	d.log.Info("the store is whole again")
+}
+
+func (d *Daemon) readAddrs(ctx context.Context) {
+	told := slices.Clone(d.cfg.Core.Addrs)
+	every(ctx, addrsEvery, func() bool {
+		addrs := d.cfg.Transport.Addrs()
+		if len(addrs) == 0 || slices.Equal(addrs, told) {
+			return true
+		}
+		told = slices.Clone(addrs)
+		return d.input(node.Input{Addrs: told})
+	})
+}
+
+func (d *Daemon) collect(ctx context.Context) {
+	for pause(ctx, collectEvery) {
+		if err := d.cfg.Store.Collect(); err != nil {
+			d.log.Warn("the store's room was not collected", "err", err)
+		}
+	}
+}
