@@ -180,7 +180,7 @@ func (r *run) finish() {
 			}
 		}
 	}
-	r.w.checks.tick()
+	r.w.checks.finish()
 }
 
 // maxCalm bounds the calm where things keep changing for ever.

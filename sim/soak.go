@@ -15,7 +15,9 @@ import (
 func Draw(seed uint64, peers int) *Scenario {
 	d := &drawer{r: stream(seed, 0, "plan"), peers: peers}
 	s := &Scenario{Name: fmt.Sprintf("soak-%d", seed), Seed: seed, Run: 3 * time.Minute, Encode: seed%8 == 0}
-	s.Groups = []PeerGroup{{Count: peers, MachineSpec: MachineSpec{Capacity: defaultCapacity}}}
+	room := defaultCapacity
+	room.CPUMilli = int64(500 * (2 + d.r.IntN(7))) // often less than the work needs
+	s.Groups = []PeerGroup{{Count: peers, MachineSpec: MachineSpec{Capacity: room}}}
 	from := time.Duration(1+d.r.IntN(20)) * time.Millisecond
 	s.Net.Delay = span{from, from * time.Duration(2+d.r.IntN(5))}
 	if d.r.IntN(2) == 0 {

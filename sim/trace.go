@@ -71,6 +71,10 @@ func (t *trace) step(at time.Duration, machine int, what uint64, rd *node.Ready)
 		t.mix(a.ID<<8 | uint64(a.Op))
 		t.text(a.Container)
 	}
+	for _, v := range rd.Volumes {
+		t.text(v.Volume)
+		t.mix(uint64(v.Slot))
+	}
 	for i := range rd.Replies {
 		t.text(rd.Replies[i].Err)
 		t.mix(rd.Replies[i].ID)

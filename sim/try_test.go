@@ -1,13 +1,14 @@
 package sim
 
 import (
-	"fmt"
 	"os"
 	"strconv"
 	"testing"
 )
 
-// TestTry runs the scenario named by SHOAL_SCENARIO and prints its trace.
+// TestTry runs the scenario named by SHOAL_SCENARIO, with SHOAL_SEED if given, and
+// prints its notable lines, or with SHOAL_TRACE every step. It is for working on
+// the simulator; `shoal sim run` is the same for everybody else.
 func TestTry(t *testing.T) {
 	file := os.Getenv("SHOAL_SCENARIO")
 	if file == "" {
@@ -23,16 +24,14 @@ func TestTry(t *testing.T) {
 		o.Seed = &s
 	}
 	if os.Getenv("SHOAL_TRACE") != "" {
-		o.Trace = os.Stdout
+		o.Trace, o.Lines = os.Stdout, false
 	}
 	res, err := RunScenario(f, file, o)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if o.Trace == nil {
-		for _, l := range res.Lines {
-			fmt.Println(l)
-		}
+	for _, l := range res.Lines {
+		t.Log(l)
 	}
-	fmt.Println(res.String(), res.Wall, res.Steps, res.Kinds)
+	t.Log(res.String())
 }

@@ -133,6 +133,16 @@ func (s *watch) tick() {
 	}
 }
 
+// finish is called once the calm has converged.
+func (s *watch) finish() {
+	s.tick()
+	for _, c := range s.all {
+		if f, ok := c.(check.Finisher); ok {
+			s.found(f.Finish(s))
+		}
+	}
+}
+
 // Now, Hosts, Reaches, Verify and Swarm implement check.World.
 func (s *watch) Now() time.Duration { return s.w.now }
 

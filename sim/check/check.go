@@ -78,6 +78,8 @@ type (
 	Ticker interface {
 		Tick(World) error
 	}
+	// Finisher looks once more when the calm has converged.
+	Finisher interface{ Finish(World) error }
 	// Progress is checked in the calm: Unmet says what is still missing, "" for
 	// nothing, and none of it may stay for longer than Bound.
 	Progress interface {

@@ -2,20 +2,32 @@ package check
 
 import (
 	"fmt"
+	"slices"
 
 	"shoal/job"
 	"shoal/ledger"
+	"shoal/node"
+	"shoal/runtime"
+	"shoal/wire"
 )
 
-// Removed is S8: what was removed stays removed. On no peer does a job's (life,
-// deleted) fall while its disk lasts, and nobody opens a claim of a removed life.
+// Removed is S8: what was removed stays removed. In no running peer does a job's
+// (life, deleted) fall. A power cut may take back what a peer had merely heard, so
+// over a restart that holds of the swarm: once it is calm again, no life whose
+// removal was accepted, on a store that still exists, is wanted or runs anywhere.
 type Removed struct {
-	hosts []map[job.ID]ledger.Head
-	seen  []uint64
+	hosts   []map[job.ID]ledger.Head
+	seen    []uint64
+	removed map[job.ID]removal
+}
+
+type removal struct {
+	life   uint64
+	stores []wire.PeerID
 }
 
 // NewRemoved returns the checker.
-func NewRemoved() *Removed { return &Removed{} }
+func NewRemoved() *Removed { return &Removed{removed: map[job.ID]removal{}} }
 
 // Rule implements Checker.
 func (*Removed) Rule() string { return "S8" }
@@ -54,16 +66,52 @@ func look(h Host, l *ledger.State, before map[job.ID]ledger.Head) error {
 	return nil
 }
 
-// Booted implements LifeWatcher: a version starts anew with its core.
+// Replied implements ReplyWatcher.
+func (r *Removed) Replied(_ Host, asked *node.Request, rep *node.Reply) error {
+	if asked.Remove == nil || rep.Err != "" {
+		return nil
+	}
+	if id := asked.Remove.Job; rep.Life >= r.removed[id].life {
+		r.removed[id] = removal{rep.Life, slices.Clone(rep.Stores)}
+	}
+	return nil
+}
+
+// Finish implements Finisher.
+func (r *Removed) Finish(w World) error {
+	for _, h := range w.Hosts() {
+		l := h.Ledger()
+		if l == nil || !h.Counts() {
+			continue
+		}
+		for _, id := range l.Jobs() {
+			gone := r.removed[id]
+			if head := l.Head(id); len(gone.stores) > 0 && !head.Deleted && head.Life <= gone.life {
+				return &Violation{"S8", fmt.Sprintf("%s wants %s in life %d, whose removal was accepted", h.Name(), id, head.Life)}
+			}
+		}
+		for _, c := range h.Containers() {
+			gone := r.removed[c.Ref.Slot.Job]
+			if len(gone.stores) > 0 && c.Ref.Life <= gone.life && c.State == runtime.StateRunning && h.EngineWorks() && !h.Shared() {
+				return &Violation{"S8", fmt.Sprintf("%s runs %s of life %d, whose removal was accepted", h.Name(), c.Ref.Slot, c.Ref.Life)}
+			}
+		}
+	}
+	return nil
+}
+
+// Booted implements LifeWatcher: what was only heard may be gone.
 func (r *Removed) Booted(h Host) {
-	if h.Index() < len(r.seen) {
+	if h.Index() < len(r.hosts) {
 		r.seen[h.Index()] = 0
+		clear(r.hosts[h.Index()])
 	}
 }
 
-// DiskLost implements LifeWatcher: who lost its disk may have to be told again.
+// DiskLost implements LifeWatcher.
 func (r *Removed) DiskLost(h Host) {
-	if h.Index() < len(r.hosts) {
-		clear(r.hosts[h.Index()])
+	for id, gone := range r.removed {
+		gone.stores = slices.DeleteFunc(gone.stores, func(p wire.PeerID) bool { return p == h.Peer() })
+		r.removed[id] = gone
 	}
 }
