@@ -1,5 +1,5 @@
 // Package client speaks to a peer's local API over its unix socket. A method's error
-// is an *api.Problem with the daemon's own sentence, or an *Unreachable.
+// is an *api.Problem with the daemon's own sentence, or an *UnreachableError.
 package client
 
 import (
@@ -45,14 +45,14 @@ func New(socket string) *Client {
 	}}}
 }
 
-// Unreachable says that no daemon answers, and why.
-type Unreachable struct {
+// UnreachableError says that no daemon answers, and why.
+type UnreachableError struct {
 	Socket string
 	Err    error
 }
 
 // Error says what to do.
-func (u *Unreachable) Error() string {
+func (u *UnreachableError) Error() string {
 	switch {
 	case errors.Is(u.Err, os.ErrPermission):
 		return fmt.Sprintf("the daemon's socket %s belongs to another user: run this as the one who ran `shoal up`", u.Socket)
@@ -63,7 +63,7 @@ func (u *Unreachable) Error() string {
 }
 
 // Unwrap returns the cause.
-func (u *Unreachable) Unwrap() error { return u.Err }
+func (u *UnreachableError) Unwrap() error { return u.Err }
 
 // open sends a request; the body of a good answer is the caller's to close.
 func (c *Client) open(ctx context.Context, method, path string, body any) (io.ReadCloser, error) {
@@ -88,7 +88,7 @@ func (c *Client) open(ctx context.Context, method, path string, body any) (io.Re
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
 		}
-		return nil, &Unreachable{c.socket, err}
+		return nil, &UnreachableError{c.socket, err}
 	}
 	if resp.StatusCode == http.StatusOK {
 		return resp.Body, nil
@@ -96,7 +96,7 @@ func (c *Client) open(ctx context.Context, method, path string, body any) (io.Re
 	defer resp.Body.Close()
 	p := &api.Problem{}
 	if err := json.NewDecoder(io.LimitReader(resp.Body, 64<<10)).Decode(p); err != nil || p.Detail == "" {
-		return nil, &Unreachable{c.socket, fmt.Errorf("it answers %q, which is not shoal's", resp.Status)}
+		return nil, &UnreachableError{c.socket, fmt.Errorf("it answers %q, which is not shoal's", resp.Status)}
 	}
 	return nil, p
 }
@@ -247,7 +247,7 @@ func stream[A any](ctx context.Context, c *Client, path string, f func(A) error)
 			if errors.Is(err, io.EOF) || ctx.Err() != nil {
 				return ctx.Err()
 			}
-			return &Unreachable{c.socket, fmt.Errorf("the stream broke: %w", err)}
+			return &UnreachableError{c.socket, fmt.Errorf("the stream broke: %w", err)}
 		}
 		if err := f(a); err != nil {
 			return err

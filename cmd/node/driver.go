@@ -1,0 +1,102 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"io"
+	"io/fs"
+	"log/slog"
+	"os"
+	"syscall"
+	"time"
+
+	"shoal/job"
+	"shoal/runtime"
+	"shoal/runtime/docker"
+	"shoal/runtime/process"
+)
+
+// A driver is what runs this peer's containers.
+type driver interface {
+	Do(ctx context.Context, a runtime.Action) error
+	List(ctx context.Context) ([]runtime.Observed, error)
+	Watch(ctx context.Context) <-chan struct{}
+	Logs(ctx context.Context, name string, o runtime.LogOptions) (io.ReadCloser, error)
+	EnsureNetwork(ctx context.Context, id job.ID) (runtime.NetworkInfo, error)
+	RemoveNetwork(ctx context.Context, id job.ID) error
+	RemoveVolume(ctx context.Context, id job.ID, volume string, index int) error
+	Ping(ctx context.Context) error
+	Version(ctx context.Context) (string, error)
+	Close() error
+}
+
+// engineWait is how long an engine may take to answer at the start. One that hangs
+// is "silent" for the core, which goes on without it.
+const engineWait = 5 * time.Second
+
+// chooseDriver returns the driver, and remembers the choice in the settings: an
+// engine that is not up yet after a power cut must not turn a peer into another.
+func (p *peer) chooseDriver(ctx context.Context, swarm string) (driver, error) {
+	host, given := p.dockerHost()
+	if p.o.Driver == "auto" && host == "" {
+		p.cli.progress("DOCKER_HOST is empty: tasks run as plain processes of this machine")
+		p.o.Driver = "process"
+	}
+	if p.o.Driver == "process" {
+		return p.processDriver(swarm)
+	}
+	d, err := docker.New(docker.Options{Host: host, Swarm: swarm, Peer: p.id.peer(), Log: p.log})
+	if err != nil {
+		return nil, err
+	}
+	ping, cancel := context.WithTimeout(ctx, engineWait)
+	defer cancel()
+	err = d.Ping(ping)
+	where := cmp.Or(host, docker.DefaultHost)
+	if err != nil && p.o.Driver == "auto" && !given && isAbsent(err) {
+		_ = d.Close()
+		p.cli.progress("no engine at %s: tasks run as plain processes of this machine; containers need --driver docker", where)
+		return p.processDriver(swarm)
+	}
+	if err != nil {
+		p.cli.progress("the engine at %s does not answer (%v): this peer takes no slots until it does", where, err)
+	} else {
+		v, _ := d.Version(ping)
+		p.cli.progress("containers run on the engine at %s, version %s", where, v)
+	}
+	p.o.Driver = "docker"
+	return d, nil
+}
+
+// dockerHost is the engine's address, empty for none, and whether somebody named it
+// for this peer alone.
+func (p *peer) dockerHost() (host string, given bool) {
+	if p.o.DockerHost != "" {
+		return p.o.DockerHost, true
+	}
+	host, set := os.LookupEnv("DOCKER_HOST")
+	if !set {
+		host = docker.DefaultHost
+	}
+	return host, p.o.Driver == "docker"
+}
+
+// isAbsent tells "no engine here" from "an engine that does not answer".
+func isAbsent(err error) bool {
+	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, fs.ErrPermission)
+}
+
+func (p *peer) processDriver(swarm string) (driver, error) {
+	p.o.Driver = "process"
+	return process.New(process.Options{Dir: p.o.state.path("process"), Swarm: swarm, Peer: p.id.peer(), Log: p.log})
+}
+
+// logger writes what the parts have to say to stderr.
+func logger(w io.Writer, level string) (*slog.Logger, error) {
+	var l slog.Level
+	if err := l.UnmarshalText([]byte(level)); err != nil {
+		return nil, usagef("--log-level %q: want debug, info, warn or error", level)
+	}
+	return slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{Level: l})), nil
+}

@@ -1,0 +1,231 @@
+package main
+
+import (
+	"crypto/ed25519"
+	"crypto/rand"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"shoal/p2p/admit"
+	"shoal/wire"
+)
+
+// A stateDir is where a peer keeps what it must not lose:
+//
+//	root.key       seed of the swarm's root key, on the machine that made the swarm
+//	peer.key       seed of this peer's key
+//	certificate    its membership
+//	founding       stands from the creation of the swarm until this peer was ready
+//	settings.json  what was said at the last `up`, for those that say nothing
+//	peers.json     where members were last met
+//	store/         the ledger
+//	process/       containers of the process driver
+//	log            what a detached daemon prints
+type stateDir string
+
+func (d stateDir) path(name string) string { return filepath.Join(string(d), name) }
+
+func defaultState() string {
+	if os.Geteuid() == 0 {
+		return "/var/lib/shoal"
+	}
+	if home, err := os.UserHomeDir(); err == nil {
+		return filepath.Join(home, ".local", "share", "shoal")
+	}
+	return "shoal-state"
+}
+
+// An identity is who this peer is. Without a certificate it is no member yet.
+type identity struct {
+	key    ed25519.PrivateKey
+	cert   admit.Certificate
+	member bool
+}
+
+func (i *identity) peer() wire.PeerID { return wire.Key(i.key).Peer() }
+
+// load reads the identity; nil if there is none.
+func (d stateDir) load() (*identity, error) {
+	key, err := d.readKey("peer.key")
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, d.cannot(err)
+	}
+	id := &identity{key: key}
+	text, err := os.ReadFile(d.path("certificate"))
+	if errors.Is(err, fs.ErrNotExist) {
+		return id, nil
+	}
+	if err != nil {
+		return nil, d.cannot(err)
+	}
+	b, err := base64.StdEncoding.DecodeString(strings.TrimSpace(string(text)))
+	if err == nil {
+		id.cert, err = admit.DecodeCertificate(b)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%s is damaged: %w; restore it, or join anew with a ticket and another --state", d.path("certificate"), err)
+	}
+	id.member = true
+	return id, nil
+}
+
+func (d stateDir) readKey(name string) (ed25519.PrivateKey, error) {
+	text, err := os.ReadFile(d.path(name))
+	if err != nil {
+		return nil, err
+	}
+	seed, err := base64.StdEncoding.DecodeString(strings.TrimSpace(string(text)))
+	if err != nil || len(seed) != ed25519.SeedSize {
+		return nil, fmt.Errorf("%s is damaged: want %d bytes in base64", d.path(name), ed25519.SeedSize)
+	}
+	return ed25519.NewKeyFromSeed(seed), nil
+}
+
+// newKey draws a key and keeps it.
+func (d stateDir) newKey(name string) (ed25519.PrivateKey, error) {
+	seed := make([]byte, ed25519.SeedSize)
+	_, _ = rand.Read(seed) // it does not fail
+	if err := d.write(name, []byte(base64.StdEncoding.EncodeToString(seed)+"\n")); err != nil {
+		return nil, err
+	}
+	return ed25519.NewKeyFromSeed(seed), nil
+}
+
+// ensureKey returns the identity with a key, drawn if there is none. It is kept
+// before a ticket is shown: who asks again with the same key uses the ticket once.
+func (d stateDir) ensureKey(id *identity) (*identity, error) {
+	if id != nil {
+		return id, nil
+	}
+	key, err := d.newKey("peer.key")
+	return &identity{key: key}, err
+}
+
+// found makes a swarm: its root key, and this peer as its first member.
+func (d stateDir) found(id *identity) error {
+	root, err := d.readKey("root.key")
+	if errors.Is(err, fs.ErrNotExist) {
+		root, err = d.newKey("root.key")
+	}
+	if err != nil {
+		return err
+	}
+	if err := d.write("founding", nil); err != nil {
+		return err
+	}
+	if id.cert, err = (admit.Signer{Key: root}).Issue(id.peer(), admit.All, zeroTime); err != nil {
+		return err
+	}
+	return d.join(id)
+}
+
+// join keeps the certificate: from now on the peer is a member.
+func (d stateDir) join(id *identity) error {
+	id.member = true
+	return d.write("certificate", []byte(base64.StdEncoding.EncodeToString(id.cert.Encode())+"\n"))
+}
+
+func (d stateDir) has(name string) bool {
+	_, err := os.Stat(d.path(name))
+	return err == nil
+}
+
+// make creates the directory and sees whether it can be written.
+func (d stateDir) make() error {
+	if err := os.MkdirAll(string(d), 0o700); err != nil {
+		return d.cannot(err)
+	}
+	probe, err := os.CreateTemp(string(d), ".probe-*")
+	if err != nil {
+		return d.cannot(err)
+	}
+	_ = probe.Close()
+	return os.Remove(probe.Name())
+}
+
+func (d stateDir) cannot(err error) error {
+	var path *fs.PathError
+	if errors.As(err, &path) {
+		err = path.Err
+	}
+	return fmt.Errorf("state directory %s cannot be used: %w; choose another with --state, or run this as its owner", d, err)
+}
+
+// write replaces a file as a whole, readable by its owner alone, and syncs it.
+func (d stateDir) write(name string, b []byte) error {
+	tmp, err := os.CreateTemp(string(d), "."+name+"-*") // with mode 0600
+	if err != nil {
+		return d.cannot(err)
+	}
+	defer os.Remove(tmp.Name())
+	_, err = tmp.Write(b)
+	if err == nil {
+		err = tmp.Sync()
+	}
+	if closeErr := tmp.Close(); err == nil {
+		err = closeErr
+	}
+	if err == nil {
+		err = os.Rename(tmp.Name(), d.path(name))
+	}
+	if err != nil {
+		return d.cannot(err)
+	}
+	return d.sync()
+}
+
+// sync makes the names of new files survive a power cut.
+func (d stateDir) sync() error {
+	dir, err := os.Open(string(d))
+	if err != nil {
+		return d.cannot(err)
+	}
+	defer dir.Close()
+	return dir.Sync()
+}
+
+// settings are what was said at the last `up`.
+type settings struct {
+	Name       string            `json:"name,omitempty"`
+	Datacenter string            `json:"datacenter,omitempty"`
+	Labels     map[string]string `json:"labels,omitempty"`
+	Profile    string            `json:"profile,omitempty"`
+	Port       int               `json:"port,omitempty"`
+	Listen     []string          `json:"listen,omitempty"`
+	Bootstrap  []string          `json:"bootstrap,omitempty"`
+	Driver     string            `json:"driver,omitempty"`
+	DockerHost string            `json:"dockerHost,omitempty"`
+	NoMDNS     bool              `json:"noMdns,omitempty"`
+}
+
+func (d stateDir) loadSettings() (settings, error) {
+	var s settings
+	b, err := os.ReadFile(d.path("settings.json"))
+	if errors.Is(err, fs.ErrNotExist) {
+		return s, nil
+	}
+	if err != nil {
+		return s, d.cannot(err)
+	}
+	if err := json.Unmarshal(b, &s); err != nil {
+		return s, fmt.Errorf("%s: %w; mend it, or delete it and give the flags of `shoal up` again", d.path("settings.json"), err)
+	}
+	return s, nil
+}
+
+func (d stateDir) saveSettings(s settings) error {
+	b, err := json.MarshalIndent(s, "", "  ")
+	if err != nil {
+		return err
+	}
+	return d.write("settings.json", append(b, '\n'))
+}

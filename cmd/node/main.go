@@ -1,0 +1,132 @@
+// Command shoal is the one binary: the daemon (up), the command line that speaks to
+// it, and the simulator (sim). It decides nothing; it parses, wires and prints.
+//
+// Exit codes are Docker's:
+//
+//	0    done
+//	1    the daemon or the file says no; the sentence is on stderr
+//	124  --timeout is over and what was waited for is not there
+//	125  wrong usage, or no daemon answers
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"shoal/api/client"
+	"shoal/runtime/process"
+)
+
+// version is set by the linker.
+var version = "dev"
+
+// The exit codes beside 0.
+const (
+	exitError   = 1
+	exitTimeout = 124
+	exitUsage   = 125
+)
+
+func main() {
+	// A shim must do nothing else first, and knows no flags.
+	if len(os.Args) > 1 && os.Args[1] == process.ShimCommand {
+		os.Exit(process.ShimMain(os.Args[2:]))
+	}
+	os.Exit(run(os.Args[1:], os.Stdout, os.Stderr))
+}
+
+func run(args []string, out, errOut io.Writer) int {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	root := rootCommand(&cli{out: out, err: errOut})
+	root.SetArgs(args)
+	root.SetOut(out)
+	root.SetErr(errOut)
+	err := root.ExecuteContext(ctx)
+	if err == nil {
+		return 0
+	}
+	if text := err.Error(); text != "" {
+		fmt.Fprintf(errOut, "shoal: %s\n", text)
+	}
+	return codeOf(err)
+}
+
+// A coded error ends the program with its code. An empty text has been said already.
+type coded struct {
+	code int
+	err  error
+}
+
+func (c *coded) Error() string { return c.err.Error() }
+func (c *coded) Unwrap() error { return c.err }
+
+func usagef(format string, args ...any) error {
+	return &coded{exitUsage, fmt.Errorf(format, args...)}
+}
+
+func codeOf(err error) int {
+	var c *coded
+	var u *client.UnreachableError
+	switch {
+	case errors.As(err, &c):
+		return c.code
+	case errors.As(err, &u), strings.HasPrefix(err.Error(), "unknown command"):
+		return exitUsage
+	}
+	return exitError
+}
+
+func rootCommand(c *cli) *cobra.Command {
+	root := &cobra.Command{
+		Use:   "shoal",
+		Short: "Run Compose projects across many machines with nobody in charge",
+		Long: `shoal runs Compose projects across many machines with nobody in charge.
+
+On every machine, the first without a ticket:   shoal up [TICKET]
+Then, on any of them:                           shoal deploy compose.yaml
+
+Exit codes: 0 done; 1 refused, with the reason on stderr; 124 --timeout is over;
+125 wrong usage, or no daemon answers.`,
+		SilenceUsage: true, SilenceErrors: true, Version: version,
+	}
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return usagef("%w; see `%s --help`", err, cmd.CommandPath())
+	})
+	flags := root.PersistentFlags()
+	flags.StringVar(&c.socket, "socket", "", "the daemon's socket (default $SHOAL_SOCKET, else "+defaultSocket()+")")
+	flags.StringVarP(&c.output, "output", "o", "text", "how answers are printed: text or json")
+	flags.BoolVarP(&c.quiet, "quiet", "q", false, "print names only, and no progress")
+	root.PersistentPreRunE = func(*cobra.Command, []string) error { return c.check() }
+	root.AddGroup(
+		&cobra.Group{ID: groupPeer, Title: "This machine and its swarm:"},
+		&cobra.Group{ID: groupJob, Title: "Jobs:"},
+		&cobra.Group{ID: groupLook, Title: "Looking:"},
+	)
+	add := func(group string, commands ...*cobra.Command) {
+		for _, cmd := range commands {
+			cmd.GroupID = group
+			root.AddCommand(cmd)
+		}
+	}
+	add(groupPeer, c.upCommand(), c.downCommand(), c.leaveCommand(), c.drainCommand(), c.ticketCommand(), c.peersCommand(), c.statusCommand())
+	add(groupJob, c.deployCommand(), c.runCommand(), c.planCommand(), c.scaleCommand(), c.restartCommand(), c.rollbackCommand(),
+		c.stopCommand(), c.rmCommand())
+	add(groupLook, c.jobsCommand(), c.psCommand(), c.inspectCommand(), c.whyCommand(), c.logsCommand(), c.eventsCommand())
+	root.AddCommand(c.versionCommand(), c.simCommand())
+	return root
+}
+
+const (
+	groupPeer = "peer"
+	groupJob  = "job"
+	groupLook = "look"
+)

@@ -1,0 +1,289 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"crypto/rand"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	sdnotify "github.com/coreos/go-systemd/v22/daemon"
+
+	"shoal/api"
+	"shoal/daemon"
+	"shoal/ledger/badger"
+	"shoal/node"
+	"shoal/p2p"
+	"shoal/p2p/admit"
+	"shoal/wire"
+)
+
+// A peer is a running daemon and what it is wired from.
+type peer struct {
+	cli   *cli
+	o     *upOptions
+	id    *identity
+	log   *slog.Logger
+	purge atomic.Bool
+
+	store     *badger.Store
+	driver    driver
+	host      *p2p.Host
+	daemon    *daemon.Daemon
+	recording io.Closer              // nil: none
+	version   atomic.Pointer[string] // of the engine, once it has said so
+}
+
+// openStore opens the ledger, which no other daemon may have open.
+func (p *peer) openStore() (err error) {
+	if p.log, err = logger(p.cli.err, p.o.logLevel); err != nil {
+		return err
+	}
+	p.store, err = badger.Open(p.o.state.path("store"), badger.Options{Small: p.o.Profile == "small", Logger: p.log})
+	return err
+}
+
+// run wires the daemon and runs it until it is told to end.
+func (p *peer) run(ctx context.Context) error {
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	var err error
+	if p.driver, err = p.chooseDriver(ctx, p.id.cert.Swarm.Short()); err != nil {
+		return err
+	}
+	if err := p.startHost(ctx); err != nil {
+		return err
+	}
+	// What was given once need not be given again, now that it is known to work.
+	if err := p.o.state.saveSettings(p.o.settings); err != nil {
+		return err
+	}
+	if p.daemon, err = p.newDaemon(ctx); err != nil {
+		return err
+	}
+	server := p.server(stop)
+	locals, err := listenUnix(p.cli.socket)
+	if err != nil {
+		return err
+	}
+	local, members := api.HTTP(server.Handler()), api.HTTP(server.PeerHandler())
+	defer closeServers(local, members)
+	fromPeers := newPeerListener()
+	p.host.Handle(api.Proto, func(_ wire.PeerID, c net.Conn) { fromPeers.put(c) })
+	go func() { _ = local.Serve(locals) }()
+	go func() { _ = members.Serve(fromPeers) }()
+	go p.tell(ctx)
+	err = p.daemon.Run(ctx)
+	_, _ = sdnotify.SdNotify(false, sdnotify.SdNotifyStopping)
+	return p.ended(err)
+}
+
+func closeServers(servers ...*http.Server) {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	for _, s := range servers {
+		if s.Shutdown(ctx) != nil { // a stream that goes on for ever
+			_ = s.Close()
+		}
+	}
+}
+
+// ended says why the daemon ends, and deletes the state of a peer that has left.
+func (p *peer) ended(err error) error {
+	var halted *daemon.Halted
+	switch {
+	case err == nil:
+		p.cli.progress("down; containers run on")
+		return nil
+	case !errors.As(err, &halted):
+		return err
+	}
+	p.cli.progress("ended: this peer %s", haltText(halted.Reason))
+	if halted.Reason != node.HaltLeft || !p.purge.Load() {
+		return nil
+	}
+	p.close()
+	if err := os.RemoveAll(string(p.o.state)); err != nil {
+		return p.o.state.cannot(err)
+	}
+	return nil
+}
+
+func haltText(h node.Halt) string {
+	if h == node.HaltLeft {
+		return "has left the swarm"
+	}
+	return "was removed from the swarm by another"
+}
+
+// close ends what openStore and run began, in reverse; twice is once.
+func (p *peer) close() {
+	if p.recording != nil {
+		_ = p.recording.Close()
+		p.recording = nil
+	}
+	if p.host != nil {
+		_ = p.host.Close()
+		p.host = nil
+	}
+	if p.driver != nil {
+		_ = p.driver.Close()
+		p.driver = nil
+	}
+	if p.store != nil {
+		if err := p.store.Close(); err != nil {
+			p.log.Warn("close the store", "err", err)
+		}
+		p.store = nil
+	}
+}
+
+func (p *peer) startHost(ctx context.Context) error {
+	bootstrap := p.o.Bootstrap
+	if p.o.ticket != nil {
+		for _, m := range p.o.ticket.Peers {
+			for _, a := range m.Addrs {
+				bootstrap = append(bootstrap, a+"/p2p/"+m.Peer.String())
+			}
+		}
+	}
+	var err error
+	p.host, err = p2p.New(ctx, p2p.Config{
+		Key: p.id.key, Swarm: p.id.cert.Swarm, Certificate: p.id.cert, Port: p.o.Port, Listen: p.o.listenAddrs(),
+		Bootstrap: bootstrap, RememberFile: p.o.state.path("peers.json"), Profile: p2p.Profile(p.o.Profile),
+		MDNS: !p.o.NoMDNS, DHT: true, Logger: p.log,
+	})
+	return err
+}
+
+// coreConfig is what the core is made with.
+func (p *peer) coreConfig() node.Config {
+	return node.Config{
+		Self: p.id.peer(), Swarm: wire.Hash(p.id.cert.Swarm), Key: wire.Key(p.id.key), Verify: wire.VerifyEd25519,
+		Seed: draw(), Nonce: draw(), Name: p.o.Name, Datacenter: p.o.Datacenter, Labels: p.o.Labels,
+		Profile: p.o.Profile, Version: version, Addrs: p.host.Addrs(), Cert: p.id.cert.Encode(),
+		Founder: p.o.state.has("founding"), AcceptLoss: p.o.acceptLoss,
+	}
+}
+
+// draw returns chance for a core; no two starts may share it.
+func draw() uint64 {
+	var b [8]byte
+	_, _ = rand.Read(b[:]) // it does not fail
+	return binary.BigEndian.Uint64(b[:])
+}
+
+func (p *peer) server(stop func()) *api.Server {
+	host := p.host
+	return api.New(api.Config{
+		Backend: p.daemon,
+		Open:    func(ctx context.Context, to wire.PeerID) (net.Conn, error) { return host.Open(ctx, to, api.Proto) },
+		Ticket:  p.ticket,
+		Stop:    stop,
+		Purge:   p.purge.Store,
+		MayAct: func(from wire.PeerID) bool {
+			cert, ok := host.Certificate(from)
+			return ok && cert.Rights.Has(admit.Deploy)
+		},
+		Version: version, StateDir: string(p.o.state), Address: p.address, Listen: host.Addrs, Log: p.log,
+	})
+}
+
+func (p *peer) ticket(_ context.Context, r api.TicketRequest) (api.Ticket, error) {
+	rights := admit.Member
+	if r.Run {
+		rights = admit.Run
+	}
+	until := time.Now().Add(cmp.Or(time.Duration(r.TTL), 24*time.Hour))
+	t, err := admit.Signer{Key: p.id.key, Certificate: &p.id.cert}.Invite(rights, until, r.Uses, p.host.TicketPeers())
+	if err != nil {
+		return api.Ticket{}, err
+	}
+	return api.Ticket{Ticket: t.String(), Rights: rights.String(), Uses: r.Uses, Expires: t.NotAfter}, nil
+}
+
+// address is the IP on which this peer's published ports answer: the one it listens
+// on, else the best of its own.
+func (p *peer) address() string {
+	for _, a := range p.host.Addrs() {
+		if parts := strings.Split(a, "/"); len(parts) > 2 && strings.HasPrefix(parts[1], "ip") {
+			return parts[2]
+		}
+	}
+	return "127.0.0.1"
+}
+
+// listenUnix listens on the socket, for its owner alone. A socket that a daemon left
+// behind is replaced; nobody answers there, see nobodyAt.
+func listenUnix(path string) (net.Listener, error) {
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return nil, fmt.Errorf("directory of the socket %s: %w; choose another with --socket", path, err)
+	}
+	if info, err := os.Lstat(path); err == nil && info.Mode().Type() == os.ModeSocket {
+		_ = os.Remove(path)
+	}
+	old := syscall.Umask(0o177)
+	l, err := net.Listen("unix", path) //nolint:noctx // it does not wait
+	syscall.Umask(old)
+	if err != nil {
+		var op *net.OpError
+		if errors.As(err, &op) {
+			err = op.Err
+		}
+		return nil, fmt.Errorf("socket %s: %w; choose another with --socket", path, err)
+	}
+	return l, nil
+}
+
+// A peerListener gives an HTTP server the streams that members open.
+type peerListener struct {
+	conns chan net.Conn
+	done  chan struct{}
+}
+
+func newPeerListener() *peerListener {
+	return &peerListener{conns: make(chan net.Conn), done: make(chan struct{})}
+}
+
+func (l *peerListener) put(c net.Conn) {
+	select {
+	case l.conns <- c:
+	case <-l.done:
+		_ = c.Close()
+	}
+}
+
+// Accept returns the next stream.
+func (l *peerListener) Accept() (net.Conn, error) {
+	select {
+	case c := <-l.conns:
+		return c, nil
+	case <-l.done:
+		return nil, net.ErrClosed
+	}
+}
+
+// Close ends Accept. The server calls it once.
+func (l *peerListener) Close() error {
+	close(l.done)
+	return nil
+}
+
+// Addr names the protocol.
+func (l *peerListener) Addr() net.Addr { return memberAddr{} }
+
+type memberAddr struct{}
+
+func (memberAddr) Network() string { return "shoal" }
+func (memberAddr) String() string  { return api.Proto }

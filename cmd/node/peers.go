@@ -1,0 +1,244 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"shoal/api"
+	"shoal/api/client"
+)
+
+func (c *cli) peersCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "peers",
+		Short: "List the members of the swarm",
+		Args:  wants(0, 0, "no argument, or: rm PEER, label PEER KEY=VALUE"),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			peers, err := c.client().Peers(cmd.Context())
+			if err != nil {
+				return err
+			}
+			return c.answer(peers, func() { c.printPeers(peers) })
+		},
+	}
+	cmd.AddCommand(&cobra.Command{
+		Use:               "rm PEER",
+		Short:             "Remove a peer from the swarm for good; its slots are sold elsewhere",
+		Args:              wants(1, 1, "one peer"),
+		ValidArgsFunction: c.complete(false, peerNames),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := c.client().Expel(cmd.Context(), api.ExpelRequest{Peer: args[0]}); err != nil {
+				return err
+			}
+			return c.done("%s is removed from the swarm", args[0])
+		},
+	}, c.labelCommand())
+	return cmd
+}
+
+// done says that something was done.
+func (c *cli) done(format string, args ...any) error {
+	return c.answer(map[string]bool{"done": true}, func() {
+		if !c.quiet {
+			fmt.Fprintf(c.out, format+"\n", args...)
+		}
+	})
+}
+
+func (c *cli) printPeers(peers []api.Peer) {
+	var rows [][]string
+	for _, p := range peers {
+		if c.quiet {
+			fmt.Fprintln(c.out, p.Name)
+			continue
+		}
+		name, heard := p.Name, age(p.HeardAgo)
+		if p.Self {
+			name, heard = name+" (this)", ""
+		}
+		state := p.State
+		if p.Draining {
+			state += ", draining"
+		}
+		rows = append(rows, []string{
+			name, state, heard, fmt.Sprint(p.Slots), resources(p.Claimed), resources(p.Capacity), p.Datacenter, labelText(p.Labels),
+			p.Driver, p.Platform, p.Version, p.ID[max(0, len(p.ID)-8):],
+		})
+	}
+	if !c.quiet {
+		c.table("", []string{"PEER", "STATE", "HEARD AGO", "SLOTS", "CLAIMED", "OF", "DATACENTER", "LABELS", "DRIVER", "PLATFORM", "VERSION", "ID"}, rows)
+	}
+}
+
+func labelText(labels map[string]string) string {
+	var out []string
+	for _, k := range sortedKeys(labels) {
+		out = append(out, k+"="+labels[k])
+	}
+	return strings.Join(out, ",")
+}
+
+func (c *cli) labelCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:               "label PEER KEY=VALUE...",
+		Short:             "Set labels of a peer; KEY= removes one",
+		Args:              wants(2, -1, "a peer and KEY=VALUE"),
+		ValidArgsFunction: c.complete(false, peerNames),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			set, err := parseLabels(args[1:])
+			if err != nil {
+				return err
+			}
+			if err := c.client().Label(cmd.Context(), api.LabelRequest{Peer: args[0], Set: set}); err != nil {
+				return err
+			}
+			return c.done("%s: %s", args[0], labelText(set))
+		},
+	}
+}
+
+func parseLabels(texts []string) (map[string]string, error) {
+	set := map[string]string{}
+	for _, t := range texts {
+		k, v, ok := strings.Cut(t, "=")
+		if !ok || k == "" {
+			return nil, usagef("label %q: want KEY=VALUE", t)
+		}
+		set[k] = v
+	}
+	return set, nil
+}
+
+func (c *cli) drainCommand() *cobra.Command {
+	var undo bool
+	cmd := &cobra.Command{
+		Use:               "drain [PEER]",
+		Short:             "Move a peer's work elsewhere and give it no more",
+		Args:              wants(0, 1, "at most one peer"),
+		ValidArgsFunction: c.complete(false, peerNames),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			name := strings.Join(args, "")
+			if err := c.client().Drain(cmd.Context(), api.DrainRequest{Peer: name, Undo: undo}); err != nil {
+				return err
+			}
+			if undo {
+				return c.done("%s takes work again", cmp.Or(name, "this peer"))
+			}
+			return c.done("%s is draining; `shoal ps` shows what it still holds", cmp.Or(name, "this peer"))
+		},
+	}
+	cmd.Flags().BoolVar(&undo, "undo", false, "take work again")
+	return cmd
+}
+
+func (c *cli) ticketCommand() *cobra.Command {
+	var r api.TicketRequest
+	var ttl time.Duration
+	cmd := &cobra.Command{
+		Use:   "ticket",
+		Short: "Make a ticket with which another machine joins",
+		Args:  wants(0, 0, "no argument"),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if ttl <= 0 || r.Uses < 0 {
+				return usagef("shoal ticket: --ttl and --uses count from 1")
+			}
+			r.TTL = api.Age(ttl)
+			t, err := c.client().Ticket(cmd.Context(), r)
+			if err != nil {
+				return err
+			}
+			return c.answer(t, func() {
+				fmt.Fprintln(c.out, t.Ticket)
+				uses := "any number of machines"
+				if t.Uses > 0 {
+					uses = count(t.Uses, "machine")
+				}
+				c.progress("run `shoal up TICKET` on the machine that is to join; good for %s until %s, rights: %s",
+					uses, t.Expires.Local().Format(time.DateTime), t.Rights)
+			})
+		},
+	}
+	cmd.Flags().BoolVar(&r.Run, "run", false, "for a peer that only runs slots: it may deploy, admit and revoke nothing")
+	cmd.Flags().IntVar(&r.Uses, "uses", 0, "how many machines it admits (0: any number)")
+	cmd.Flags().DurationVar(&ttl, "ttl", 24*time.Hour, "how long it is good")
+	return cmd
+}
+
+func (c *cli) downCommand() *cobra.Command {
+	var wait time.Duration
+	cmd := &cobra.Command{
+		Use:   "down",
+		Short: "Stop this daemon; containers, claims and membership stay",
+		Long: `Stop this daemon and leave containers, claims and membership as they are; SIGTERM does the same.
+To the others it is as if this peer had died: its slots are sold after the usual delay, and the surplus
+ends when the daemon is back. With --for they wait that long first.`,
+		Args: wants(0, 0, "no argument"),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if wait < 0 {
+				return usagef("--for %s: want a time to come, such as 10m", wait)
+			}
+			if err := c.client().Down(cmd.Context(), api.DownRequest{For: api.Age(wait)}); err != nil {
+				return err
+			}
+			if err := c.awaitGone(cmd.Context(), 30*time.Second); err != nil {
+				return err
+			}
+			return c.done("the daemon is down; its containers run on")
+		},
+	}
+	cmd.Flags().DurationVar(&wait, "for", 0, "ask the others to wait this long before they take this peer for dead")
+	return cmd
+}
+
+func (c *cli) leaveCommand() *cobra.Command {
+	var r api.LeaveRequest
+	var timeout time.Duration
+	cmd := &cobra.Command{
+		Use:   "leave",
+		Short: "Move this peer's work elsewhere, give up its membership and end",
+		Args:  wants(0, 0, "no argument"),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := c.client().Leave(cmd.Context(), r); err != nil {
+				return err
+			}
+			c.progress("leaving: the daemon ends once its slots run elsewhere")
+			if err := c.awaitGone(cmd.Context(), timeout); err != nil {
+				return err
+			}
+			return c.done("this peer has left the swarm")
+		},
+	}
+	cmd.Flags().BoolVar(&r.Purge, "purge", false, "delete the state directory too")
+	cmd.Flags().DurationVar(&timeout, "timeout", 5*time.Minute, "how long to wait; the peer goes on leaving")
+	return cmd
+}
+
+// awaitGone waits until no daemon answers, saying what it still holds.
+func (c *cli) awaitGone(ctx context.Context, limit time.Duration) error {
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	told := -1
+	for {
+		st, err := c.client().Status(ctx)
+		var gone *client.UnreachableError
+		switch {
+		case errors.As(err, &gone):
+			return nil
+		case ctx.Err() != nil:
+			return &coded{exitTimeout, fmt.Errorf("the daemon still runs after %s, holding %s", limit, count(max(told, 0), "slot"))}
+		case err == nil && st.Slots != told && st.Slots > 0:
+			told = st.Slots
+			c.progress("  %s still here", count(told, "slot"))
+		}
+		select {
+		case <-time.After(pollEvery):
+		case <-ctx.Done():
+		}
+	}
+}

@@ -1,0 +1,36 @@
+package main
+
+import (
+	"context"
+	"net"
+
+	"shoal/node"
+	"shoal/runtime/reach"
+	"shoal/wire"
+)
+
+// services gives reach what the core knows, in reach's own words.
+type services struct{ to *reach.Reach }
+
+// Update implements the daemon's reach.
+func (s services) Update(all []node.Service) {
+	out := make([]reach.Service, len(all))
+	for i, sv := range all {
+		out[i] = reach.Service{Job: sv.Job, Task: sv.Task, Aliases: sv.Aliases, Ports: sv.Ports, Local: sv.Local}
+		for _, e := range sv.Endpoints {
+			out[i].Endpoints = append(out[i].Endpoints, reach.Endpoint(e))
+		}
+	}
+	s.to.Update(out)
+}
+
+// newReach makes services answer by name and port, here and for other members.
+func (p *peer) newReach() services {
+	r := reach.New(reach.Config{
+		Self: p.id.peerID(), Networks: p.driver, Publish: p.o.publishOn(), Log: p.log,
+		Open: func(ctx context.Context, to wire.PeerID) (net.Conn, error) { return p.host.Open(ctx, to, reach.Proto) },
+	})
+	p.host.Handle(reach.Proto, r.Serve)
+	p.reach = r
+	return services{r}
+}

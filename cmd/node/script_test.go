@@ -1,0 +1,138 @@
+package main
+
+import (
+	"errors"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"shoal/p2p/admit"
+	"shoal/runtime/process"
+)
+
+// The test binary is the program, too: for scripts by its name, and for what the
+// program starts by running itself again.
+func TestMain(m *testing.M) {
+	if os.Getenv(envDetached) != "" || len(os.Args) > 1 && os.Args[1] == process.ShimCommand {
+		main()
+		return
+	}
+	testscript.Main(m, map[string]func(){"shoal": main})
+}
+
+// Each script in testdata is a user at a terminal. PORT is a free port.
+func TestScripts(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir: "testdata",
+		Setup: func(e *testscript.Env) error {
+			port, err := freePort()
+			if err != nil {
+				return err
+			}
+			run := filepath.Join(e.WorkDir, "run")
+			e.Setenv("XDG_RUNTIME_DIR", run)
+			e.Setenv("HOME", e.WorkDir)
+			e.Setenv("SHOAL_SOCKET", filepath.Join(run, "s"))
+			e.Setenv("SHOAL_STATE", filepath.Join(e.WorkDir, "state"))
+			e.Setenv("DOCKER_HOST", "")
+			e.Setenv("PORT", strconv.Itoa(port))
+			e.Defer(func() { endAll(t, e.WorkDir) })
+			return nil
+		},
+		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
+			"code":   wantCode,
+			"within": within,
+			"ticket": expiredTicket,
+			"hold":   hold,
+		},
+	})
+}
+
+func freePort() (int, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return 0, err
+	}
+	defer l.Close()
+	return l.Addr().(*net.TCPAddr).Port, nil
+}
+
+// code N COMMAND...: the command must exit with N. Output is kept for stdout and
+// stderr, as exec does.
+func wantCode(ts *testscript.TestScript, _ bool, args []string) {
+	err := ts.Exec(args[1], args[2:]...)
+	got := 0
+	var exit *exec.ExitError
+	if errors.As(err, &exit) {
+		got = exit.ExitCode()
+	} else if err != nil {
+		ts.Fatalf("%v", err)
+	}
+	if strconv.Itoa(got) != args[0] {
+		ts.Fatalf("exit code %d, want %s", got, args[0])
+	}
+}
+
+// within DURATION TEXT COMMAND...: repeated, the command must print TEXT.
+func within(ts *testscript.TestScript, _ bool, args []string) {
+	limit, err := time.ParseDuration(args[0])
+	ts.Check(err)
+	for end := time.Now().Add(limit); ; {
+		err := ts.Exec(args[2], args[3:]...)
+		if err == nil && strings.Contains(ts.ReadFile("stdout"), args[1]) {
+			return
+		}
+		if time.Now().After(end) {
+			ts.Fatalf("not within %s: %q in the output of %v", limit, args[1], args[2:])
+		}
+		<-time.After(100 * time.Millisecond)
+	}
+}
+
+// ticket NAME: sets NAME to a ticket that has expired.
+func expiredTicket(ts *testscript.TestScript, _ bool, args []string) {
+	dir := stateDir(ts.MkAbs("elsewhere"))
+	ts.Check(dir.make())
+	id, err := dir.ensureKey(nil)
+	ts.Check(err)
+	t, err := admit.Signer{Key: id.key}.Invite(admit.Member, time.Now().Add(-time.Hour), 1, []admit.PeerAddrs{
+		{Peer: id.peer(), Addrs: []string{"/ip4/127.0.0.1/tcp/1"}},
+	})
+	ts.Check(err)
+	ts.Setenv(args[0], t.String())
+}
+
+// hold: another program takes PORT until the script ends.
+func hold(ts *testscript.TestScript, _ bool, _ []string) {
+	l, err := net.Listen("tcp", "127.0.0.1:"+ts.Getenv("PORT"))
+	ts.Check(err)
+	ts.Defer(func() { l.Close() })
+}
+
+// endAll kills what a failed script has left running: daemons and tasks say in their
+// lock files who they are.
+func endAll(t *testing.T, dir string) {
+	_ = filepath.WalkDir(dir, func(path string, _ os.DirEntry, _ error) error {
+		if filepath.Base(path) != "lock" {
+			return nil
+		}
+		text, _ := os.ReadFile(path)
+		pid, _ := strconv.Atoi(strings.TrimSpace(string(text)))
+		// The number may be another program's by now.
+		about, _ := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "environ"))
+		line, _ := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "cmdline"))
+		if pid > 1 && strings.Contains(string(about)+string(line), dir) {
+			t.Logf("%s still runs as process %d", path, pid)
+			_ = syscall.Kill(pid, syscall.SIGKILL)
+		}
+		return nil
+	})
+}

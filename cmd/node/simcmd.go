@@ -1,0 +1,126 @@
+package main
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"shoal/node"
+	"shoal/sim"
+)
+
+// errSaid ends the program with a code; what there was to say has been said.
+var errSaid = errors.New("")
+
+func (c *cli) simCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "sim",
+		Short: "Run the same core in a simulated world",
+	}
+	cmd.AddCommand(c.simRunCommand(), c.simReplayCommand())
+	return cmd
+}
+
+func (c *cli) simRunCommand() *cobra.Command {
+	var seed uint64
+	var peers int
+	var trace, encode bool
+	cmd := &cobra.Command{
+		Use:   "run SCENARIO...",
+		Short: "Run scenarios; the same seed gives the same trace, always",
+		Long: `Run scenarios; the same seed gives the same trace, always.
+
+Exit codes: 0 all well; 1 a file is wrong; 3 a core crashed; 4 an invariant was broken;
+5 something that had to come about did not.`,
+		Args: wants(1, -1, "a scenario's file"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			o := sim.Options{Peers: peers, Encode: encode, Lines: !c.quiet && !c.json()}
+			if cmd.Flags().Changed("seed") {
+				o.Seed = &seed
+			}
+			if trace {
+				o.Trace = c.err
+			}
+			worst := 0
+			for _, file := range args {
+				code, err := c.simulate(file, o)
+				if err != nil {
+					return err
+				}
+				worst = max(worst, code)
+			}
+			if worst != 0 {
+				return &coded{worst, errSaid}
+			}
+			return nil
+		},
+	}
+	cmd.Flags().Uint64Var(&seed, "seed", 0, "source of chance (default: the scenario's)")
+	cmd.Flags().IntVar(&peers, "peers", 0, "number of peers (default: the scenario's)")
+	cmd.Flags().BoolVar(&trace, "trace", false, "write every step to stderr")
+	cmd.Flags().BoolVar(&encode, "encode", false, "encode and decode each message")
+	return cmd
+}
+
+func (c *cli) simulate(file string, o sim.Options) (code int, err error) {
+	f, err := os.Open(file)
+	if err != nil {
+		return 0, err
+	}
+	defer f.Close()
+	result, err := sim.RunScenario(f, file, o)
+	if err != nil {
+		return 0, err
+	}
+	err = c.answer(result, func() {
+		if result.Failure != nil || !c.quiet {
+			for _, l := range result.Lines {
+				fmt.Fprintln(c.out, l)
+			}
+		}
+		fmt.Fprintln(c.out, result.String())
+	})
+	return result.Verdict.ExitCode(), err
+}
+
+func (c *cli) simReplayCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "replay FILE",
+		Short: "Step a core through what `shoal up --record FILE` logged, and compare",
+		Args:  wants(1, 1, "one recording"),
+		RunE: func(_ *cobra.Command, args []string) error {
+			f, err := os.Open(args[0])
+			if err != nil {
+				return err
+			}
+			defer f.Close()
+			return c.replay(f)
+		},
+	}
+}
+
+func (c *cli) replay(r io.Reader) error {
+	steps, first, err := node.Replay(node.Frames(bufio.NewReader(r)))
+	if err != nil {
+		return err
+	}
+	out := map[string]any{"steps": steps, "equal": first == nil}
+	if first != nil {
+		out["step"], out["want"], out["got"] = first.Step, first.Want, first.Got
+	}
+	err = c.answer(out, func() {
+		if first == nil {
+			fmt.Fprintf(c.out, "%d steps, all as recorded\n", steps)
+			return
+		}
+		fmt.Fprintf(c.out, "step %d differs: recorded %s, now %s; %d steps before it are equal\n", first.Step, first.Want, first.Got, steps)
+	})
+	if err == nil && first != nil {
+		err = &coded{exitError, errSaid}
+	}
+	return err
+}

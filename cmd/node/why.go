@@ -1,0 +1,119 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"shoal/api"
+)
+
+func (c *cli) whyCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:               "why SLOT|JOB",
+		Short:             "Explain where a slot is, or why it waits: bids, refusals, who decided",
+		Args:              wants(1, 1, "one slot or job"),
+		ValidArgsFunction: c.complete(false, slotNames),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			whys, err := c.client().Why(cmd.Context(), args[0])
+			if err != nil {
+				return err
+			}
+			return c.answer(whys, func() {
+				for i, w := range whys.Slots {
+					if i > 0 {
+						fmt.Fprintln(c.out)
+					}
+					c.printWhy(w)
+				}
+				c.silent(whys.Freshness)
+			})
+		},
+	}
+}
+
+func (c *cli) printWhy(w api.Why) {
+	s := w.Slot
+	if s.Peer == "" {
+		c.printWait(w)
+	} else {
+		fmt.Fprintf(c.out, "%s is %s on %s, for %s, under token %d (run %d)\n", s.Slot, phaseText(s), s.Peer, age(s.For), s.Token, s.Run)
+		if text := detail(s); text != "" {
+			fmt.Fprintf(c.out, "  %s\n", text)
+		}
+	}
+	if w.Sale != nil {
+		c.printSale(s, w.Sale)
+	}
+	for _, l := range w.Surplus {
+		fmt.Fprintf(c.out, "  another copy is %s on %s under token %d and will end: %s\n", l.Phase, l.Peer, l.Token, s.Slot+" goes to the claim that wins")
+	}
+	if len(w.Stewards) > 0 {
+		fmt.Fprintf(c.out, "  its steward is %s%s\n", w.Stewards[0], next(w.Stewards[1:]))
+	}
+}
+
+func next(others []string) string {
+	if len(others) == 0 {
+		return ""
+	}
+	return ", then " + strings.Join(others[:min(len(others), 2)], ", ")
+}
+
+func (c *cli) printWait(w api.Why) {
+	s := w.Slot
+	fmt.Fprintf(c.out, "%s waits: %s\n", s.Slot, orElse(oneLine(s.Detail), "no steward has said why yet"))
+	wt := s.Waits
+	if wt == nil {
+		return
+	}
+	fmt.Fprintf(c.out, "  for %s; %s asked", age(wt.Since), count(wt.Asked, "peer"))
+	if wt.Steward != "" {
+		fmt.Fprintf(c.out, " by %s", wt.Steward)
+	}
+	if wt.NextTry > 0 {
+		fmt.Fprintf(c.out, "; next try in %s", age(wt.NextTry))
+	}
+	fmt.Fprintln(c.out)
+	c.printRefusals(wt.Refusals)
+	if wt.Closest != "" {
+		fmt.Fprintf(c.out, "  closest: %s\n", oneLine(wt.Closest))
+	}
+	if wt.Fails > 0 {
+		fmt.Fprintf(c.out, "  it has failed %s since its spec changed\n", count(int(wt.Fails), "time"))
+	}
+}
+
+func orElse(text, other string) string {
+	if text == "" {
+		return other
+	}
+	return text
+}
+
+func (c *cli) printSale(s api.Slot, sale *api.Sale) {
+	fmt.Fprintf(c.out, "  sold by %s: %s asked, %d could take it; decided in %s, after waiting %s\n",
+		sale.Steward, count(int(sale.Asked), "peer"), sale.Passed, took(sale.Took), took(sale.Waited))
+	var rows [][]string
+	for i, b := range sale.Bids {
+		mark := ""
+		if b.Peer == s.Peer {
+			mark = "holds it"
+		} else if i == 0 {
+			mark = "best bid, but did not take it"
+		}
+		rows = append(rows, []string{b.Peer, fmt.Sprint(b.Copies), fmt.Sprint(b.Bucket), fmt.Sprint(b.Room), b.Order, mark})
+	}
+	if len(rows) > 0 {
+		fmt.Fprintln(c.out, "  bids, best first (term by term, lower is better):")
+		c.table("    ", []string{"PEER", "COPIES HERE", "COST", "ROOM", "TIE-BREAK", ""}, rows)
+	}
+	c.printRefusals(sale.Refusals)
+}
+
+func (c *cli) printRefusals(refusals []api.Refusal) {
+	for _, r := range refusals {
+		fmt.Fprintf(c.out, "  refused by %s: %s\n", count(int(r.Count), "peer"), oneLine(r.Reason))
+	}
+}

@@ -1,0 +1,116 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"time"
+
+	"shoal/daemon"
+	"shoal/ledger/badger"
+	"shoal/node"
+	"shoal/p2p"
+	"shoal/runtime"
+	"shoal/runtime/facts"
+)
+
+// A reach makes services answer by name and port.
+type reach interface{ Update([]node.Service) }
+
+// newDaemon joins store, network and driver to a core.
+func (p *peer) newDaemon(ctx context.Context) (*daemon.Daemon, error) {
+	cfg := daemon.Config{
+		Core: p.coreConfig(), Store: p.store, Transport: p.host, Heard: heard(ctx, p.host.Events()), Driver: p.driver,
+		Facts: p.facts, Disk: p.disk, Crash: p.keepCrash, Logger: p.log,
+	}
+	if r := p.newReach(); r != nil {
+		cfg.Reach = r
+	}
+	if p.o.record != "" {
+		f, err := os.OpenFile(p.o.record, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
+		if err != nil {
+			return nil, fmt.Errorf("--record: %w", err)
+		}
+		p.recording, cfg.Record = f, f
+	}
+	d, err := daemon.New(cfg)
+	if err != nil {
+		return nil, err
+	}
+	p.host.SetRevoked(d.IsRevoked)
+	return d, nil
+}
+
+// newReach returns nil: services have no names yet.
+func (p *peer) newReach() reach { return nil }
+
+// facts reads what this machine has.
+func (p *peer) facts(ctx context.Context) runtime.Facts {
+	return facts.Read(ctx, facts.Options{
+		DataDir: string(p.o.state), Driver: p.o.Driver, Engine: p.engineVersion(ctx), Labels: p.o.Labels,
+	})
+}
+
+// engineVersion asks the engine until it has said so once.
+func (p *peer) engineVersion(ctx context.Context) string {
+	if p.o.Driver == "process" {
+		return "" // it has none
+	}
+	if v := p.version.Load(); v != nil {
+		return *v
+	}
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	defer cancel()
+	v, err := p.driver.Version(ctx)
+	if err != nil {
+		return ""
+	}
+	p.version.Store(&v)
+	return v
+}
+
+func (p *peer) disk() (free, total int64, err error) { return badger.Free(p.o.state.path("store")) }
+
+// keepCrash writes a report of a bug of ours beside the ledger.
+func (p *peer) keepCrash(text string) {
+	name := "crash-" + time.Now().UTC().Format("20060102T150405") + ".txt"
+	if err := p.o.state.write(name, []byte(text)); err != nil {
+		p.log.Warn("crash report not written", "err", err)
+		return
+	}
+	p.cli.progress("this is a bug in shoal; %s has the report", p.o.state.path(name))
+}
+
+// heard gives the daemon what the network tells, in the daemon's own words.
+func heard(ctx context.Context, events <-chan p2p.Event) <-chan daemon.Heard {
+	out := make(chan daemon.Heard)
+	go func() {
+		for {
+			select {
+			case e := <-events:
+				select {
+				case out <- heardOf(e):
+				case <-ctx.Done():
+					return
+				}
+			case <-ctx.Done():
+				return
+			}
+		}
+	}()
+	return out
+}
+
+func heardOf(e p2p.Event) daemon.Heard {
+	switch e := e.(type) {
+	case p2p.Message:
+		return daemon.Heard{Kind: daemon.HeardMessage, Peer: e.From, Topic: e.Topic, Bytes: e.Bytes}
+	case p2p.Connected:
+		return daemon.Heard{Kind: daemon.HeardUp, Peer: e.Peer}
+	case p2p.Disconnected:
+		return daemon.Heard{Kind: daemon.HeardDown, Peer: e.Peer}
+	case p2p.Unreachable:
+		return daemon.Heard{Kind: daemon.HeardDown, Peer: e.Peer}
+	}
+	return daemon.Heard{}
+}
