@@ -26,6 +26,7 @@ import (
 	"shoal/node"
 	"shoal/p2p"
 	"shoal/p2p/admit"
+	"shoal/runtime/reach"
 	"shoal/wire"
 )
 
@@ -41,6 +42,7 @@ type peer struct {
 	driver    driver
 	host      *p2p.Host
 	daemon    *daemon.Daemon
+	reach     *reach.Reach
 	recording io.Closer              // nil: none
 	version   atomic.Pointer[string] // of the engine, once it has said so
 }
@@ -132,6 +134,10 @@ func (p *peer) close() {
 	if p.recording != nil {
 		_ = p.recording.Close()
 		p.recording = nil
+	}
+	if p.reach != nil {
+		p.reach.Close()
+		p.reach = nil
 	}
 	if p.host != nil {
 		_ = p.host.Close()

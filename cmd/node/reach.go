@@ -27,10 +27,21 @@ func (s services) Update(all []node.Service) {
 // newReach makes services answer by name and port, here and for other members.
 func (p *peer) newReach() services {
 	r := reach.New(reach.Config{
-		Self: p.id.peerID(), Networks: p.driver, Publish: p.o.publishOn(), Log: p.log,
+		Self: p.id.peer(), Networks: p.driver, Publish: p.o.publishOn(), Log: p.log,
 		Open: func(ctx context.Context, to wire.PeerID) (net.Conn, error) { return p.host.Open(ctx, to, reach.Proto) },
 	})
 	p.host.Handle(reach.Proto, r.Serve)
 	p.reach = r
 	return services{r}
+}
+
+// publishOn is the address that published ports answer on: the first plain one
+// that the daemon was told to listen on, else all.
+func (o *upOptions) publishOn() string {
+	for _, l := range o.Listen {
+		if net.ParseIP(l) != nil {
+			return l
+		}
+	}
+	return ""
 }

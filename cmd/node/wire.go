@@ -8,14 +8,10 @@ import (
 
 	"shoal/daemon"
 	"shoal/ledger/badger"
-	"shoal/node"
 	"shoal/p2p"
 	"shoal/runtime"
 	"shoal/runtime/facts"
 )
-
-// A reach makes services answer by name and port.
-type reach interface{ Update([]node.Service) }
 
 // newDaemon joins store, network and driver to a core.
 func (p *peer) newDaemon(ctx context.Context) (*daemon.Daemon, error) {
@@ -23,9 +19,7 @@ func (p *peer) newDaemon(ctx context.Context) (*daemon.Daemon, error) {
 		Core: p.coreConfig(), Store: p.store, Transport: p.host, Heard: heard(ctx, p.host.Events()), Driver: p.driver,
 		Facts: p.facts, Disk: p.disk, Crash: p.keepCrash, Logger: p.log,
 	}
-	if r := p.newReach(); r != nil {
-		cfg.Reach = r
-	}
+	cfg.Reach = p.newReach()
 	if p.o.record != "" {
 		f, err := os.OpenFile(p.o.record, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
 		if err != nil {
@@ -40,9 +34,6 @@ func (p *peer) newDaemon(ctx context.Context) (*daemon.Daemon, error) {
 	p.host.SetRevoked(d.IsRevoked)
 	return d, nil
 }
-
-// newReach returns nil: services have no names yet.
-func (p *peer) newReach() reach { return nil }
 
 // facts reads what this machine has.
 func (p *peer) facts(ctx context.Context) runtime.Facts {
