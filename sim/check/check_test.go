@@ -1,0 +1,128 @@
+package check
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"shoal/job"
+	"shoal/ledger"
+	"shoal/node"
+	"shoal/runtime"
+	"shoal/wire"
+)
+
+// fake is a Host and a World of one machine.
+type fake struct {
+	now        time.Duration
+	containers []runtime.Observed
+	records    []*wire.Record
+	synced     map[wire.Number]bool
+	state      *ledger.State
+	version    uint64
+}
+
+func (f *fake) Index() int                              { return 0 }
+func (f *fake) Name() string                            { return "n1" }
+func (f *fake) Peer() wire.PeerID                       { return wire.PeerID{1} }
+func (f *fake) Up() bool                                { return true }
+func (f *fake) Counts() bool                            { return true }
+func (f *fake) Shared() bool                            { return false }
+func (f *fake) Since() time.Duration                    { return 0 }
+func (f *fake) EngineWorks() bool                       { return true }
+func (f *fake) Capacity() job.Resources                 { return job.Resources{CPUMilli: 1000, MemBytes: 1000} }
+func (f *fake) Ledger() *ledger.State                   { return f.state }
+func (f *fake) Containers() []runtime.Observed          { return f.containers }
+func (f *fake) DiskVersion() uint64                     { f.version++; return f.version }
+func (f *fake) Synced(n wire.Number) bool               { return f.synced[n] }
+func (f *fake) Pending(wire.Number) bool                { return false }
+func (f *fake) Now() time.Duration                      { return f.now }
+func (f *fake) Hosts() []Host                           { return []Host{f} }
+func (f *fake) Reaches(int, int) bool                   { return true }
+func (f *fake) Verify(wire.PeerID, []byte, []byte) bool { return true }
+func (f *fake) Swarm() wire.Hash                        { return wire.Hash{9} }
+
+func (f *fake) Disk(each func(*wire.Record)) {
+	for _, r := range f.records {
+		each(r)
+	}
+}
+
+func slot(n int) job.SlotID { return job.SlotID{Job: "default/web", Task: "web", Index: n} }
+
+// claim is an open claim on slot n, needing 400 of 1000.
+func claim(n int, token wire.Token, phase ledger.Phase) *ledger.Claim {
+	return &ledger.Claim{Slot: slot(n), Life: 1, Token: token, Peer: wire.PeerID{1}, Phase: phase, Needs: job.Resources{CPUMilli: 400, MemBytes: 1}}
+}
+
+func put(seq uint64, kind wire.RecordKind, v any) node.Write {
+	return node.Write{Put: &wire.Record{
+		Num: wire.Number{Issuer: wire.PeerID{1}, Inc: 1, Nonce: 1, Seq: seq}, Kind: kind, Body: wire.MustMarshal(v), Value: v,
+	}}
+}
+
+// TestCheckers_Find gives each checker what it must object to, and the same
+// without the fault.
+func TestCheckers_Find(t *testing.T) {
+	running := []runtime.Observed{{Container: "c", ID: "1", State: runtime.StateRunning,
+		Ref: runtime.Ref{Peer: wire.PeerID{1}, Slot: slot(0), Life: 1, Token: 1}}}
+	open := func(n int, token wire.Token) node.Write {
+		return put(uint64(n)+1, wire.KindClaim, claim(n, token, ledger.Running))
+	}
+	for _, c := range []struct {
+		name string
+		rule string // empty: nothing is wrong
+		run  func(*fake) error
+	}{
+		{"room for two", "", func(f *fake) error { return NewOvercommit().Wrote(f, []node.Write{open(0, 1), open(1, 1)}) }},
+		{"no room for three", "S4", func(f *fake) error {
+			return NewOvercommit().Wrote(f, []node.Write{open(0, 1), open(1, 1), open(2, 1)})
+		}},
+		{"second claim", "S5", func(f *fake) error {
+			return NewMonotone().Wrote(f, []node.Write{open(0, 1), put(9, wire.KindClaim, claim(0, 2, ledger.Accepted))})
+		}},
+		{"second claim after the end of the first", "", func(f *fake) error {
+			return NewMonotone().Wrote(f, []node.Write{open(0, 1), put(8, wire.KindClaim, claim(0, 1, ledger.Stopped)), put(9, wire.KindClaim, claim(0, 2, ledger.Accepted))})
+		}},
+		{"number falls", "S5", func(f *fake) error {
+			return NewMonotone().Wrote(f, []node.Write{put(5, wire.KindClaim, claim(0, 1, ledger.Running)), put(4, wire.KindClaim, claim(1, 1, ledger.Running))})
+		}},
+		{"number twice", "S5", func(f *fake) error {
+			return NewMonotone().Wrote(f, []node.Write{put(5, wire.KindClaim, claim(0, 1, ledger.Running)), put(5, wire.KindClaim, claim(1, 1, ledger.Running))})
+		}},
+		{"sent before it is synced", "S5", func(f *fake) error {
+			return NewMonotone().Sent(f, &wire.Envelope{Msg: &wire.Push{Records: []*wire.Record{open(0, 1).Put}}})
+		}},
+		{"ends while it runs", "S7", func(f *fake) error {
+			f.containers = running
+			return NewOrphans().Wrote(f, []node.Write{put(1, wire.KindClaim, claim(0, 1, ledger.Stopped))})
+		}},
+		{"orphan", "S7", func(f *fake) error {
+			o := NewOrphans()
+			f.containers = running
+			err := o.Tick(f)
+			f.now = orphanBound + time.Second
+			return errors.Join(err, o.Tick(f))
+		}},
+		{"accepted and lost", "S1", func(f *fake) error {
+			a := NewAccepted()
+			err := a.Replied(f, &node.Request{}, &node.Reply{Job: "default/web", Life: 1, Revision: 1, Stores: []wire.PeerID{{1}}})
+			return errors.Join(err, a.Tick(f))
+		}},
+		{"removed and wanted", "S8", func(f *fake) error {
+			r := NewRemoved()
+			f.state = ledger.New(wire.PeerID{1}, wire.Hash{9}, f.Verify)
+			_, err := f.state.Merge(put(1, wire.KindHead, &ledger.Head{Job: "default/web", Life: 1, Revision: 1, Author: wire.PeerID{1}}).Put)
+			said := r.Replied(f, &node.Request{Remove: &node.Remove{Job: "default/web"}}, &node.Reply{Life: 1, Stores: []wire.PeerID{{1}}})
+			return errors.Join(err, said, r.Finish(f))
+		}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			err := c.run(&fake{synced: map[wire.Number]bool{}})
+			var v *Violation
+			if found := errors.As(err, &v); found != (c.rule != "") || found && v.Rule != c.rule || !found && err != nil {
+				t.Fatalf("want %q, got %v", c.rule, err)
+			}
+		})
+	}
+}
