@@ -13,6 +13,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"net/netip"
 	"slices"
 	"strconv"
 	"sync"
@@ -79,6 +80,7 @@ type Reach struct {
 	services map[key]*Service
 	changed  chan struct{} // closed and renewed at each Update
 	problems map[string]string
+	shaded   map[string]target // addresses that a listener on all addresses covers
 
 	bridges   map[job.ID]*bridge
 	listeners map[string]*listener // by address
@@ -182,6 +184,7 @@ func (r *Reach) follow() {
 	r.mu.Unlock()
 	problems := map[string]string{}
 	r.followBridges(jobs, want, problems)
+	r.shade(want)
 	for addr, l := range r.listeners {
 		if t, ok := want[addr]; !ok || t != l.target {
 			l.close()
@@ -207,6 +210,36 @@ func (r *Reach) follow() {
 	}
 	r.problems = problems
 	r.mu.Unlock()
+}
+
+// shade takes those addresses out of want that a listener on all addresses covers:
+// two cannot listen on one port. What arrives there is told apart by the address
+// it was sent to.
+func (r *Reach) shade(want map[string]target) {
+	shaded := map[string]target{}
+	for addr, t := range want {
+		host, port, _ := net.SplitHostPort(addr)
+		if _, all := want[":"+port]; all && host != "" {
+			shaded[addr] = t
+			delete(want, addr)
+		}
+	}
+	r.mu.Lock()
+	r.shaded = shaded
+	r.mu.Unlock()
+}
+
+// targetOf is what a connection that l accepted is for.
+func (r *Reach) targetOf(l *listener, c net.Conn) target {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if to, ok := c.LocalAddr().(*net.TCPAddr); ok {
+		addr := netip.AddrPortFrom(to.AddrPort().Addr().Unmap(), uint16(to.Port))
+		if t, ok := r.shaded[addr.String()]; ok {
+			return t
+		}
+	}
+	return l.target
 }
 
 // followBridges prepares the bridge of every job that runs here and adds the
@@ -304,7 +337,7 @@ func (r *Reach) accept(l *listener) {
 		go func() {
 			defer r.done.Done()
 			defer r.conns.Add(-1)
-			r.forward(c, l.target)
+			r.forward(c, r.targetOf(l, c))
 		}()
 	}
 }

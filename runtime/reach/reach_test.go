@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"net/netip"
+	"strconv"
 	"testing"
 	"time"
 
@@ -172,6 +173,50 @@ func TestReach(t *testing.T) {
 			time.Sleep(5 * time.Millisecond)
 		}
 	})
+}
+
+// A port published on all addresses and a service's own port of the same number
+// are told apart by the address that was asked.
+func TestReach_SamePortTwice(t *testing.T) {
+	r := New(Config{Self: wire.PeerID{1}, Networks: loopback(4), Publish: ""})
+	defer r.Close()
+	port := slot(t, "127.0.0.1", "front")
+	other := net.JoinHostPort("127.99.200.200", strconv.Itoa(int(port)))
+	ln, err := net.Listen("tcp", other)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	go func() {
+		for {
+			c, err := ln.Accept()
+			if err != nil {
+				return
+			}
+			io.WriteString(c, "back:")
+			c.Close()
+		}
+	}()
+	const published = 43918
+	end := func(task, address string) Endpoint {
+		return Endpoint{Slot: job.SlotID{Job: "default/shop", Task: task}, Peer: wire.PeerID{1}, Address: address, Serving: true}
+	}
+	r.Update([]Service{
+		{Job: "default/shop", Task: "front", Ports: []job.Port{{Target: port, Published: published}}, Endpoints: []Endpoint{end("front", "127.0.0.1")}},
+		{Job: "default/shop", Task: "back", Ports: []job.Port{{Target: port}}, Endpoints: []Endpoint{end("back", "127.99.200.200")}},
+	})
+	if got := say(t, fmt.Sprintf("127.0.0.1:%d", published), "x"); got != "front:x" {
+		t.Errorf("published: %q", got)
+	}
+	want := map[string]target{
+		":80":         {key{"default/shop", "front"}, 80},
+		"10.0.0.1:80": {key{"default/shop", "back"}, 80},
+		"10.0.0.1:81": {key{"default/shop", "back"}, 81},
+	}
+	r.shade(want)
+	if _, still := want["10.0.0.1:80"]; still || len(want) != 2 || r.shaded["10.0.0.1:80"].task != "back" {
+		t.Errorf("listens on %v, shaded %v", want, r.shaded)
+	}
 }
 
 func mustAddr(s string) netip.Addr { return netip.MustParseAddr(s) }
