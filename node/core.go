@@ -178,6 +178,7 @@ func (c *Core) take(in Input) error {
 		c.rec.Done(c.now, *in.Done)
 	case in.Facts != nil:
 		f := *in.Facts
+		f.Capacity.DiskBytes = f.Capacity.DiskBytes >> 30 << 30 // whole GiB: free disk changes all the time
 		c.facts = &f
 	case in.Request != nil:
 		c.request(in.Request)

@@ -212,7 +212,6 @@ func (c *Core) cardNow() *ledger.Card {
 	if f := c.facts; f != nil {
 		card.Driver, card.Platform = f.Driver, f.OS+"/"+f.Arch
 		card.Capacity = f.Capacity
-		card.Capacity.DiskBytes = f.Capacity.DiskBytes >> 30 << 30 // a whole GiB: free disk changes all the time
 	}
 	return card
 }
