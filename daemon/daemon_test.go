@@ -25,16 +25,16 @@ func TestDaemon_DeployRunsAndADeathIsRepaired(t *testing.T) {
 			t.Errorf("reply %+v, want three stores", rep)
 		}
 		s.untilServing(4, s.peers...)
-		total := 0
-		for _, p := range s.peers {
-			total += p.engine.running()
-		}
-		if total != 4 {
-			t.Errorf("%d containers run, want 4", total)
+		if n := s.running(); n != 4 {
+			t.Errorf("%d containers run, want 4", n)
 		}
 		if len(s.peers[0].port.addrs) != 2 {
 			t.Errorf("addresses of %d peers were told, want 2", len(s.peers[0].port.addrs))
 		}
+		s.until("reach knows all endpoints", 5*time.Second, func() bool {
+			count, local := s.peers[0].names.endpoints()
+			return count == 4 && local
+		})
 		dead := s.peers[0]
 		s.kill(dead)
 		rest := s.peers[1:]
@@ -45,9 +45,72 @@ func TestDaemon_DeployRunsAndADeathIsRepaired(t *testing.T) {
 		}
 		s.start(dead, false)
 		s.untilServing(4, s.peers...)
-		s.until("the surplus ends", 30*time.Second, func() bool {
-			return dead.engine.running()+rest[0].engine.running()+rest[1].engine.running() == 4
+		s.until("the surplus ends", 30*time.Second, func() bool { return s.running() == 4 })
+		s.stopAll()
+	})
+}
+
+func TestDaemon_AHungEngineIsWaitedForAndItsSlotsGoElsewhere(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSwarm(t, 3)
+		s.startAll()
+		s.deploy(s.peers[0], 3)
+		s.untilServing(3, s.peers...)
+		p := s.peers[2]
+		p.engine.hang(true)
+		s.until("the engine is said to be silent", time.Minute, func() bool {
+			return strings.Contains(s.status(p).Engine, "does not answer")
 		})
+		s.untilWithout(p, s.peers...)
+		s.untilServing(3, s.peers...)
+		p.engine.hang(false)
+		s.until("it answers again and the surplus ends", time.Minute, func() bool {
+			return !strings.Contains(s.status(p).Engine, "does not answer") && s.running() == 3
+		})
+		s.stopAll()
+	})
+}
+
+func TestDaemon_WhatCannotWorkHereIsTriedElsewhereAndToldWhy(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSwarm(t, 1)
+		s.startAll()
+		spec := job.Spec{Namespace: "default", Name: "shop", Tasks: []job.Task{{Name: "web", Count: 1, Image: "missing"}}}
+		spec.Defaults()
+		if rep, err := s.peers[0].Do(t.Context(), node.Request{Deploy: &node.Deploy{Spec: spec}}); err != nil || rep.Err != "" {
+			t.Fatalf("deploy: %+v, %v", rep, err)
+		}
+		s.until("the reason is shown", time.Minute, func() bool {
+			var slots []node.SlotView
+			_ = s.peers[0].View(t.Context(), func(c *node.Core) { slots = c.Slots("") })
+			return len(slots) == 1 && strings.Contains(slots[0].Detail, "image missing: cannot work on this peer")
+		})
+		s.stopAll()
+	})
+}
+
+func TestDaemon_MoreRequestsThanItTakesAreToldSo(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSwarm(t, 1)
+		s.startAll()
+		p := s.peers[0]
+		// Requests nobody answers: the core has never heard of them.
+		if err := p.View(t.Context(), func(*node.Core) {
+			for i := range uint64(maxWaiting) {
+				p.waiting[1<<40+i] = make(chan node.Reply, 1)
+			}
+		}); err != nil {
+			t.Fatal(err)
+		}
+		rep, err := p.Do(t.Context(), node.Request{Label: &node.Label{}})
+		if err != nil || rep.Code != node.CodeNotReady || !strings.Contains(rep.Err, "try again") {
+			t.Errorf("reply %+v, %v", rep, err)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		if _, err := p.Do(ctx, node.Request{Label: &node.Label{}}); err != nil && !errors.Is(err, context.Canceled) {
+			t.Errorf("Do with an ended context: %v", err)
+		}
 		s.stopAll()
 	})
 }
@@ -117,7 +180,7 @@ func TestDaemon_RecordingReplaysToTheSameSums(t *testing.T) {
 		for _, p := range s.peers {
 			tape := p.tape.Bytes()
 			steps, diff, err := node.Replay(node.Frames(bytes.NewReader(tape)))
-			if err != nil || diff != nil || steps < 60 {
+			if err != nil || diff != nil || steps < 30 {
 				t.Errorf("%s: %d steps, difference %+v, error %v", p.name, steps, diff, err)
 			}
 			cut, diff, err := node.Replay(node.Frames(bytes.NewReader(tape[:len(tape)-5])))

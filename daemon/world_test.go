@@ -166,6 +166,7 @@ type engine struct {
 	starts  int
 	lists   int
 	listing int
+	hung    bool // List answers only when its time is up
 	changed chan struct{}
 }
 
@@ -215,12 +216,16 @@ func (e *engine) List(ctx context.Context) ([]runtime.Observed, error) {
 	for _, c := range e.boxes {
 		out = append(out, *c)
 	}
+	wait := 5 * time.Millisecond
+	if e.hung {
+		wait = time.Hour
+	}
 	e.mu.Unlock()
-	pause(ctx, 5*time.Millisecond)
+	pause(ctx, wait)
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.listing--
-	return out, nil
+	return out, ctx.Err()
 }
 
 func (e *engine) Watch(context.Context) <-chan struct{} { return e.changed }
@@ -230,6 +235,12 @@ func (e *engine) Logs(_ context.Context, container string, _ runtime.LogOptions)
 }
 
 func (e *engine) RemoveVolume(context.Context, job.ID, string, int) error { return nil }
+
+func (e *engine) hang(on bool) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.hung = on
+}
 
 func (e *engine) running() (n int) {
 	e.mu.Lock()
@@ -242,6 +253,28 @@ func (e *engine) running() (n int) {
 	return n
 }
 
+// names is a reach that remembers what it was told last.
+type names struct {
+	mu       sync.Mutex
+	services []node.Service
+}
+
+func (n *names) Update(s []node.Service) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.services = s
+}
+
+// endpoints is how many slots answer, and whether the services' names resolve here.
+func (n *names) endpoints() (count int, local bool) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for _, s := range n.services {
+		count, local = count+len(s.Endpoints), local || s.Local
+	}
+	return count, local
+}
+
 // A peer is a daemon with the parts that outlive it.
 type peer struct {
 	*Daemon
@@ -250,6 +283,7 @@ type peer struct {
 	disk   *disk
 	engine *engine
 	port   *port
+	names  names
 	tape   *bytes.Buffer
 	crash  string
 	stop   context.CancelFunc
@@ -297,7 +331,7 @@ func (s *swarm) start(p *peer, founder bool) {
 			Self: p.key.Peer(), Swarm: wire.HashOf([]byte("swarm")), Key: p.key, Verify: wire.VerifyEd25519,
 			Seed: uint64(p.key.Peer()[0]), Nonce: uint64(p.starts), Name: p.name, Founder: founder, Version: "test",
 		},
-		Store: p.disk, Transport: p.port, Heard: p.port.heard, Driver: p.engine,
+		Store: p.disk, Transport: p.port, Heard: p.port.heard, Driver: p.engine, Reach: &p.names,
 		Facts: func(context.Context) runtime.Facts {
 			return runtime.Facts{Capacity: job.Resources{CPUMilli: 2000, MemBytes: 4 << 30, DiskBytes: 100 << 30}, OS: "linux", Arch: "amd64", Driver: "docker"}
 		},
@@ -347,6 +381,14 @@ func (s *swarm) stopAll() {
 			s.t.Errorf("%s: Run returned %v", p.name, err)
 		}
 	}
+}
+
+// running counts the containers that run on all engines.
+func (s *swarm) running() (n int) {
+	for _, p := range s.peers {
+		n += p.engine.running()
+	}
+	return n
 }
 
 func (s *swarm) status(p *peer) (v node.StatusView) {

@@ -19,10 +19,17 @@ const Schema = 1
 // memory: where the disk has no page left for one, the process dies.
 const BallastBytes = 16 << 20
 
-const (
-	tightBytes = 16 << 20 // with less free the ballast is given back
-	leastBytes = 4 << 20  // with less free nothing is written
-)
+// least is the free room below which nothing is written or opened: what Badger may
+// take for a table, a log and a value log before we ask again. With less than tight
+// free the ballast is given back.
+func (o Options) least() int64 {
+	if o.Small {
+		return 6 << 20
+	}
+	return 32 << 20
+}
+
+func (o Options) tight() int64 { return o.least() + BallastBytes }
 
 // makeDir makes the state directory and sees that files can be made in it.
 func makeDir(dir string) error {
@@ -126,18 +133,18 @@ func Free(dir string) (free, total int64, err error) {
 	return int64(st.Bavail) * int64(st.Bsize), int64(st.Blocks) * int64(st.Bsize), nil //nolint:unconvert // the field's type differs between systems
 }
 
-// makeRoom gives the ballast back on a nearly full disk, and refuses to write to a
+// makeRoom gives the ballast back on a nearly full disk, and refuses to go on on a
 // full one: Badger would not return an error but die.
 func (s *Store) makeRoom() error {
 	free, _, err := Free(s.dir)
-	if err != nil || free >= tightBytes {
+	if err != nil || free >= s.opts.tight() {
 		return nil //nolint:nilerr // not to know is no reason to stop
 	}
 	if err := s.ReleaseBallast(); err != nil {
 		s.log.Warn("the ballast stays", "err", err)
 	}
-	if free, _, err = Free(s.dir); err == nil && free < leastBytes {
-		return fmt.Errorf("the disk is full: %d KiB are free, at least %d are needed", free>>10, leastBytes>>10)
+	if free, _, err = Free(s.dir); err == nil && free < s.opts.least() {
+		return fmt.Errorf("the disk is full: %d MiB are free, at least %d are needed", free>>20, s.opts.least()>>20)
 	}
 	return nil
 }
@@ -153,24 +160,17 @@ func (s *Store) ReleaseBallast() error {
 	return nil
 }
 
-// fitBallast makes the ballast where there is room for it, and gives it back where
-// there is none, so that the store can be opened.
+// fitBallast makes the ballast where there is room for it.
 func (s *Store) fitBallast() {
 	free, _, err := Free(s.dir)
-	if err != nil {
+	if err != nil || s.opts.Small || free < 16*BallastBytes {
 		return
 	}
-	info, err := os.Stat(s.ballast())
-	switch {
-	case free < tightBytes:
-		err = s.ReleaseBallast()
-	case s.opts.Small || free < 16*BallastBytes || err == nil && info.Size() == BallastBytes:
+	if info, err := os.Stat(s.ballast()); err == nil && info.Size() == BallastBytes {
 		return
-	default:
-		err = fill(s.ballast(), BallastBytes)
 	}
-	if err != nil {
-		s.log.Warn("the ballast could not be fitted", "err", err)
+	if err := fill(s.ballast(), BallastBytes); err != nil {
+		s.log.Warn("there is no ballast", "err", err)
 	}
 }
 

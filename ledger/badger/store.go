@@ -91,6 +91,9 @@ func (s *Store) open() error {
 	if err := checkSchema(s.dir); err != nil {
 		return err
 	}
+	if err := s.makeRoom(); err != nil {
+		return fmt.Errorf("state directory %s cannot be opened: %w", s.dir, err)
+	}
 	s.fitBallast()
 	head, err := openHead(filepath.Join(s.dir, "head"))
 	if err != nil {
