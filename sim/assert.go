@@ -2,6 +2,7 @@ package sim
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 
 	"shoal/job"
@@ -131,8 +132,10 @@ func (r *run) running(op *Op) string {
 
 func compareCount(want string, n int, what string) string {
 	text, least := strings.CutPrefix(want, ">=")
-	k := 0
-	fmt.Sscan(text, &k)
+	k, err := strconv.Atoi(text)
+	if err != nil {
+		return fmt.Sprintf("%q is no number", want)
+	}
 	if n == k || least && n > k {
 		return ""
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -176,7 +177,7 @@ func behaviourOf(t *job.Task) (b behaviour) {
 		case "lasts":
 			b.lasts, _ = time.ParseDuration(value)
 		case "exit":
-			fmt.Sscan(value, &b.exit)
+			b.exit, _ = strconv.Atoi(value)
 		case "health":
 			if value == "bad" {
 				b.health = runtime.Unhealthy

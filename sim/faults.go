@@ -12,7 +12,7 @@ import (
 // crash cuts the power of a machine, now or when it sends a message of a kind.
 func (r *run) crash(op *Op) error {
 	if kind := op.Opts["on"]; kind != "" {
-		t := &trap{kind: kindOf(kind), from: -1, before: op.Opts["when"] == "before", skip: op.number("after", 0), down: op.duration("for", 0)}
+		t := &trap{kind: kindOf(kind), from: -1, before: op.Opts["when"] == "before", skip: op.number("after", 0), down: op.duration("for")}
 		if op.Args[0] != "any" {
 			m, err := r.w.find(op.Args[0])
 			if err != nil {
@@ -43,7 +43,7 @@ func (r *run) crashDaemon(op *Op) error {
 }
 
 func (r *run) backAfter(m *machine, op *Op) {
-	if d := op.duration("for", 0); d > 0 {
+	if d := op.duration("for"); d > 0 {
 		r.w.later(d, m.start)
 	}
 }
@@ -95,7 +95,7 @@ func (r *run) pause(op *Op) error {
 	boot := m.boot
 	m.paused = true
 	r.w.checks.changed(m)
-	if d := op.duration("for", 0); d > 0 {
+	if d := op.duration("for"); d > 0 {
 		r.w.later(d, func() {
 			if m.boot == boot {
 				m.resume()
@@ -203,7 +203,7 @@ func (r *run) hang(op *Op) error {
 		m.engine.hung = true
 	}
 	r.w.checks.changed(m)
-	if d := op.duration("for", 0); d > 0 {
+	if d := op.duration("for"); d > 0 {
 		power := m.power
 		r.w.later(d, func() {
 			if m.power == power {

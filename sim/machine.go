@@ -181,6 +181,7 @@ func (m *machine) handle(e event) {
 		m.receive(e)
 	case evInput:
 		m.step(*e.input)
+	case evCall: // the world's own
 	}
 }
 
@@ -326,9 +327,6 @@ func inputKind(in *node.Input) int {
 
 // up reports whether the daemon runs and listens.
 func (m *machine) up() bool { return m.core != nil && !m.paused }
-
-// speaksAs reports whether this machine's daemon speaks as p.
-func (m *machine) speaksAs(p wire.PeerID) bool { return m.core != nil && m.id == p }
 
 func be64(b []byte) (v uint64) {
 	for _, c := range b[:8] {

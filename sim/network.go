@@ -24,7 +24,6 @@ type network struct {
 
 	sent, delivered, lost uint64
 	sentKinds             [64]uint64
-	codecErr              uint64
 }
 
 // A drop is a wish of the scenario: lose the next count messages of a kind.

@@ -34,7 +34,8 @@ func TestParse_ErrorsNameThePlace(t *testing.T) {
 // FuzzParse feeds the parser anything: no panic, and what it takes it writes so
 // that it reads it back.
 func FuzzParse(f *testing.F) {
-	f.Add("peers 3 cpu=2 mem=4GiB label=a=b net loss=1% run 10s seed=3\nat 1s submit web replicas=2\nby 5s running >=1 of web\ncalm converged within=3s\n")
+	f.Add("peers 3 cpu=2 mem=4GiB label=a=b net loss=1% run 10s seed=3\nat 1s submit web replicas=2\n" +
+		"by 5s running >=1 of web\ncalm converged within=3s\n")
 	f.Add("peers 2\nat 1s cut n1|rest\nat 2s crash any on=award when=before\n----\nline\n")
 	f.Fuzz(func(t *testing.T, text string) {
 		s, err := Parse(strings.NewReader(text), "fuzz")

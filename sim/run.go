@@ -100,6 +100,7 @@ func (r *run) plan() {
 			r.w.later(op.Time, func() { r.do(op) })
 		case By:
 			r.w.later(op.From, func() { r.pending = append(r.pending, op) })
+		case Calm: // asked at the end
 		}
 	}
 	r.w.later(time.Second, r.second)

@@ -101,7 +101,7 @@ func taskOf(t *job.Task, op *Op) (err error) {
 		case "failure":
 			t.Update.FailureAction = v
 		case "monitor":
-			t.Update.Monitor = op.duration(k, 0)
+			t.Update.Monitor = op.duration(k)
 		case "restarts":
 			t.Restart.MaxAttempts = op.number(k, 0)
 		case "policy":
@@ -129,7 +129,7 @@ func failover(t *job.Task, k, v string, op *Op) {
 		t.Failover.InIsland = v
 	case "failover":
 		t.Failover.Never = v == "never"
-		if t.Failover.After = op.duration(k, 0); t.Failover.After == 0 && !t.Failover.Never {
+		if t.Failover.After = op.duration(k); t.Failover.After == 0 && !t.Failover.Never {
 			t.Failover.After = -1
 		}
 	}

@@ -3,6 +3,7 @@ package sim
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -40,14 +41,16 @@ func init() {
 		"leave":    {args: 1, usage: "PEER", check: refArgs, do: (*run).leave},
 		"expel":    {args: 1, usage: "PEER at=n1", opts: []string{"at"}, check: refArgs, do: (*run).expel},
 
-		"crash":       {args: 1, usage: "PEER [for=10s], or PEER on=award when=before after=2", opts: []string{"for", "on", "when", "after"}, check: refArgs, do: (*run).crash},
+		"crash": {args: 1, usage: "PEER [for=10s], or PEER on=award when=before after=2",
+			opts: []string{"for", "on", "when", "after"}, check: refArgs, do: (*run).crash},
 		"crashdaemon": {args: 1, usage: "PEER [for=10s]", opts: []string{"for"}, check: refArgs, do: (*run).crashDaemon},
 		"restart":     {args: 1, usage: "PEER [disk=keep|lost|damaged|clone-of:PEER]", opts: []string{"disk"}, check: restartArgs, do: (*run).restart},
 		"pause":       {args: 1, usage: "PEER for=60s", opts: []string{"for"}, check: refArgs, do: (*run).pause},
 		"clockjump":   {args: 1, usage: "PEER by=-10y", opts: []string{"by", "drift"}, check: refArgs, do: (*run).clockJump},
 		"diskfail":    {args: 1, usage: "PEER", check: refArgs, do: (*run).diskFail},
 		"diskfull":    {args: 1, usage: "PEER free=10MiB", opts: []string{"free"}, check: refArgs, do: (*run).diskFull},
-		"join":        {usage: "[cpu=4 mem=8GiB first=yes]", opts: []string{"cpu", "mem", "label", "datacenter", "profile", "first", "disk"}, do: (*run).join},
+		"join": {usage: "[cpu=4 mem=8GiB first=yes]",
+			opts: []string{"cpu", "mem", "label", "datacenter", "profile", "first"}, do: (*run).join},
 
 		"cut":    {args: 1, usage: "n1,n2|n3", check: cutArgs, do: (*run).cut},
 		"oneway": {args: 1, usage: "n1,n2>n3", check: cutArgs, do: (*run).cut},
@@ -242,19 +245,18 @@ func kindOf(name string) wire.MessageKind {
 
 // number reads an option that parsing has checked.
 func (o *Op) number(key string, def int) int {
-	n := def
-	if v := strings.TrimPrefix(o.Opts[key], ">="); v != "" {
-		fmt.Sscan(v, &n)
+	if n, err := strconv.Atoi(strings.TrimPrefix(o.Opts[key], ">=")); err == nil {
+		return n
 	}
-	return n
+	return def
 }
 
-// duration reads an option that parsing has checked.
-func (o *Op) duration(key string, def time.Duration) time.Duration {
+// duration reads an option that parsing has checked; 0 if it is not there.
+func (o *Op) duration(key string) time.Duration {
 	if v := o.Opts[key]; v != "" {
 		if d, err := time.ParseDuration(v); err == nil {
 			return d
 		}
 	}
-	return def
+	return 0
 }

@@ -87,7 +87,7 @@ func (s *watch) wrote(m *machine, writes []node.Write) {
 		return
 	}
 	for _, c := range s.writes {
-		s.counts[c.(check.Checker).Rule()]++
+		s.counts[ruleOf(c)]++
 		s.found(c.Wrote(s.hosts[m.index], writes))
 	}
 }
@@ -100,7 +100,7 @@ func (s *watch) sent(m *machine, e *wire.Envelope) {
 
 func (s *watch) replied(m *machine, asked *node.Request, r *node.Reply) {
 	for _, c := range s.replies {
-		s.counts[c.(check.Checker).Rule()]++
+		s.counts[ruleOf(c)]++
 		s.found(c.Replied(s.hosts[m.index], asked, r))
 	}
 }
@@ -128,7 +128,7 @@ func (s *watch) diskLost(m *machine) {
 // tick is called once a simulated second.
 func (s *watch) tick() {
 	for _, c := range s.ticks {
-		s.counts[c.(check.Checker).Rule()]++
+		s.counts[ruleOf(c)]++
 		s.found(c.Tick(s))
 	}
 }

@@ -1,7 +1,6 @@
 package check
 
 import (
-	"fmt"
 	"slices"
 
 	"shoal/job"
@@ -51,7 +50,7 @@ func (a *Accepted) Replied(_ Host, asked *node.Request, r *node.Reply) error {
 func (a *Accepted) Wrote(_ Host, writes []node.Write) error {
 	for i := range writes {
 		if r := writes[i].Put; r != nil && r.Kind == wire.KindHead && ledger.Open(r) == nil {
-			if h := r.Value.(*ledger.Head); h.Deleted {
+			if h, ok := r.Value.(*ledger.Head); ok && h.Deleted {
 				a.removed[h.Job] = max(a.removed[h.Job], h.Life)
 			}
 		}
@@ -89,7 +88,10 @@ func (a *Accepted) look(h Host) error {
 		if r.Kind != wire.KindHead || ledger.Open(r) != nil {
 			return
 		}
-		head := r.Value.(*ledger.Head)
+		head, ok := r.Value.(*ledger.Head)
+		if !ok {
+			return
+		}
 		if b := best[head.Job]; b == nil || ledger.CompareHeads(head, b) > 0 {
 			best[head.Job] = head
 		}
@@ -101,12 +103,14 @@ func (a *Accepted) look(h Host) error {
 		switch b := best[x.job]; {
 		case b == nil && a.removed[x.job] >= x.life: // remembered whole for the horizon only
 		case b == nil:
-			return &Violation{"S1", fmt.Sprintf("%s of life %d, revision %d was accepted with %s among its stores, and is not on its disk", x.job, x.life, x.revision, h.Name())}
+			return violation("S1", "%s of life %d, revision %d was accepted with %s among its stores, and is not on its disk",
+				x.job, x.life, x.revision, h.Name())
 		case b.Life > x.life, b.Life == x.life && b.Deleted:
 		case b.Life < x.life || b.Revision < x.revision:
-			return &Violation{"S1", fmt.Sprintf("%s of life %d, revision %d was accepted with %s among its stores, whose disk has life %d, revision %d", x.job, x.life, x.revision, h.Name(), b.Life, b.Revision)}
+			return violation("S1", "%s of life %d, revision %d was accepted with %s among its stores, whose disk has life %d, revision %d",
+				x.job, x.life, x.revision, h.Name(), b.Life, b.Revision)
 		case !specs[b.Spec]:
-			return &Violation{"S1", fmt.Sprintf("%s holds the head of %s, revision %d, and not its spec", h.Name(), x.job, b.Revision)}
+			return violation("S1", "%s holds the head of %s, revision %d, and not its spec", h.Name(), x.job, b.Revision)
 		}
 	}
 	return nil

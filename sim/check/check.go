@@ -6,6 +6,7 @@
 package check
 
 import (
+	"fmt"
 	"time"
 
 	"shoal/job"
@@ -45,9 +46,13 @@ type Host interface {
 }
 
 // A Violation is a broken invariant.
-type Violation struct {
+type Violation struct { //nolint:errname // it is the invariant that has been violated, not a failed call
 	Rule string // "S4"
 	Text string
+}
+
+func violation(rule, format string, args ...any) error {
+	return &Violation{rule, fmt.Sprintf(format, args...)}
 }
 
 func (v *Violation) Error() string { return v.Rule + ": " + v.Text }

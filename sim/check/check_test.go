@@ -69,6 +69,9 @@ func TestCheckers_Find(t *testing.T) {
 	open := func(n int, token wire.Token) node.Write {
 		return put(uint64(n)+1, wire.KindClaim, claim(n, token, ledger.Running))
 	}
+	owned := func(seq uint64, n int, token wire.Token, phase ledger.Phase) node.Write {
+		return put(seq, wire.KindClaim, claim(n, token, phase))
+	}
 	for _, c := range []struct {
 		name string
 		rule string // empty: nothing is wrong
@@ -79,23 +82,23 @@ func TestCheckers_Find(t *testing.T) {
 			return NewOvercommit().Wrote(f, []node.Write{open(0, 1), open(1, 1), open(2, 1)})
 		}},
 		{"second claim", "S5", func(f *fake) error {
-			return NewMonotone().Wrote(f, []node.Write{open(0, 1), put(9, wire.KindClaim, claim(0, 2, ledger.Accepted))})
+			return NewMonotone().Wrote(f, []node.Write{open(0, 1), owned(9, 0, 2, ledger.Accepted)})
 		}},
 		{"second claim after the end of the first", "", func(f *fake) error {
-			return NewMonotone().Wrote(f, []node.Write{open(0, 1), put(8, wire.KindClaim, claim(0, 1, ledger.Stopped)), put(9, wire.KindClaim, claim(0, 2, ledger.Accepted))})
+			return NewMonotone().Wrote(f, []node.Write{open(0, 1), owned(8, 0, 1, ledger.Stopped), owned(9, 0, 2, ledger.Accepted)})
 		}},
 		{"number falls", "S5", func(f *fake) error {
-			return NewMonotone().Wrote(f, []node.Write{put(5, wire.KindClaim, claim(0, 1, ledger.Running)), put(4, wire.KindClaim, claim(1, 1, ledger.Running))})
+			return NewMonotone().Wrote(f, []node.Write{owned(5, 0, 1, ledger.Running), owned(4, 1, 1, ledger.Running)})
 		}},
 		{"number twice", "S5", func(f *fake) error {
-			return NewMonotone().Wrote(f, []node.Write{put(5, wire.KindClaim, claim(0, 1, ledger.Running)), put(5, wire.KindClaim, claim(1, 1, ledger.Running))})
+			return NewMonotone().Wrote(f, []node.Write{owned(5, 0, 1, ledger.Running), owned(5, 1, 1, ledger.Running)})
 		}},
 		{"sent before it is synced", "S5", func(f *fake) error {
 			return NewMonotone().Sent(f, &wire.Envelope{Msg: &wire.Push{Records: []*wire.Record{open(0, 1).Put}}})
 		}},
 		{"ends while it runs", "S7", func(f *fake) error {
 			f.containers = running
-			return NewOrphans().Wrote(f, []node.Write{put(1, wire.KindClaim, claim(0, 1, ledger.Stopped))})
+			return NewOrphans().Wrote(f, []node.Write{owned(1, 0, 1, ledger.Stopped)})
 		}},
 		{"orphan", "S7", func(f *fake) error {
 			o := NewOrphans()

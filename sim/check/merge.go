@@ -1,7 +1,6 @@
 package check
 
 import (
-	"fmt"
 	"slices"
 
 	"shoal/ledger"
@@ -46,7 +45,7 @@ func (m *MergeLaws) Tick(w World) error {
 		"idempotent":  joined(w, append(slices.Clone(states), first, last)...),
 	} {
 		if other != base {
-			return &Violation{"S6", fmt.Sprintf("merge is not %s on the ledgers of %d peers: %s, %s", name, len(states), base, other)}
+			return violation("S6", "merge is not %s on the ledgers of %d peers: %s, %s", name, len(states), base, other)
 		}
 	}
 	return nil

@@ -1,8 +1,6 @@
 package check
 
 import (
-	"fmt"
-
 	"shoal/ledger"
 	"shoal/node"
 	"shoal/wire"
@@ -70,9 +68,9 @@ func (m *Monotone) number(h Host, r *wire.Record) error {
 	known, ok := seen[v]
 	switch {
 	case ok && known != r.Hash():
-		return &Violation{"S5", fmt.Sprintf("%s gives the number %v to a second record, a %v", h.Name(), r.Num, r.Kind)}
+		return violation("S5", "%s gives the number %v to a second record, a %v", h.Name(), r.Num, r.Kind)
 	case !ok && v.Compare(last) < 0:
-		return &Violation{"S5", fmt.Sprintf("%s writes a new %v as %v after %d.%d", h.Name(), r.Kind, r.Num, last.Inc, last.Seq)}
+		return violation("S5", "%s writes a new %v as %v after %d.%d", h.Name(), r.Kind, r.Num, last.Inc, last.Seq)
 	case v.Compare(last) > 0:
 		m.last[h.Index()] = v
 	}
@@ -86,7 +84,7 @@ func (m *Monotone) claim(h Host, c *ledger.Claim) error {
 	}
 	key := slotLife{c.Slot.String(), c.Life}
 	if top := m.tokens[h.Index()][key]; c.Token < top {
-		return &Violation{"S5", fmt.Sprintf("%s writes an open claim on %s with token %d after one with token %d", h.Name(), c.Slot, c.Token, top)}
+		return violation("S5", "%s writes an open claim on %s with token %d after one with token %d", h.Name(), c.Slot, c.Token, top)
 	}
 	m.tokens[h.Index()][key] = c.Token
 	open := 0
@@ -96,7 +94,7 @@ func (m *Monotone) claim(h Host, c *ledger.Claim) error {
 		}
 	}
 	if open > 1 {
-		return &Violation{"S5", fmt.Sprintf("%s holds %d open claims on %s", h.Name(), open, c.Slot)}
+		return violation("S5", "%s holds %d open claims on %s", h.Name(), open, c.Slot)
 	}
 	return nil
 }
@@ -123,7 +121,7 @@ func (m *Monotone) Sent(h Host, e *wire.Envelope) error {
 		// One that was written and beaten within one batch is safe: what beat it is synced.
 		_, written := m.seen[h.Index()][r.Num.Version()]
 		if r.Num.Issuer == h.Peer() && !h.Shared() && !h.Synced(r.Num) && (!written || h.Pending(r.Num)) {
-			return &Violation{"S5", fmt.Sprintf("%s sends its own %v %v in %T, and it is not on its disk", h.Name(), r.Kind, r.Num, e.Msg)}
+			return violation("S5", "%s sends its own %v %v in %T, and it is not on its disk", h.Name(), r.Kind, r.Num, e.Msg)
 		}
 	}
 	return nil

@@ -1,7 +1,6 @@
 package check
 
 import (
-	"fmt"
 	"time"
 
 	"shoal/node"
@@ -36,7 +35,7 @@ func (o *Orphans) Wrote(h Host, writes []node.Write) error {
 		}
 		for _, x := range h.Containers() {
 			if x.State == runtime.StateRunning && x.Ref.Peer == h.Peer() && keyOfRef(&x.Ref) == keyOf(c) {
-				return &Violation{"S7", fmt.Sprintf("%s ends its claim on %s, token %d, as %v while its container runs", h.Name(), c.Slot, c.Token, c.Phase)}
+				return violation("S7", "%s ends its claim on %s, token %d, as %v while its container runs", h.Name(), c.Slot, c.Token, c.Phase)
 			}
 		}
 	}
@@ -64,7 +63,7 @@ func (o *Orphans) Tick(w World) error {
 				o.since[id] = w.Now()
 			}
 			if since := max(o.since[id], h.Since()); w.Now()-since > orphanBound {
-				return &Violation{"S7", fmt.Sprintf("%s has container %s (%v, %v) without a claim for %v", h.Name(), x.Container, x.Ref.Slot, x.State, w.Now()-since)}
+				return violation("S7", "%s has container %s (%v, %v) without a claim for %v", h.Name(), x.Container, x.Ref.Slot, x.State, w.Now()-since)
 			}
 		}
 	}

@@ -1,8 +1,6 @@
 package check
 
 import (
-	"fmt"
-
 	"shoal/job"
 	"shoal/node"
 )
@@ -34,7 +32,7 @@ func (o *Overcommit) Wrote(h Host, writes []node.Write) error {
 		sum = sum.Plus(c.Needs)
 	}
 	if have := h.Capacity(); !sum.Fits(have) {
-		return &Violation{"S4", fmt.Sprintf("%s has bound %+v by %d claims, and has only %+v", h.Name(), sum, len(open), have)}
+		return violation("S4", "%s has bound %+v by %d claims, and has only %+v", h.Name(), sum, len(open), have)
 	}
 	return nil
 }

@@ -1,7 +1,6 @@
 package check
 
 import (
-	"fmt"
 	"slices"
 
 	"shoal/job"
@@ -55,11 +54,11 @@ func look(h Host, l *ledger.State, before map[job.ID]ledger.Head) error {
 	for _, id := range l.Jobs() {
 		head, old := l.Head(id), before[id]
 		if head.Life < old.Life || head.Life == old.Life && old.Deleted && !head.Deleted {
-			return &Violation{"S8", fmt.Sprintf("on %s %s is back in life %d (deleted: %v) after life %d (deleted: %v)",
-				h.Name(), id, head.Life, head.Deleted, old.Life, old.Deleted)}
+			return violation("S8", "on %s %s is back in life %d (deleted: %v) after life %d (deleted: %v)",
+				h.Name(), id, head.Life, head.Deleted, old.Life, old.Deleted)
 		}
 		if gone := l.RemovedLife(id); head.Life <= gone {
-			return &Violation{"S8", fmt.Sprintf("%s holds life %d of %s, and every life up to %d is over", h.Name(), head.Life, id, gone)}
+			return violation("S8", "%s holds life %d of %s, and every life up to %d is over", h.Name(), head.Life, id, gone)
 		}
 		before[id] = ledger.Head{Life: head.Life, Deleted: head.Deleted}
 	}
@@ -87,13 +86,13 @@ func (r *Removed) Finish(w World) error {
 		for _, id := range l.Jobs() {
 			gone := r.removed[id]
 			if head := l.Head(id); len(gone.stores) > 0 && !head.Deleted && head.Life <= gone.life {
-				return &Violation{"S8", fmt.Sprintf("%s wants %s in life %d, whose removal was accepted", h.Name(), id, head.Life)}
+				return violation("S8", "%s wants %s in life %d, whose removal was accepted", h.Name(), id, head.Life)
 			}
 		}
 		for _, c := range h.Containers() {
 			gone := r.removed[c.Ref.Slot.Job]
 			if len(gone.stores) > 0 && c.Ref.Life <= gone.life && c.State == runtime.StateRunning && h.EngineWorks() && !h.Shared() {
-				return &Violation{"S8", fmt.Sprintf("%s runs %s of life %d, whose removal was accepted", h.Name(), c.Ref.Slot, c.Ref.Life)}
+				return violation("S8", "%s runs %s of life %d, whose removal was accepted", h.Name(), c.Ref.Slot, c.Ref.Life)
 			}
 		}
 	}
