@@ -52,7 +52,7 @@ func startSwarm(t *testing.T, n int) swarm {
 	images := append(lab.DemoImages(programs), lab.Busybox())
 	s := swarm{labtest.Start(t, lab.Config{Peers: n, Binary: binary, Images: images}), t}
 	began := time.Now()
-	must(t, s.Peers[0].StartDaemon(t.Context()))
+	must(t, s.Peers[0].StartDaemon(t.Context(), "--new"))
 	ticket := strings.TrimSpace(s.shoal(s.Peers[0], "ticket"))
 	for _, p := range s.Peers[1:] {
 		must(t, p.StartDaemon(t.Context(), ticket))

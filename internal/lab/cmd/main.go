@@ -100,8 +100,8 @@ func demo(ctx context.Context, l *lab.Lab, file string) error {
 	defer cancel()
 	began := time.Now()
 	first := l.Peers[0]
-	say(first, "up")
-	if err := first.StartDaemon(ctx); err != nil {
+	say(first, "up", "--new")
+	if err := first.StartDaemon(ctx, "--new"); err != nil {
 		return err
 	}
 	ticket, err := first.Shoal(ctx, "ticket")
