@@ -226,7 +226,8 @@ func (unsignedSigner) Sign([]byte) []byte { return make([]byte, 64) }
 // Replay steps a core through a recording, whose frames next returns one by one
 // until io.EOF. It stops at the first step with another sum, which it returns, and
 // says how many agreed before. An error means that the recording itself cannot be
-// read; one that breaks off in the middle of a frame has been read to there.
+// read, or that the core panicked, as it may have in the run recorded; one that
+// breaks off in the middle of a frame has been read to there.
 func Replay(next func() ([]byte, error)) (steps int, first *Difference, err error) {
 	core, frame, err := replayStart(next)
 	for ; err == nil; frame, err = nextFrame(next) {
@@ -237,7 +238,10 @@ func Replay(next func() ([]byte, error)) (steps int, first *Difference, err erro
 		if err != nil {
 			return steps, nil, fmt.Errorf("step %d: %w", steps, err)
 		}
-		rd, _ := core.Step(in) // a refused input has its sum, too
+		rd, err := replayStep(core, in)
+		if err != nil {
+			return steps, nil, fmt.Errorf("step %d: %w", steps, err)
+		}
 		if got := rd.Sum(); got != want {
 			return steps, &Difference{Step: steps, Input: in, Want: want, Got: got, Ready: rd}, nil
 		}
@@ -247,6 +251,17 @@ func Replay(next func() ([]byte, error)) (steps int, first *Difference, err erro
 		err = nil
 	}
 	return steps, nil, err
+}
+
+// replayStep steps the core; that it refuses an input is part of the run.
+func replayStep(c *Core, in Input) (rd Ready, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("the core panics: %v", r)
+		}
+	}()
+	rd, _ = c.Step(in)
+	return rd, nil
 }
 
 // replayStart makes the core and returns the first frame that is a step.
