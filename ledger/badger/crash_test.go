@@ -310,3 +310,24 @@ func written(b []byte) []byte {
 	}
 	return slices.Clone(b[:end])
 }
+
+// TestStore_ProfileMayChangeBetweenStarts takes over the logs that a kill left,
+// with the buffers of the other profile.
+func TestStore_ProfileMayChangeBetweenStarts(t *testing.T) {
+	for _, before := range []Options{{}, {Small: true}} {
+		t.Run(fmt.Sprintf("small before=%v", before.Small), func(t *testing.T) {
+			work, dir := t.TempDir(), t.TempDir()
+			s := open(t, work, before)
+			var puts []*wire.Record
+			var want []uint64
+			for seq := uint64(1); seq <= 6000; seq++ {
+				puts, want = append(puts, record(seq, 100+int(seq%40)*100)), append(want, seq)
+			}
+			apply(t, s, puts, nil, map[string][]byte{"x": {1}}, true)
+			if err := os.CopyFS(dir, os.DirFS(work)); err != nil {
+				t.Fatal(err)
+			}
+			holds(t, open(t, dir, Options{Small: !before.Small}), want, map[string]string{"x": "\x01"})
+		})
+	}
+}

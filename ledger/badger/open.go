@@ -40,7 +40,7 @@ func (s *Store) settings(dir string) badgerdb.Options {
 			WithValueLogFileSize(1 << 20).WithValueThreshold(1 << 10).
 			WithBaseTableSize(1 << 20).WithBaseLevelSize(4 << 20).WithNumGoroutines(1)
 	}
-	return o.WithMemTableSize(8 << 20).WithNumMemtables(2).WithNumLevelZeroTables(2).WithNumLevelZeroTablesStall(6).
+	return o.WithMemTableSize(bigMemTable).WithNumMemtables(2).WithNumLevelZeroTables(2).WithNumLevelZeroTablesStall(6).
 		WithValueLogFileSize(8 << 20).WithValueThreshold(4 << 10).
 		WithBaseTableSize(2 << 20).WithBaseLevelSize(10 << 20).WithNumGoroutines(2)
 }
@@ -98,7 +98,33 @@ func openBadger(o badgerdb.Options) (db *badgerdb.DB, err error) {
 	if err := checkTables(o.Dir); err != nil {
 		return nil, err
 	}
+	if hasBigLogs(o) {
+		big := o.WithMemTableSize(bigMemTable).WithNumMemtables(2)
+		if db, err = badgerdb.Open(big); err != nil {
+			return nil, err
+		}
+		if err := db.Close(); err != nil { // which makes tables of the logs
+			return nil, err
+		}
+	}
 	return badgerdb.Open(o)
+}
+
+// bigMemTable is the greatest memtable that any profile has.
+const bigMemTable = 8 << 20
+
+// hasBigLogs reports whether a kill left memtable logs that may not fit into the
+// memtables of o: Badger ends the process there. A log of o's own is as long as o
+// made it, twice its memtable, until it is cut to what it holds.
+func hasBigLogs(o badgerdb.Options) bool {
+	paths, _ := filepath.Glob(filepath.Join(o.Dir, "*.mem")) // the pattern is good
+	for _, path := range paths {
+		info, err := os.Stat(path)
+		if err == nil && o.MemTableSize < bigMemTable && info.Size() > o.MemTableSize && info.Size() != 2*o.MemTableSize {
+			return true
+		}
+	}
+	return false
 }
 
 // isOutside reports whether opening failed for a reason that does not lie in the
