@@ -201,10 +201,14 @@ func (r *run) demand(began time.Duration) bool {
 		if r.unmetAt[i] == 0 {
 			r.unmetAt[i] = r.w.now
 		}
-		switch since := r.w.now - r.unmetAt[i]; {
+		start := r.unmetAt[i]
+		if c.Rule() == "V1" { // equal so long after the last new record
+			start = max(start, r.w.checks.written)
+		}
+		switch since := r.w.now - start; {
 		case since > c.Bound(), r.s.Within > 0 && r.w.now-began > r.s.Within, r.w.now-began > maxCalm:
 			r.w.fail(Liveness, "for %.1f s of calm: %s", max(since, r.w.now-began).Seconds(), text)
-			r.w.failure.Rule = ruleOf(c)
+			r.w.failure.Rule = c.Rule()
 			return false
 		}
 	}

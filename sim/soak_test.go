@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -66,7 +67,8 @@ func TestSoak(t *testing.T) {
 
 func keep(t *testing.T, s *Scenario) {
 	if dir := os.Getenv("SHOAL_SOAK_DIR"); dir != "" {
-		if err := os.WriteFile(filepath.Join(dir, s.Name+".txt"), []byte(s.String()), 0o600); err != nil {
+		small := Shrink(s, 100)
+		if err := os.WriteFile(filepath.Join(dir, s.Name+".txt"), []byte(small.String()), 0o600); err != nil {
 			t.Log(err)
 		}
 	}
@@ -101,5 +103,17 @@ func BenchmarkWorld(b *testing.B) {
 			}
 			b.ReportMetric(float64(peers)*simulated.Seconds()/b.Elapsed().Seconds(), "peers·s/s")
 		})
+	}
+}
+
+// TestShrink cuts a plan that cannot succeed down to what makes it fail.
+func TestShrink(t *testing.T) {
+	s := Draw(3, 3)
+	s.Run = 10 * time.Second
+	s.Ops = slices.DeleteFunc(s.Ops, func(op Op) bool { return op.Time > 8*time.Second })
+	s.Ops = append(s.Ops, Op{Time: 9 * time.Second, Verb: "submit", Args: []string{"web"}, Opts: map[string]string{"cpu": "1m"}},
+		Op{Moment: By, From: 9 * time.Second, Time: 9500 * time.Millisecond, Verb: "running", Args: []string{"77"}})
+	if got := Shrink(s, 60); len(got.Ops) != 1 || got.Ops[0].Verb != "running" {
+		t.Fatalf("left:\n%s", got)
 	}
 }

@@ -28,6 +28,7 @@ type watch struct {
 	shared   map[wire.PeerID]bool
 	since    []time.Duration
 	counts   map[string]uint64
+	written  time.Duration // when a peer last wrote a record of its own
 }
 
 func newWatch(w *World) *watch {
@@ -85,6 +86,11 @@ func (s *watch) found(err error) {
 func (s *watch) wrote(m *machine, writes []node.Write) {
 	if len(writes) == 0 {
 		return
+	}
+	for i := range writes {
+		if r := writes[i].Put; r != nil && r.Num.Issuer == m.id {
+			s.written = s.w.now
+		}
 	}
 	for _, c := range s.writes {
 		s.counts[ruleOf(c)]++

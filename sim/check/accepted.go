@@ -2,6 +2,7 @@ package check
 
 import (
 	"slices"
+	"time"
 
 	"shoal/job"
 	"shoal/ledger"
@@ -15,6 +16,13 @@ type Accepted struct {
 	jobs    []*accepted
 	version []uint64          // by host: of its disk, when it was last read
 	removed map[job.ID]uint64 // the greatest life that anybody has removed
+
+	headless map[headless]time.Duration // heads whose spec is missing, since when
+}
+
+type headless struct {
+	host int
+	job  job.ID
 }
 
 type accepted struct {
@@ -25,7 +33,9 @@ type accepted struct {
 }
 
 // NewAccepted returns the checker.
-func NewAccepted() *Accepted { return &Accepted{removed: map[job.ID]uint64{}} }
+func NewAccepted() *Accepted {
+	return &Accepted{removed: map[job.ID]uint64{}, headless: map[headless]time.Duration{}}
+}
 
 // Rule implements Checker.
 func (*Accepted) Rule() string { return "S1" }
@@ -71,14 +81,27 @@ func (a *Accepted) Tick(w World) error {
 			continue
 		}
 		a.version[h.Index()] = h.DiskVersion()
-		if err := a.look(h); err != nil {
+		if err := a.look(w.Now(), h); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (a *Accepted) look(h Host) error {
+// specBound is how long a later head may wait for its spec: the two may come by
+// different messages.
+const specBound = 15 * time.Second
+
+func (a *Accepted) headlessFor(now time.Duration, h Host, id job.ID) time.Duration {
+	k := headless{h.Index(), id}
+	if _, ok := a.headless[k]; !ok {
+		a.headless[k] = now
+	}
+	a.version[h.Index()] = ^uint64(0) // look again, though nothing is written
+	return now - a.headless[k]
+}
+
+func (a *Accepted) look(now time.Duration, h Host) error {
 	best := map[job.ID]*ledger.Head{}
 	specs := map[wire.Hash]bool{}
 	h.Disk(func(r *wire.Record) {
@@ -109,7 +132,9 @@ func (a *Accepted) look(h Host) error {
 		case b.Life < x.life || b.Revision < x.revision:
 			return violation("S1", "%s of life %d, revision %d was accepted with %s among its stores, whose disk has life %d, revision %d",
 				x.job, x.life, x.revision, h.Name(), b.Life, b.Revision)
-		case !specs[b.Spec]:
+		case specs[b.Spec]:
+			delete(a.headless, headless{h.Index(), x.job})
+		case a.headlessFor(now, h, x.job) > specBound:
 			return violation("S1", "%s holds the head of %s, revision %d, and not its spec", h.Name(), x.job, b.Revision)
 		}
 	}

@@ -88,6 +88,7 @@ type (
 	// Progress is checked in the calm: Unmet says what is still missing, "" for
 	// nothing, and none of it may stay for longer than Bound.
 	Progress interface {
+		Checker
 		Unmet(World) string
 		Bound() time.Duration
 	}

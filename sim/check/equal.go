@@ -7,7 +7,8 @@ import (
 	"shoal/wire"
 )
 
-// Equal is V1: peers that reach one another hold equal ledgers.
+// Equal is V1: ready peers hold equal ledgers. One whose engine is silent may keep a
+// claim that all others have dropped: it cannot end it yet.
 type Equal struct{}
 
 // Rule implements Checker.
@@ -23,7 +24,7 @@ func (Equal) Unmet(w World) string {
 	records := 0
 	for _, h := range w.Hosts() {
 		l := h.Ledger()
-		if !h.Counts() || l == nil {
+		if !h.Counts() || l == nil || !h.EngineWorks() {
 			continue
 		}
 		switch got := l.Hash(); {
