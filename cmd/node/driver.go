@@ -59,9 +59,12 @@ func (p *peer) chooseDriver(ctx context.Context, swarm string) (driver, error) {
 		p.cli.progress("no engine at %s: tasks run as plain processes of this machine; containers need --driver docker", where)
 		return p.processDriver(swarm)
 	}
-	if err != nil {
+	switch {
+	case ping.Err() != nil:
+		p.cli.progress("the engine at %s does not answer within %s: this peer takes no slots until it does", where, engineWait)
+	case err != nil:
 		p.cli.progress("the engine at %s does not answer (%v): this peer takes no slots until it does", where, err)
-	} else {
+	default:
 		v, _ := d.Version(ping)
 		p.cli.progress("containers run on the engine at %s, version %s", where, v)
 	}

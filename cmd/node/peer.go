@@ -168,7 +168,7 @@ func (p *peer) startHost(ctx context.Context) error {
 	p.host, err = p2p.New(ctx, p2p.Config{
 		Key: p.id.key, Swarm: p.id.cert.Swarm, Certificate: p.id.cert, Port: p.o.Port, Listen: p.o.listenAddrs(),
 		Bootstrap: bootstrap, RememberFile: p.o.state.path("peers.json"), Profile: p2p.Profile(p.o.Profile),
-		MDNS: !p.o.NoMDNS, DHT: true, Logger: p.log,
+		MDNS: p.o.mdns(), DHT: true, Logger: p.log,
 	})
 	return err
 }
@@ -179,7 +179,16 @@ func (p *peer) coreConfig() node.Config {
 		Self: p.id.peer(), Swarm: wire.Hash(p.id.cert.Swarm), Key: wire.Key(p.id.key), Verify: wire.VerifyEd25519,
 		Seed: draw(), Nonce: draw(), Name: p.o.Name, Datacenter: p.o.Datacenter, Labels: p.o.Labels,
 		Profile: p.o.Profile, Version: version, Addrs: p.host.Addrs(), Cert: p.id.cert.Encode(),
-		Founder: p.o.state.has("founding"), AcceptLoss: p.o.acceptLoss,
+		Entitled: entitled(p.id.cert.Swarm), Founder: p.o.state.has("founding"), AcceptLoss: p.o.acceptLoss,
+	}
+}
+
+// entitled judges certificates, as cards carry them, by the swarm's root. Expiry is
+// judged when others admit: a peer's jobs outlive its certificate.
+func entitled(swarm admit.SwarmID) func(wire.PeerID, []byte) bool {
+	return func(by wire.PeerID, cert []byte) bool {
+		c, err := admit.DecodeCertificate(cert)
+		return err == nil && c.Peer == by && c.Rights.Has(admit.Deploy) && c.Verify(swarm, time.Time{}) == nil
 	}
 }
 

@@ -52,6 +52,7 @@ func TestScripts(t *testing.T) {
 			"within": within,
 			"ticket": expiredTicket,
 			"hold":   hold,
+			"hang":   hang,
 		},
 	})
 }
@@ -113,6 +114,13 @@ func expiredTicket(ts *testscript.TestScript, _ bool, args []string) {
 // hold: another program takes PORT until the script ends.
 func hold(ts *testscript.TestScript, _ bool, _ []string) {
 	l, err := net.Listen("tcp", "127.0.0.1:"+ts.Getenv("PORT"))
+	ts.Check(err)
+	ts.Defer(func() { l.Close() })
+}
+
+// hang SOCKET: something listens there that never answers.
+func hang(ts *testscript.TestScript, _ bool, args []string) {
+	l, err := net.Listen("unix", ts.MkAbs(args[0]))
 	ts.Check(err)
 	ts.Defer(func() { l.Close() })
 }

@@ -28,7 +28,7 @@ func (c *cli) simCommand() *cobra.Command {
 func (c *cli) simRunCommand() *cobra.Command {
 	var seed uint64
 	var peers int
-	var trace, encode bool
+	var trace, encode, lines bool
 	cmd := &cobra.Command{
 		Use:   "run SCENARIO...",
 		Short: "Run scenarios; the same seed gives the same trace, always",
@@ -38,7 +38,7 @@ Exit codes: 0 all well; 1 a file is wrong; 3 a core crashed; 4 an invariant was 
 5 something that had to come about did not.`,
 		Args: wants(1, -1, "a scenario's file"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			o := sim.Options{Peers: peers, Encode: encode, Lines: !c.quiet && !c.json()}
+			o := sim.Options{Peers: peers, Encode: encode, Lines: true}
 			if cmd.Flags().Changed("seed") {
 				o.Seed = &seed
 			}
@@ -47,7 +47,7 @@ Exit codes: 0 all well; 1 a file is wrong; 3 a core crashed; 4 an invariant was 
 			}
 			worst := 0
 			for _, file := range args {
-				code, err := c.simulate(file, o)
+				code, err := c.simulate(file, o, lines)
 				if err != nil {
 					return err
 				}
@@ -61,12 +61,13 @@ Exit codes: 0 all well; 1 a file is wrong; 3 a core crashed; 4 an invariant was 
 	}
 	cmd.Flags().Uint64Var(&seed, "seed", 0, "source of chance (default: the scenario's)")
 	cmd.Flags().IntVar(&peers, "peers", 0, "number of peers (default: the scenario's)")
+	cmd.Flags().BoolVar(&lines, "lines", false, "print what happened, not only when something was wrong")
 	cmd.Flags().BoolVar(&trace, "trace", false, "write every step to stderr")
 	cmd.Flags().BoolVar(&encode, "encode", false, "encode and decode each message")
 	return cmd
 }
 
-func (c *cli) simulate(file string, o sim.Options) (code int, err error) {
+func (c *cli) simulate(file string, o sim.Options, lines bool) (code int, err error) {
 	f, err := os.Open(file)
 	if err != nil {
 		return 0, err
@@ -76,8 +77,11 @@ func (c *cli) simulate(file string, o sim.Options) (code int, err error) {
 	if err != nil {
 		return 0, err
 	}
+	if c.json() && !lines {
+		result.Lines = nil
+	}
 	err = c.answer(result, func() {
-		if result.Failure != nil || !c.quiet {
+		if result.Failure != nil || lines {
 			for _, l := range result.Lines {
 				fmt.Fprintln(c.out, l)
 			}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -80,7 +81,11 @@ machine. With a ticket it joins. A machine that is a member resumes, and remembe
 
 // parse reads what is wrong in any case, before anything is touched.
 func (o *upOptions) parse(state string, args []string) error {
-	o.state = stateDir(cmp.Or(state, os.Getenv("SHOAL_STATE"), defaultState()))
+	dir, err := filepath.Abs(cmp.Or(state, os.Getenv("SHOAL_STATE"), defaultState()))
+	if err != nil {
+		return err
+	}
+	o.state = stateDir(dir)
 	if len(args) >= 2 && args[0] == "shoal" && args[1] == "up" {
 		args = args[2:] // the whole line was pasted
 	}
@@ -105,7 +110,6 @@ func (o *upOptions) parse(state string, args []string) error {
 			return usagef("--listen %q: want an IP address such as 192.0.2.7, or a multiaddr such as /ip4/192.0.2.7/tcp/%d", l, p2p.DefaultPort)
 		}
 	}
-	var err error
 	o.Labels, err = parseLabels(o.labels)
 	return err
 }
@@ -170,6 +174,13 @@ func (o *upOptions) listenAddrs() []string {
 	return out
 }
 
+// mdns reports whether this peer speaks to the local network: not from addresses
+// that nobody else there can reach.
+func (o *upOptions) mdns() bool {
+	reachable := func(l string) bool { ip := net.ParseIP(l); return ip == nil || !ip.IsLoopback() }
+	return !o.NoMDNS && (len(o.Listen) == 0 || slices.ContainsFunc(o.Listen, reachable))
+}
+
 const listenFor = 2 * time.Second
 
 // checkMembership says no before anything is written: a ticket that does not fit
@@ -185,7 +196,7 @@ func (c *cli) checkMembership(ctx context.Context, o *upOptions, id *identity) e
 		return nil
 	case o.ticket != nil:
 		return o.ticket.Verify(o.ticket.Swarm, time.Now())
-	case isMember || o.founds || o.NoMDNS:
+	case isMember || o.founds || !o.mdns():
 		return nil
 	}
 	c.progress("listening for %s whether there is a swarm on this network", listenFor)
