@@ -137,7 +137,7 @@ func (s *State) deriveWanted(id job.ID) []Wanted {
 		return nil
 	}
 	spec := s.Spec(h.Spec)
-	if spec == nil {
+	if spec == nil || s.unfit[spec] || !s.entitles(h.Author) {
 		return nil
 	}
 	out := make([]Wanted, 0, len(spec.Tasks))
@@ -260,12 +260,12 @@ func (s *State) OwnVerdicts() []*wire.Record { return s.ownOf(wire.KindVerdict) 
 func (s *State) OwnSpecs() []*wire.Record { return s.ownOf(wire.KindSpec) }
 
 // IsNamed reports whether a kept head of its job or a claim that has not ended
-// names a job spec. A job without a head counts as naming it: its head may still
-// be on the way.
+// names a job spec. A job that never had a head counts as naming it: its head may
+// still be on the way.
 func (s *State) IsNamed(r *wire.Record) bool {
 	id, h := r.Value.(*job.Spec).ID(), bodyHash(r)
 	heads := s.cells[headKey(id)]
-	if len(heads) == 0 {
+	if len(heads) == 0 && s.removed[id] == 0 {
 		return true
 	}
 	for _, hr := range heads {
@@ -385,8 +385,9 @@ func (s *State) Claimed(p wire.PeerID) (sum job.Resources) {
 // holds the slot if several exist after a split, else the lowest key.
 func (s *State) PlaceOf(id job.ID, volume string, slot job.SlotID) *VolumePlace {
 	var found []*VolumePlace
+	over := s.volumesRemoved(id)
 	for _, r := range s.places[placeKey{id, volume, slot.Index}] {
-		if p := r.Value.(*VolumePlace); !p.Gone && !s.IsRevoked(p.Peer) {
+		if p := r.Value.(*VolumePlace); !p.Gone && p.Life > over && !s.IsRevoked(p.Peer) {
 			found = append(found, p)
 		}
 	}
@@ -403,6 +404,21 @@ func (s *State) PlaceOf(id job.ID, volume string, slot job.SlotID) *VolumePlace 
 	}
 	return found[0]
 }
+
+// volumesRemoved is the greatest life of a job that was removed with its volumes,
+// as far as kept heads tell; 0: none.
+func (s *State) volumesRemoved(id job.ID) (life uint64) {
+	for _, r := range s.cells[headKey(id)] {
+		if h := r.Value.(*Head); h.Deleted && h.Volumes {
+			life = max(life, h.Life)
+		}
+	}
+	return life
+}
+
+// IsReleased reports whether a volume's place is of a life that was removed with
+// its volumes.
+func (s *State) IsReleased(p *VolumePlace) bool { return p.Life <= s.volumesRemoved(p.Job) }
 
 // PlacesAt returns the volumes kept on a peer, in order.
 func (s *State) PlacesAt(peer wire.PeerID) []*VolumePlace {
@@ -435,7 +451,7 @@ func (s *State) CardRecord(p wire.PeerID) *wire.Record {
 // order.
 func (s *State) Members() []wire.PeerID {
 	return slices.DeleteFunc(sortedPeers(s.cards), func(p wire.PeerID) bool {
-		m := s.members[p]
+		m := s.Member(p)
 		return m != nil && (m.Revoked || m.Left)
 	})
 }
@@ -445,11 +461,41 @@ func (s *State) AllPeers() []wire.PeerID { return sortedPeers(s.cards) }
 
 // Member returns the membership record of a peer, or nil: a peer with a card and
 // no such record is a member.
-func (s *State) Member(p wire.PeerID) *Member { return s.members[p] }
+// The word of a peer whose right does not reach so far does not count.
+func (s *State) Member(p wire.PeerID) *Member {
+	cell := s.cells["m"+string(p[:])]
+	if len(cell) == 0 {
+		return nil
+	}
+	if by := cell[0].Num.Issuer; by != p && !s.entitles(by) {
+		return nil
+	}
+	return cell[0].Value.(*Member)
+}
+
+// Entitle sets what judges whether a peer with that certificate may submit jobs
+// and remove peers; nil: every peer may.
+func (s *State) Entitle(may func(p wire.PeerID, cert []byte) bool) { s.may = may }
+
+func (s *State) entitles(p wire.PeerID) bool {
+	if s.may == nil || p == s.self && s.cards[p] == nil {
+		return true
+	}
+	card := s.cards[p]
+	if card == nil {
+		return false
+	}
+	ok, known := s.judged[card]
+	if !known {
+		ok = s.may(p, card.Cert) // a signature check or two: once per card
+		s.judged[card] = ok
+	}
+	return ok
+}
 
 // IsRevoked reports whether a peer was removed from the swarm.
 func (s *State) IsRevoked(p wire.PeerID) bool {
-	m := s.members[p]
+	m := s.Member(p)
 	return m != nil && m.Revoked
 }
 

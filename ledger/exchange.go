@@ -12,7 +12,8 @@ import (
 // other answers that it is equal, or with its Vector of marks. Then Lists of the
 // numbers held of each issuer on which the two differ, a Delta back, and a Delta
 // that closes. What the other lacks above its mark is sent; what it lacks at or
-// below its mark it has dropped, and so must we. When nothing was cut for size,
+// below its mark it has dropped, and so must we (a spec that is still named here is brought in again
+// under our own number). When nothing was cut for size,
 // both raise their marks to the greater of the two: a complete exchange is the
 // only thing that raises marks, since only it proves that nothing is missing.
 //
@@ -96,7 +97,10 @@ func (s *State) Answer(lists []wire.IssuerList) *wire.Delta {
 
 func (s *State) answerOne(theirs wire.IssuerList, d *wire.Delta, size *int) {
 	issuer := theirs.Mark.UpTo.Issuer
-	mine := s.logOf(issuer)
+	mine := s.logs[issuer]
+	if mine == nil {
+		mine = &log{issuer: issuer} // not kept: a list of numbers is no record
+	}
 	d.Marks = append(d.Marks, mine.summary())
 	has := make(map[wire.Version]struct{}, len(theirs.Numbers))
 	for _, v := range theirs.Numbers {
@@ -129,7 +133,11 @@ func (s *State) dropBy(r *wire.Record) {
 	if c, ok := r.Value.(*Claim); ok && c.Peer == s.self && !c.Phase.Ended() {
 		return
 	}
+	named := r.Kind == wire.KindSpec && s.IsNamed(r)
 	s.drop(r)
+	if named {
+		s.revive = append(s.revive, r)
+	}
 	if h, ok := r.Value.(*Head); ok && h.Deleted {
 		s.Remove(h.Job, h.Life)
 	}

@@ -56,7 +56,9 @@ func (w *writer) claim(slot job.SlotID, life uint64, t wire.Token, p Phase) *wir
 }
 
 func (w *writer) spec(name string, count int) *wire.Record {
-	return w.seal(wire.KindSpec, &job.Spec{Namespace: "default", Name: name, Tasks: []job.Task{{Name: "web", Image: "web", Count: count}}})
+	s := &job.Spec{Namespace: "default", Name: name, Tasks: []job.Task{{Name: "web", Image: "web", Count: count}}}
+	s.Defaults()
+	return w.seal(wire.KindSpec, s)
 }
 
 var slot0 = job.SlotID{Job: "default/shop", Task: "web"}
@@ -86,6 +88,13 @@ func drawRecord(t *rapid.T, ws []*writer) *wire.Record {
 		r.Seal(swarm, fakeKey(w.id))
 		return r
 	}
+}
+
+// whole is the ledger of a peer that knows all it ever wrote.
+func whole(n byte) *State {
+	s := New(peer(n), swarm, verify)
+	s.MakeWhole()
+	return s
 }
 
 func newState() *State { return New(peer(200), swarm, verify) }
@@ -150,7 +159,7 @@ func exchange(t interface{ Fatalf(string, ...any) }, a, b *State) {
 func TestExchangeMakesEqual(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		ws := []*writer{{id: peer(1)}, {id: peer(2)}, {id: peer(3)}}
-		states := []*State{New(peer(1), swarm, verify), New(peer(2), swarm, verify), New(peer(3), swarm, verify)}
+		states := []*State{whole(1), whole(2), whole(3)}
 		for range rapid.IntRange(1, 30).Draw(t, "events") {
 			i := rapid.IntRange(0, 2).Draw(t, "at")
 			switch rapid.IntRange(0, 3).Draw(t, "event") {
@@ -183,7 +192,7 @@ func TestExchangeMakesEqual(t *testing.T) {
 // What its writer dropped does not come back from a peer that still has it.
 func TestExchangeDropsWhatWasPruned(t *testing.T) {
 	w := &writer{id: peer(1)}
-	a, b := New(peer(1), swarm, verify), New(peer(2), swarm, verify)
+	a, b := whole(1), whole(2)
 	r := w.claim(slot0, 1, 1, Stopped)
 	a.Own(r)
 	exchange(t, a, b)
@@ -264,6 +273,69 @@ func TestWinner(t *testing.T) {
 		if got != tt.want {
 			t.Errorf("%s: winner %v, want %v", tt.name, got.Short(), tt.want.Short())
 		}
+	}
+}
+
+// A peer that lost what it once wrote must not have the others drop it: its own
+// mark stays below until it has heard from them.
+func TestLostDiskDropsNothing(t *testing.T) {
+	w := &writer{id: peer(1)}
+	before, b, c := whole(1), whole(2), whole(3)
+	r := w.head("shop", 1, 1, false, 0)
+	before.Own(r)
+	exchange(t, before, b)
+	after := New(peer(1), swarm, verify) // the disk is gone; it first meets c, who never had the head
+	exchange(t, after, c)
+	w.inc, w.seq = 2, 0
+	after.Own(w.seal(wire.KindCard, &Card{Peer: w.id, Name: "again"}))
+	exchange(t, after, c)
+	exchange(t, after, b)
+	if b.Head(slot0.Job) == nil || after.Head(slot0.Job) == nil {
+		t.Errorf("the head is gone: at b %v, at its author %v", b.Head(slot0.Job), after.Head(slot0.Job))
+	}
+}
+
+// A spec that its issuer pruned is brought in again by whoever still names it.
+func TestPrunedSpecIsRevived(t *testing.T) {
+	x, y := &writer{id: peer(1)}, &writer{id: peer(2)}
+	a, b := whole(1), whole(2)
+	spec := x.spec("shop", 1)
+	a.Own(spec)
+	exchange(t, a, b)
+	b.Own(y.seal(wire.KindHead, &Head{Job: slot0.Job, Life: 1, Revision: 1, Spec: wire.HashOf(spec.Body), Author: y.id}))
+	a.DropOwn(spec)
+	exchange(t, b, a)
+	again := b.Revive()
+	if len(again) != 1 || string(again[0].Body) != string(spec.Body) {
+		t.Fatalf("%d specs to bring in again, want the one that a head names", len(again))
+	}
+	b.Own(y.seal(wire.KindSpec, again[0].Value))
+	exchange(t, b, a)
+	if a.Spec(wire.HashOf(spec.Body)) == nil || b.Spec(wire.HashOf(spec.Body)) == nil {
+		t.Error("the spec is gone")
+	}
+}
+
+// Records above the marks count in a digest: of a dead issuer nothing else would
+// tell two peers apart.
+func TestDigestSeesWhatIsAboveTheMarks(t *testing.T) {
+	w := &writer{id: peer(1)}
+	a, b := whole(2), whole(3)
+	mergeAll(t, a, []*wire.Record{w.head("shop", 1, 1, false, 0)})
+	mergeAll(t, b, []*wire.Record{w.head("blog", 1, 1, false, 0)})
+	if a.Digest() == b.Digest() {
+		t.Error("different ledgers have one digest")
+	}
+}
+
+// What no valid submission has is carried along and wanted by nobody.
+func TestUnfitSpecIsNotWanted(t *testing.T) {
+	w := &writer{id: peer(1)}
+	s := newState()
+	spec := w.seal(wire.KindSpec, &job.Spec{Namespace: "default", Name: "shop", Tasks: []job.Task{{Name: "web", Image: "web", Count: 30_000_000}}})
+	mergeAll(t, s, []*wire.Record{spec, w.seal(wire.KindHead, &Head{Job: slot0.Job, Life: 1, Revision: 1, Spec: wire.HashOf(spec.Body), Author: w.id})})
+	if got := s.Wanted(slot0.Job); got != nil {
+		t.Errorf("%d tasks are wanted", len(got))
 	}
 }
 

@@ -14,7 +14,7 @@ type log struct {
 	issuer wire.PeerID
 	recs   []*wire.Record
 	mark   wire.Version
-	sum    [16]byte // over records up to the mark
+	sum    [16]byte // over all records held
 	fresh  bool     // sum is right
 }
 
@@ -61,9 +61,6 @@ func (l *log) summary() wire.Mark {
 	if !l.fresh {
 		var lo, hi uint64
 		for _, r := range l.recs {
-			if compareVersions(r.Num.Version(), l.mark) > 0 {
-				break
-			}
 			h := r.Hash()
 			lo += binary.BigEndian.Uint64(h[:8])
 			hi += binary.BigEndian.Uint64(h[8:16])

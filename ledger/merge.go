@@ -43,9 +43,13 @@ type State struct {
 	bad     map[job.ID][]*wire.Record
 	places  map[placeKey][]*wire.Record
 	cards   map[wire.PeerID]*Card
-	members map[wire.PeerID]*Member
+	may     func(p wire.PeerID, cert []byte) bool
+	judged  map[*Card]bool // answers of may
 	count   int
-	digest  wire.Hash // of everything; zero when it must be summed anew
+	whole   bool               // our own log is known to miss nothing: our own mark follows what we write
+	revive  []*wire.Record     // specs that another dropped and that are still named here
+	unfit   map[*job.Spec]bool // specs that no valid submission has: nothing of theirs is wanted
+	digest  wire.Hash          // of everything; zero when it must be summed anew
 	refused map[string]uint64
 	version uint64 // grows with every change, for caches
 	peers   uint64 // grows with every change of a card or a membership
@@ -69,8 +73,8 @@ func New(self wire.PeerID, swarm wire.Hash, verify wire.Verifier) *State {
 		heads: map[job.ID]struct{}{}, claims: map[job.SlotID][]*wire.Record{},
 		claimed: map[wire.PeerID]map[*wire.Record]struct{}{}, lost: map[string]*Verdict{},
 		bad: map[job.ID][]*wire.Record{}, places: map[placeKey][]*wire.Record{},
-		cards: map[wire.PeerID]*Card{}, members: map[wire.PeerID]*Member{}, refused: map[string]uint64{},
-		hashes: map[*job.Task]wire.Hash{}, wanted: map[job.ID][]Wanted{},
+		cards: map[wire.PeerID]*Card{}, refused: map[string]uint64{},
+		judged: map[*Card]bool{}, unfit: map[*job.Spec]bool{}, hashes: map[*job.Task]wire.Hash{}, wanted: map[job.ID][]Wanted{},
 	}
 }
 
@@ -111,8 +115,43 @@ func (s *State) Own(r *wire.Record) Outcome {
 		panic("ledger: own record: " + err.Error())
 	}
 	out := s.join(r, false)
-	s.raise(r.Num)
+	if s.whole {
+		s.raise(r.Num)
+	}
 	return out
+}
+
+// MakeWhole says that this peer's own log misses nothing that any member in reach
+// has. Only then may its own mark rise over the start of this run: a disk that was
+// lost, damaged or put back from an old image does not know what it once wrote, and
+// a mark above that would have everybody drop it.
+func (s *State) MakeWhole() {
+	if s.whole {
+		return
+	}
+	s.whole = true
+	if l := s.logs[s.self]; l != nil && len(l.recs) > 0 {
+		s.raise(l.recs[len(l.recs)-1].Num)
+	}
+}
+
+// IsWhole reports whether MakeWhole was called.
+func (s *State) IsWhole() bool { return s.whole }
+
+// Revive returns specs that were dropped because their issuer did while they are
+// still named here. The caller brings them in again under its own number.
+func (s *State) Revive() []*wire.Record {
+	r := s.revive
+	s.revive = nil
+	return r
+}
+
+// Holds reports whether a record is held, or, for a spec, one with the same body.
+func (s *State) Holds(r *wire.Record) bool {
+	if _, ok := r.Value.(*job.Spec); ok {
+		return s.SpecRecord(wire.HashOf(r.Body)) != nil
+	}
+	return r.Value != nil && s.holds(r)
 }
 
 // Load joins a record from this peer's disk, which was verified when it came.
@@ -223,6 +262,10 @@ func (s *State) insert(r *wire.Record) {
 	s.touch()
 	s.logOf(r.Num.Issuer).add(r)
 	switch v := r.Value.(type) {
+	case *job.Spec:
+		if v.Validate() != nil {
+			s.unfit[v] = true
+		}
 	case *Head:
 		s.heads[v.Job] = struct{}{}
 	case *Claim:
@@ -242,7 +285,6 @@ func (s *State) insert(r *wire.Record) {
 		s.cards[v.Peer] = v
 		s.peers++
 	case *Member:
-		s.members[v.Peer] = v
 		s.peers++
 	}
 }
@@ -258,6 +300,7 @@ func (s *State) forget(r *wire.Record, quiet bool) {
 			delete(s.heads, v.Job)
 		}
 	case *job.Spec:
+		delete(s.unfit, v)
 		for i := range v.Tasks {
 			delete(s.hashes, &v.Tasks[i])
 		}
@@ -276,11 +319,9 @@ func (s *State) forget(r *wire.Record, quiet bool) {
 		if s.cards[v.Peer] == v {
 			delete(s.cards, v.Peer)
 		}
+		delete(s.judged, v)
 		s.peers++
 	case *Member:
-		if s.members[v.Peer] == v {
-			delete(s.members, v.Peer)
-		}
 		s.peers++
 	}
 	if !quiet {
@@ -343,9 +384,6 @@ func (s *State) Remove(id job.ID, life uint64) (kept []*Claim) {
 	}
 	for _, r := range s.Records() {
 		of, n, ok := lifeOf(r)
-		if spec, isSpec := r.Value.(*job.Spec); isSpec {
-			of, n, ok = spec.ID(), 0, len(s.cells[headKey(spec.ID())]) == 0
-		}
 		if !ok || of != id || n > life {
 			continue
 		}
@@ -354,6 +392,11 @@ func (s *State) Remove(id job.ID, life uint64) (kept []*Claim) {
 			continue
 		}
 		s.drop(r)
+	}
+	for _, r := range s.Records() {
+		if spec, ok := r.Value.(*job.Spec); ok && spec.ID() == id && !s.IsNamed(r) {
+			s.drop(r)
+		}
 	}
 	return kept
 }

@@ -121,6 +121,7 @@ type VolumePlace struct {
 	Slot   int         `cbor:"3,keyasint"`
 	Peer   wire.PeerID `cbor:"4,keyasint"`
 	Gone   bool        `cbor:"5,keyasint,omitempty"` // removed; the place is free again
+	Life   uint64      `cbor:"6,keyasint"`           // of the job when the volume was made
 }
 
 // A Card is what a peer says of itself. Publishing it under a new incarnation is

@@ -46,12 +46,14 @@ func (c *Core) request(r *Request) {
 	case r.Label != nil:
 		c.setLabels(r.Label.Set)
 	case r.Pause != nil:
-		c.self.wait = min(max(r.Pause.For, 0), 7*24*time.Hour)
+		c.self.wait = min(max(r.Pause.For, 0), 24*time.Hour)
 	case r.Leave != nil:
 		c.self.leaving = true
 		c.holding.dirty = true
 	case c.self.stage != ready:
 		code, err = CodeNotReady, fmt.Errorf("this peer is %s, not ready: %s", c.self.stage, c.waitsFor())
+	case !c.mayDeploy():
+		code, err = CodeForbidden, fmt.Errorf("this peer may only run: it joined with a ticket made by `shoal ticket --run`")
 	case len(c.subs.open) >= maxSubmissions:
 		code, err = CodeNotReady, fmt.Errorf("%d submissions wait for other stores already: try again in a second", len(c.subs.open))
 	case r.Expel != nil:
@@ -80,6 +82,8 @@ func (c *Core) change(r *Request) (Code, error) {
 		return c.edit(r.ID, r.Scale.Job, func(s *job.Spec) error { return scale(s, r.Scale.Task, r.Scale.Count) })
 	case r.Stop != nil:
 		return c.edit(r.ID, r.Stop.Job, func(s *job.Spec) error { return scaleAll(s, r.Stop.Task, 0) })
+	case r.Restart != nil && r.Restart.Index >= 0:
+		return CodeInvalid, fmt.Errorf("one slot alone cannot be restarted: restart the task %s/%s", r.Restart.Job, r.Restart.Task)
 	case r.Restart != nil:
 		return c.edit(r.ID, r.Restart.Job, func(s *job.Spec) error { return renew(s, r.Restart.Task) })
 	case r.Rollback != nil:
@@ -96,6 +100,9 @@ func (c *Core) deploy(id uint64, spec *job.Spec, base uint64) (Code, error) {
 	body := wire.MustMarshal(spec)
 	if len(body) > job.MaxSpecBytes {
 		return CodeInvalid, fmt.Errorf("job %s takes %d bytes, at most %d are allowed: split it into several jobs", spec.ID(), len(body), job.MaxSpecBytes)
+	}
+	if err := c.portsTaken(spec); err != nil {
+		return CodeConflict, err
 	}
 	hash := wire.HashOf(body)
 	old := c.led.HeadRecord(spec.ID())
@@ -127,6 +134,32 @@ func (c *Core) deploy(id uint64, spec *job.Spec, base uint64) (Code, error) {
 	}
 	c.submit(id, head, recs)
 	return CodeOK, nil
+}
+
+func (c *Core) mayDeploy() bool {
+	return c.cfg.Entitled == nil || c.cfg.Entitled(c.cfg.Self, c.cfg.Cert)
+}
+
+// portsTaken refuses a published port that another job publishes: it answers on
+// every peer, and can be one job's only.
+func (c *Core) portsTaken(spec *job.Spec) error {
+	for _, id := range c.led.Jobs() {
+		if id == spec.ID() {
+			continue
+		}
+		for _, w := range c.led.Wanted(id) {
+			for _, have := range w.Task.Ports {
+				for i := range spec.Tasks {
+					for _, p := range spec.Tasks[i].Ports {
+						if p.Published != 0 && p.Published == have.Published {
+							return fmt.Errorf("task %q publishes port %d, which %s/%s publishes already: choose another", spec.Tasks[i].Name, p.Published, id, w.Task.Name)
+						}
+					}
+				}
+			}
+		}
+	}
+	return nil
 }
 
 // cloneSpec decodes its own copy, so that nobody can change it afterwards.
@@ -327,16 +360,17 @@ func (c *Core) settleSubmission(id uint64, s *submission) {
 	for len(s.queue) > 0 && (len(s.stored)+pending < storesWanted || c.due(s.nextAsk)) {
 		p := s.queue[0]
 		s.queue = s.queue[1:]
+		if len(s.queue) == 0 {
+			s.deadline = min(s.deadline, c.now.Add(lastStoreAfter))
+		}
 		if c.mem.Doubted(p) {
+			s.reply.Unreached = append(s.reply.Unreached, p)
 			continue
 		}
 		s.asked = append(s.asked, p)
 		s.nextAsk = c.now.Add(askNextAfter)
 		pending++
 		c.send(p, &wire.Store{ID: id, Records: s.records})
-		if len(s.queue) == 0 {
-			s.deadline = min(s.deadline, c.now.Add(lastStoreAfter))
-		}
 	}
 	enough := len(s.stored) >= storesWanted
 	allSaid := len(s.queue) == 0 && len(s.asked) == len(s.stored)
@@ -385,6 +419,9 @@ func (c *Core) onStore(from wire.PeerID, m *wire.Store) error {
 	c.sync = true
 	ans := &wire.Stored{ID: m.ID}
 	for _, r := range m.Records {
+		if !c.led.Holds(r) {
+			ans.Refused = "stale here: " + r.Kind.String()
+		}
 		if h, ok := r.Value.(*ledger.Head); ok {
 			if now := c.led.HeadRecord(h.Job); now != nil && now.Hash() != r.Hash() {
 				ans.Conflict = now

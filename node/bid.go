@@ -127,6 +127,9 @@ func (c *Core) onCall(from wire.PeerID, m *wire.Call) error {
 }
 
 func (c *Core) onBid(from wire.PeerID, m *wire.Bid) {
+	if from != c.cfg.Self && !c.mem.Ready(from) {
+		return
+	}
 	for i := range c.lanes {
 		if s := c.lanes[i].sale; s != nil && s.Owns(m.Call) {
 			s.Bid(c.now, from, m)
@@ -176,7 +179,7 @@ func (c *Core) judgeAward(self *auction.Self, a *wire.AwardedSlot) (wire.Decisio
 	}
 	_, task, _ := c.lookup(a.Slot.Job, a.Life, a.Slot.Task, a.Spec)
 	for _, v := range task.Volumes() {
-		c.claimVolume(a.Slot, v)
+		c.claimVolume(a.Slot, v, a.Life)
 	}
 	r := c.write(wire.KindClaim, &ledger.Claim{
 		Slot: a.Slot, Life: a.Life, Token: a.Token, Peer: c.cfg.Self, Spec: a.Spec,
@@ -201,6 +204,11 @@ func (c *Core) standsAgainst(a *wire.AwardedSlot) (string, []*wire.Record) {
 		}
 		return "stale: the job is not known here", nil
 	}
+	for _, p := range c.led.PlacesAt(c.cfg.Self) {
+		if p.Job == a.Slot.Job && p.Slot == a.Slot.Index && c.led.IsReleased(p) {
+			return "busy: the volume of a removed life is still being deleted here", nil
+		}
+	}
 	for _, cl := range c.led.ClaimsOf(a.Slot) {
 		switch {
 		case cl.Peer == c.cfg.Self && !cl.Phase.Ended():
@@ -214,11 +222,11 @@ func (c *Core) standsAgainst(a *wire.AwardedSlot) (string, []*wire.Record) {
 	return "", nil
 }
 
-func (c *Core) claimVolume(slot job.SlotID, volume string) {
+func (c *Core) claimVolume(slot job.SlotID, volume string, life uint64) {
 	if p := c.led.PlaceOf(slot.Job, volume, slot); p != nil && p.Peer == c.cfg.Self {
 		return
 	}
-	c.write(wire.KindVolumePlace, &ledger.VolumePlace{Job: slot.Job, Volume: volume, Slot: slot.Index, Peer: c.cfg.Self})
+	c.write(wire.KindVolumePlace, &ledger.VolumePlace{Job: slot.Job, Volume: volume, Slot: slot.Index, Peer: c.cfg.Self, Life: life})
 }
 
 // onReply merges the claims of a reply before the sale hears of it, so that the

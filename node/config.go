@@ -23,6 +23,10 @@ type Config struct {
 	Addrs      []string
 	Cert       []byte // membership certificate, carried in the card
 
+	// Entitled judges whether a peer with that certificate may submit jobs and
+	// remove peers. It must be a pure function; nil: every peer may.
+	Entitled func(p wire.PeerID, cert []byte) bool
+
 	Founder    bool // this run creates the swarm: ready at once
 	Damaged    bool // the store opened shortened or altered: not ready before it is refilled
 	AcceptLoss bool // be ready all the same

@@ -128,6 +128,7 @@ func New(cfg Config, stored Stored) (*Core, error) {
 		Rand: rand.New(rand.NewPCG(cfg.Seed, cfg.Nonce+1)), BeatEvery: prof.BeatEvery, Metered: prof.Metered,
 	})
 	c.rec = runtime.New(runtime.Config{Rand: rand.New(rand.NewPCG(cfg.Seed, cfg.Nonce+2))})
+	c.led.Entitle(cfg.Entitled)
 	for _, r := range stored.Records {
 		if err := c.led.Load(r); err != nil {
 			c.cfg.Damaged = true

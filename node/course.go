@@ -121,6 +121,7 @@ func (c *Core) settleCourse() {
 		c.settlePast()
 		c.settleLeaving()
 	}
+	c.settleTrust()
 	if !c.self.settled && c.self.stage != starting && (c.mayTakeUp() || c.due(clock.Instant(takeUpAfter))) {
 		c.takeUp()
 	}
@@ -146,8 +147,36 @@ func (c *Core) takeUp() {
 		return
 	}
 	c.self.settled = true
-	c.rec.Settle(c.now, true)
 	c.holding.dirty = true
+}
+
+// trusts reports whether what the ledger lacks may be taken for over. A damaged
+// store lacks what nobody ended: until it has been refilled this peer runs what it
+// knows of and ends nothing.
+func (c *Core) trusts() bool {
+	return !c.cfg.Damaged || c.cfg.AcceptLoss || c.mayTakeUp()
+}
+
+// settleTrust does once what needs a ledger that misses nothing.
+func (c *Core) settleTrust() {
+	if c.self.settled && !c.rec.Settled() && c.trusts() {
+		c.rec.Settle(c.now, true)
+		c.holding.dirty = true
+	}
+	if !c.led.IsWhole() && c.self.stage != starting && c.heardAll() {
+		c.led.MakeWhole()
+	}
+}
+
+// heardAll reports whether every member that may still be there has given its
+// ledger since this peer's start; of a damaged store at least one must have.
+func (c *Core) heardAll() bool {
+	for _, p := range c.led.Members() {
+		if _, ok := c.ex.done[p]; !ok && p != c.cfg.Self && !c.mem.Dead(p) {
+			return false
+		}
+	}
+	return c.self.exchanged || !c.cfg.Damaged || c.cfg.AcceptLoss
 }
 
 func (c *Core) settleJoining() {
@@ -378,7 +407,7 @@ func (c *Core) write(kind wire.RecordKind, body any) *wire.Record {
 	c.led.Own(r)
 	c.sync = true
 	c.arrived(r)
-	c.pass(r, 1, c.cfg.Self)
+	c.pass(r, 2, c.cfg.Self)
 	return r
 }
 

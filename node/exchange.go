@@ -34,6 +34,11 @@ const (
 )
 
 func (c *Core) settleExchanges() {
+	for _, r := range c.led.Revive() {
+		if c.self.inc > 0 {
+			c.write(wire.KindSpec, cloneSpec(r.Body))
+		}
+	}
 	for _, p := range slices.SortedFunc(keys(c.ex.out), wire.PeerID.Compare) {
 		if c.due(c.ex.out[p].began.Add(exchangeAfter)) {
 			delete(c.ex.out, p)

@@ -110,6 +110,9 @@ func (c *Core) judgeOwn(cl *ledger.Claim) {
 		return
 	}
 	if !c.led.WantsSlot(cl.Slot, cl.Life) {
+		if !c.trusts() {
+			return
+		}
 		c.end(cl, ledger.Stopped, c.unwanted(cl))
 		return
 	}
@@ -119,15 +122,32 @@ func (c *Core) judgeOwn(cl *ledger.Claim) {
 	}
 	delete(c.holding.lost, id)
 	live := c.led.LiveClaims(cl.Slot)
-	if len(live) > 0 && live[0].Peer != c.cfg.Self || len(live) > 0 && live[0].Token != cl.Token {
-		c.judgeBeaten(cl, live[0])
+	if w := firstRival(live, cl); w != nil {
+		c.judgeBeaten(cl, w)
 		return
+	}
+	if len(live) > 0 && live[0] != cl {
+		return // it is to replace one that is leaving, and that one still holds the slot
 	}
 	delete(c.holding.beaten, id)
 	if e, ok := c.holding.ends[id]; ok && e.phase == ledger.Superseded {
 		delete(c.holding.ends, id) // what beat it is gone again
 	}
 	c.judgeHolder(cl, live)
+}
+
+// firstRival returns the claim that beats cl, or nil. One that is leaving beats no
+// other: the other is there to replace it.
+func firstRival(live []*ledger.Claim, cl *ledger.Claim) *ledger.Claim {
+	for _, o := range live {
+		if o == cl {
+			return nil
+		}
+		if !o.Leaving || cl.Leaving {
+			return o
+		}
+	}
+	return nil
 }
 
 func (c *Core) unwanted(cl *ledger.Claim) string {
@@ -299,7 +319,7 @@ func (c *Core) move(cl *ledger.Claim, w ledger.Wanted) {
 	again.NotServing, again.Fails = false, 0
 	again.Phase, again.Run = ledger.Accepted, cl.Run+1
 	for _, v := range w.Task.Volumes() {
-		c.claimVolume(cl.Slot, v)
+		c.claimVolume(cl.Slot, v, cl.Life)
 	}
 	c.write(wire.KindClaim, &again)
 	c.holding.dirty = true
@@ -339,14 +359,12 @@ func (c *Core) wants() []runtime.Want {
 			continue
 		case ending:
 			w.Stop = true
-		case w.Task == nil:
-			w.Hold = true
 		}
 		if cl.Phase == ledger.Accepted && w.Run > 0 {
 			w.Run-- // the run that a moved claim announces is still to begin
 		}
 		if w.Task == nil && !w.Stop && !w.Keep {
-			continue
+			w.Hold = true // its spec is still to come: what runs goes on, nothing is started
 		}
 		w.Task = c.fitting(cl, w.Task)
 		out = append(out, w)

@@ -45,8 +45,8 @@ func (c *Core) running() time.Duration { return c.self.ran + time.Duration(c.now
 // token is known or the job is gone, verdicts whose claim is gone. Only their
 // writer does; others follow when they compare logs.
 func (c *Core) prune() {
-	if !c.self.settled {
-		return
+	if !c.self.settled || !c.led.IsWhole() {
+		return // others would give back what is dropped before our mark says so
 	}
 	for _, cl := range c.ownClaims() {
 		if cl.Phase.Ended() && c.isOver(cl) {
@@ -63,6 +63,9 @@ func (c *Core) prune() {
 
 // pruneSpecs drops own job specs that no kept head and no claim names any more.
 func (c *Core) pruneSpecs() {
+	if !c.led.IsWhole() {
+		return
+	}
 	for _, r := range c.led.OwnSpecs() {
 		if !c.led.IsNamed(r) {
 			c.led.DropOwn(r)
@@ -104,19 +107,25 @@ func (c *Core) forgetJobs() {
 	}
 }
 
+// runsIn reports whether a claim of ours on a life of a job, or an earlier one, has
+// not ended.
+func (c *Core) runsIn(id job.ID, life uint64) bool {
+	for _, cl := range c.ownClaims() {
+		if cl.Slot.Job == id && cl.Life <= life && !cl.Phase.Ended() {
+			return true
+		}
+	}
+	return false
+}
+
 // releaseVolumes gives up the volumes of jobs that were removed with them, once
 // nothing here runs on them.
 func (c *Core) releaseVolumes() {
 	if !c.self.settled || c.self.inc == 0 {
 		return
 	}
-	busy := map[job.ID]bool{}
-	for _, cl := range c.ownClaims() {
-		busy[cl.Slot.Job] = busy[cl.Slot.Job] || !cl.Phase.Ended()
-	}
 	for _, p := range c.led.PlacesAt(c.cfg.Self) {
-		h := c.led.Head(p.Job)
-		if h == nil || !h.Deleted || !h.Volumes || busy[p.Job] {
+		if !c.led.IsReleased(p) || c.runsIn(p.Job, p.Life) {
 			continue
 		}
 		gone := *p

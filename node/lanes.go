@@ -252,7 +252,9 @@ func (c *Core) lotOf(l *lane, w ledger.Wanted) (auction.Lot, bool) {
 		}
 		wt := c.waitOf(slot, sell)
 		wt.seen = c.now
-		if held != "-" {
+		// Dependencies order a start. What has run and failed over does not wait:
+		// it must bear that another task moves, and may be what that one waits for.
+		if held != "-" && c.led.MaxToken(slot, w.Life) == 0 {
 			wt.reason, wt.noes, wt.asked, wt.next = held, nil, 0, 0
 			continue
 		}

@@ -86,11 +86,12 @@ type Code int
 
 // The codes of replies.
 const (
-	CodeOK       Code = 0
-	CodeInvalid  Code = 400
-	CodeNotFound Code = 404
-	CodeConflict Code = 409
-	CodeNotReady Code = 503
+	CodeOK        Code = 0
+	CodeInvalid   Code = 400
+	CodeForbidden Code = 403
+	CodeNotFound  Code = 404
+	CodeConflict  Code = 409
+	CodeNotReady  Code = 503
 )
 
 // An Event is one thing that happened, told for people. The daemon adds the wall

@@ -398,8 +398,10 @@ func (c *Core) Services() []Service {
 				}
 			}
 			for n := range w.Count {
-				if e, ok := c.endpoint(job.SlotID{Job: id, Task: w.Task.Name, Index: n}); ok {
-					s.Endpoints = append(s.Endpoints, e)
+				for _, cl := range c.led.LiveClaims(job.SlotID{Job: id, Task: w.Task.Name, Index: n}) {
+					if e, ok := c.endpoint(cl); ok {
+						s.Endpoints = append(s.Endpoints, e)
+					}
 				}
 			}
 			out = append(out, s)
@@ -408,13 +410,13 @@ func (c *Core) Services() []Service {
 	return out
 }
 
-// endpoint is where a slot answers; a doubted holder's is left out.
-func (c *Core) endpoint(slot job.SlotID) (Endpoint, bool) {
-	cl := c.led.Winner(slot)
-	if cl == nil || cl.Phase != ledger.Running && cl.Phase != ledger.Serving {
+// endpoint is where a claim's container answers; a doubted holder's is left out. One
+// that is beaten answers as long as it runs: its winner may still be starting.
+func (c *Core) endpoint(cl *ledger.Claim) (Endpoint, bool) {
+	if cl.Phase != ledger.Running && cl.Phase != ledger.Serving {
 		return Endpoint{}, false
 	}
-	e := Endpoint{Slot: slot, Peer: cl.Peer, Serving: cl.Phase == ledger.Serving}
+	e := Endpoint{Slot: cl.Slot, Peer: cl.Peer, Serving: cl.Phase == ledger.Serving}
 	if cl.Peer == c.cfg.Self {
 		if st, ok := c.rec.Status(c.ref(cl)); ok {
 			e.Address = st.Address

@@ -130,7 +130,7 @@ type Digest struct {
 }
 
 // A Mark is what a peer holds of one issuer: the number up to which it has had
-// all that was live, and a sum over the numbers and hashes it still has up to it.
+// all that was live, and a sum over the hashes of all it has of that issuer.
 type Mark struct {
 	_     struct{} `cbor:",toarray"`
 	UpTo  Number   // Issuer is always set; the rest may be zero

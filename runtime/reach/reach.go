@@ -9,6 +9,7 @@
 package reach
 
 import (
+	"cmp"
 	"context"
 	"io"
 	"log/slog"
@@ -78,6 +79,7 @@ type Reach struct {
 
 	mu       sync.Mutex
 	services map[key]*Service
+	order    []key         // of services; where two publish one port the first has it, on every peer
 	changed  chan struct{} // closed and renewed at each Update
 	problems map[string]string
 	shaded   map[string]target // addresses that a listener on all addresses covers
@@ -90,6 +92,8 @@ type key struct {
 	job  job.ID
 	task string
 }
+
+func (k key) String() string { return k.job.String() + "/" + k.task }
 
 // New starts a Reach that forwards nothing yet.
 func New(cfg Config) *Reach {
@@ -109,13 +113,17 @@ func New(cfg Config) *Reach {
 
 // Update replaces all services. It returns at once; listeners follow.
 func (r *Reach) Update(all []Service) {
+	all = slices.Clone(all)
+	slices.SortFunc(all, func(a, b Service) int { return cmp.Or(cmp.Compare(a.Job, b.Job), cmp.Compare(a.Task, b.Task)) })
 	next := make(map[key]*Service, len(all))
+	var order []key
 	for i := range all {
 		s := all[i]
 		next[key{s.Job, s.Task}] = &s
+		order = append(order, key{s.Job, s.Task})
 	}
 	r.mu.Lock()
-	r.services = next
+	r.services, r.order = next, order
 	close(r.changed)
 	r.changed = make(chan struct{})
 	r.mu.Unlock()
@@ -171,18 +179,25 @@ func (r *Reach) follow() {
 	want := map[string]target{}
 	jobs := map[job.ID][]string{}
 	r.mu.Lock()
-	for k, s := range r.services {
+	problems := map[string]string{}
+	for _, k := range r.order {
+		s := r.services[k]
 		if s.Local {
 			jobs[k.job] = append(jobs[k.job], k.task)
 		}
 		for _, p := range s.Ports {
-			if p.Published != 0 {
-				want[net.JoinHostPort(r.cfg.Publish, strconv.Itoa(int(p.Published)))] = target{k, p.Target}
+			if p.Published == 0 {
+				continue
 			}
+			addr := net.JoinHostPort(r.cfg.Publish, strconv.Itoa(int(p.Published)))
+			if t, taken := want[addr]; taken && t.key != k {
+				problems[addr+" for "+k.String()] = "published by " + t.key.String() + " already"
+				continue
+			}
+			want[addr] = target{k, p.Target}
 		}
 	}
 	r.mu.Unlock()
-	problems := map[string]string{}
 	r.followBridges(jobs, want, problems)
 	r.shade(want)
 	for addr, l := range r.listeners {
