@@ -15,6 +15,7 @@ func (s *Server) deploy(ctx context.Context, q DeployRequest) (Change, error) {
 	if q.Spec == nil {
 		return Change{}, failf(http.StatusBadRequest, "deploy: the field spec is missing")
 	}
+	q.Spec.Defaults() // for who writes JSON by hand; the command line has done so
 	return s.change(ctx, node.Request{Deploy: &node.Deploy{Spec: *q.Spec, Base: q.Base}})
 }
 

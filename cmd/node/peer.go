@@ -45,6 +45,7 @@ type peer struct {
 	reach     *reach.Reach
 	recording io.Closer              // nil: none
 	version   atomic.Pointer[string] // of the engine, once it has said so
+	asking    atomic.Bool            // it is being asked
 }
 
 // openStore opens the ledger, which no other daemon may have open.

@@ -42,22 +42,34 @@ func (p *peer) facts(ctx context.Context) runtime.Facts {
 	})
 }
 
-// engineVersion asks the engine until it has said so once.
+// engineVersion returns the engine's version, once it has said so. It never waits
+// long: what else the machine has must be told even if the engine hangs, and its
+// client queues calls behind one that does, whatever their deadlines.
 func (p *peer) engineVersion(ctx context.Context) string {
 	if p.o.Driver == "process" {
 		return "" // it has none
 	}
+	if p.version.Load() == nil && p.asking.CompareAndSwap(false, true) {
+		answered, driver := make(chan struct{}), p.driver
+		go func() {
+			defer close(answered)
+			defer p.asking.Store(false)
+			limited, cancel := context.WithTimeout(context.WithoutCancel(ctx), engineWait)
+			defer cancel()
+			if v, err := driver.Version(limited); err == nil {
+				p.version.Store(&v)
+			}
+		}()
+		select {
+		case <-answered:
+		case <-time.After(time.Second):
+		case <-ctx.Done():
+		}
+	}
 	if v := p.version.Load(); v != nil {
 		return *v
 	}
-	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
-	defer cancel()
-	v, err := p.driver.Version(ctx)
-	if err != nil {
-		return ""
-	}
-	p.version.Store(&v)
-	return v
+	return ""
 }
 
 func (p *peer) disk() (free, total int64, err error) { return badger.Free(p.o.state.path("store")) }
