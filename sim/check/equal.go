@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"time"
 
+	"shoal/ledger"
 	"shoal/wire"
 )
 
@@ -21,7 +22,6 @@ func (Equal) Bound() time.Duration { return 10 * time.Second }
 func (Equal) Unmet(w World) string {
 	var first Host
 	var want wire.Hash
-	records := 0
 	for _, h := range w.Hosts() {
 		l := h.Ledger()
 		if !h.Counts() || l == nil || !h.EngineWorks() {
@@ -29,10 +29,41 @@ func (Equal) Unmet(w World) string {
 		}
 		switch got := l.Hash(); {
 		case first == nil:
-			first, want, records = h, got, l.Len()
+			first, want = h, got
 		case got != want:
-			return fmt.Sprintf("%s holds ledger %s of %d records, %s holds %s of %d", first.Name(), want, records, h.Name(), got, l.Len())
+			return difference(first, h)
 		}
+	}
+	return ""
+}
+
+// difference names what one of two holds and the other lacks, the first few of it.
+func difference(a, b Host) string {
+	text := fmt.Sprintf("%s holds %d records, %s holds %d", a.Name(), a.Ledger().Len(), b.Name(), b.Ledger().Len())
+	for _, side := range [][2]Host{{a, b}, {b, a}} {
+		other := map[wire.Hash]bool{}
+		for _, r := range side[1].Ledger().Records() {
+			other[r.Hash()] = true
+		}
+		shown := 0
+		for _, r := range side[0].Ledger().Records() {
+			if !other[r.Hash()] && shown < 3 {
+				shown++
+				text += fmt.Sprintf("; %s alone has the %v %v%s", side[0].Name(), r.Kind, r.Num, about(r))
+			}
+		}
+	}
+	return text
+}
+
+func about(r *wire.Record) string {
+	switch v := r.Value.(type) {
+	case *ledger.Claim:
+		return fmt.Sprintf(" (%s, token %d, %v)", v.Slot, v.Token, v.Phase)
+	case *ledger.Verdict:
+		return fmt.Sprintf(" (%s, token %d, refuted %d)", v.Slot, v.Token, v.Refuted)
+	case *ledger.Head:
+		return fmt.Sprintf(" (%s, life %d, revision %d)", v.Job, v.Life, v.Revision)
 	}
 	return ""
 }
