@@ -46,13 +46,63 @@ func (r *Reach) forward(c net.Conn, t target) {
 				r.cfg.Log.Debug("forward", "slot", e.Slot, "err", err)
 				continue
 			}
-			r.splice(c, up)
+			r.carry(t.key, e, c, up)
 			return
 		}
 		if !r.pause(deadline, changed) {
 			c.Close()
 			return
 		}
+	}
+}
+
+// carry splices a connection to an endpoint elsewhere and keeps book of it, so that
+// it can be ended when that endpoint is gone: a peer that lost its power says no
+// more, and whoever waits for it on an open connection would wait for minutes.
+func (r *Reach) carry(k key, e Endpoint, c, up net.Conn) {
+	if e.Peer != r.cfg.Self {
+		f := &carried{key: k, slot: e.Slot, peer: e.Peer, end: func() { c.Close(); up.Close() }}
+		r.mu.Lock()
+		r.carried[f] = struct{}{}
+		r.mu.Unlock()
+		defer func() {
+			r.mu.Lock()
+			delete(r.carried, f)
+			r.mu.Unlock()
+		}()
+	}
+	r.splice(c, up)
+}
+
+// A carried connection goes to a slot on another peer.
+type carried struct {
+	key  key
+	slot job.SlotID
+	peer wire.PeerID
+	lost time.Time // since when that endpoint is not listed; zero: it is
+	end  func()
+}
+
+// endLost ends the connections to endpoints that have not been listed for
+// lostAfter: their holder is gone, or the slot has moved.
+func (r *Reach) endLost(now time.Time) {
+	r.mu.Lock()
+	var over []*carried
+	for f := range r.carried {
+		s := r.services[f.key]
+		listed := s != nil && slices.ContainsFunc(s.Endpoints, func(e Endpoint) bool { return e.Slot == f.slot && e.Peer == f.peer })
+		switch {
+		case listed:
+			f.lost = time.Time{}
+		case f.lost.IsZero():
+			f.lost = now
+		case now.Sub(f.lost) >= lostAfter:
+			over = append(over, f)
+		}
+	}
+	r.mu.Unlock()
+	for _, f := range over {
+		f.end()
 	}
 }
 

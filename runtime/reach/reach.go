@@ -50,7 +50,8 @@ const (
 	MaxConns    = 4096             // connections forwarded at once; more are closed at once
 	dialAfter   = 3 * time.Second  // for one endpoint
 	waitForSlot = 10 * time.Second // a connection waits so long for a slot to serve, as when it moves
-	retryListen = 5 * time.Second  // a listener that could not be opened is tried again
+	retryListen = time.Second      // a listener that could not be opened is tried again
+	lostAfter   = 3 * time.Second  // a connection to an endpoint that is listed no more ends
 	dnsAfter    = 4 * time.Second  // for a resolver outside
 )
 
@@ -82,6 +83,7 @@ type Reach struct {
 	order    []key         // of services; where two publish one port the first has it, on every peer
 	changed  chan struct{} // closed and renewed at each Update
 	problems map[string]string
+	carried  map[*carried]struct{}
 	shaded   map[string]target // addresses that a listener on all addresses covers
 
 	bridges   map[job.ID]*bridge
@@ -103,7 +105,7 @@ func New(cfg Config) *Reach {
 	ctx, stop := context.WithCancel(context.Background())
 	r := &Reach{
 		cfg: cfg, ctx: ctx, stop: stop, wake: make(chan struct{}, 1), changed: make(chan struct{}),
-		services: map[key]*Service{}, problems: map[string]string{},
+		services: map[key]*Service{}, carried: map[*carried]struct{}{}, problems: map[string]string{},
 		bridges: map[job.ID]*bridge{}, listeners: map[string]*listener{},
 	}
 	r.done.Add(1)
@@ -171,6 +173,7 @@ func (r *Reach) run() {
 		case <-retry.C:
 		}
 		r.follow()
+		r.endLost(time.Now())
 	}
 }
 

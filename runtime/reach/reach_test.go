@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"net/netip"
+	"os"
 	"strconv"
 	"testing"
 	"time"
@@ -146,6 +147,24 @@ func TestReach(t *testing.T) {
 		a.Update([]Service{here})
 		if g := <-got; g != "web.0:moved" {
 			t.Errorf("got %q", g)
+		}
+	})
+	t.Run("a connection to a peer that is gone ends", func(t *testing.T) {
+		a.Update([]Service{web})
+		c, err := net.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", published))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		_ = c.SetDeadline(time.Now().Add(20 * time.Second))
+		if _, err := io.ReadFull(c, make([]byte, len("web.0:"))); err != nil {
+			t.Fatal(err)
+		}
+		none := web
+		none.Endpoints = nil
+		a.Update([]Service{none})
+		if _, err := c.Read(make([]byte, 1)); err == nil || os.IsTimeout(err) {
+			t.Errorf("read: %v, want the connection ended", err)
 		}
 	})
 	t.Run("a port that is not declared is refused", func(t *testing.T) {
