@@ -71,7 +71,7 @@ func parsePeerAddr(s string) (wire.PeerID, ma.Multiaddr, error) {
 
 // hiddenInterfaces begin the names of bridges that container engines make: their
 // addresses are the same on every machine and lead nobody here.
-var hiddenInterfaces = []string{"docker", "br-", "virbr", "cni", "shoal-", "podman"}
+var hiddenInterfaces = []string{"docker", "br-", "virbr", "cni", "shoal", "podman"}
 
 // hiddenIPs returns the addresses of such interfaces.
 func hiddenIPs() map[string]bool {
