@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"syscall"
@@ -28,14 +29,17 @@ func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){"shoal": main})
 }
 
-// Each script in testdata is a user at a terminal. PORT is a free port.
+// Each script in testdata is a user at a terminal. PORT and PORT2 are free ports.
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata",
 		Setup: func(e *testscript.Env) error {
-			port, err := freePort()
-			if err != nil {
-				return err
+			for _, name := range []string{"PORT", "PORT2"} {
+				port, err := freePort()
+				if err != nil {
+					return err
+				}
+				e.Setenv(name, strconv.Itoa(port))
 			}
 			run := filepath.Join(e.WorkDir, "run")
 			e.Setenv("XDG_RUNTIME_DIR", run)
@@ -43,16 +47,16 @@ func TestScripts(t *testing.T) {
 			e.Setenv("SHOAL_SOCKET", filepath.Join(run, "s"))
 			e.Setenv("SHOAL_STATE", filepath.Join(e.WorkDir, "state"))
 			e.Setenv("DOCKER_HOST", "")
-			e.Setenv("PORT", strconv.Itoa(port))
 			e.Defer(func() { endAll(t, e.WorkDir) })
 			return nil
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
-			"code":   wantCode,
-			"within": within,
-			"ticket": expiredTicket,
-			"hold":   hold,
-			"hang":   hang,
+			"code":    wantCode,
+			"within":  within,
+			"ticket":  expiredTicket,
+			"hold":    hold,
+			"hang":    hang,
+			"capture": capture,
 		},
 	})
 }
@@ -82,13 +86,15 @@ func wantCode(ts *testscript.TestScript, _ bool, args []string) {
 	}
 }
 
-// within DURATION TEXT COMMAND...: repeated, the command must print TEXT.
+// within DURATION PATTERN COMMAND...: repeated, the command must print PATTERN.
 func within(ts *testscript.TestScript, _ bool, args []string) {
 	limit, err := time.ParseDuration(args[0])
 	ts.Check(err)
+	pattern, err := regexp.Compile(args[1])
+	ts.Check(err)
 	for end := time.Now().Add(limit); ; {
 		err := ts.Exec(args[2], args[3:]...)
-		if err == nil && strings.Contains(ts.ReadFile("stdout"), args[1]) {
+		if err == nil && pattern.MatchString(ts.ReadFile("stdout")) {
 			return
 		}
 		if time.Now().After(end) {
@@ -109,6 +115,11 @@ func expiredTicket(ts *testscript.TestScript, _ bool, args []string) {
 	})
 	ts.Check(err)
 	ts.Setenv(args[0], t.String())
+}
+
+// capture NAME: sets NAME to what the last command printed.
+func capture(ts *testscript.TestScript, _ bool, args []string) {
+	ts.Setenv(args[0], strings.TrimSpace(ts.ReadFile("stdout")))
 }
 
 // hold: another program takes PORT until the script ends.
