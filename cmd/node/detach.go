@@ -27,6 +27,7 @@ func (c *cli) upDetached(ctx context.Context, o *upOptions) error {
 	if err := o.state.make(); err != nil {
 		return err
 	}
+	o.state.turnLog()
 	log, err := os.OpenFile(o.state.path("log"), os.O_CREATE|os.O_APPEND|os.O_RDWR, 0o600)
 	if err != nil {
 		return o.state.cannot(err)
@@ -74,8 +75,18 @@ func startAgain(log *os.File) (pid int, ended chan error, err error) {
 	return cmd.Process.Pid, ended, nil
 }
 
-// envDetached tells a daemon that nobody reads what it prints: no ticket goes there.
+// envDetached tells a daemon that what it prints is kept: no ticket goes there, and
+// no events, which it keeps itself.
 const envDetached = "SHOAL_DETACHED"
+
+const maxLog = 4 << 20
+
+// turnLog sets a long log aside, in the place of the one before.
+func (d stateDir) turnLog() {
+	if info, err := os.Stat(d.path("log")); err == nil && info.Size() > maxLog {
+		_ = os.Rename(d.path("log"), d.path("log.1"))
+	}
+}
 
 func (c *cli) awaitDaemon(ctx context.Context, t *tail, ended chan error) error {
 	ctx, cancel := context.WithTimeout(ctx, startWithin)

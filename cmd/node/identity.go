@@ -26,7 +26,7 @@ import (
 //	peers.json     where members were last met
 //	store/         the ledger
 //	process/       containers of the process driver
-//	log            what a detached daemon prints
+//	log, log.1     what a detached daemon prints
 type stateDir string
 
 func (d stateDir) path(name string) string { return filepath.Join(string(d), name) }

@@ -38,6 +38,7 @@ type peer struct {
 	log   *slog.Logger
 	purge atomic.Bool
 
+	detached  bool
 	store     *badger.Store
 	driver    driver
 	host      *p2p.Host

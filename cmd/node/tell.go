@@ -21,7 +21,9 @@ func (p *peer) tell(ctx context.Context) {
 	_, _ = sdnotify.SdNotify(false, sdnotify.SdNotifyReady)
 	go p.watchdog(ctx)
 	p.greet(ctx)
-	go p.tellEvents(ctx)
+	if !p.detached {
+		go p.tellEvents(ctx)
+	}
 	p.untilReady(ctx)
 }
 
@@ -30,7 +32,7 @@ func (p *peer) greet(ctx context.Context) {
 	p.cli.progress("peer %s of swarm %s, at %s, with its socket at %s",
 		p.o.Name, p.id.cert.Swarm.Short(), strings.Join(p.host.Addrs()[:min(1, len(p.host.Addrs()))], ""), p.cli.socket)
 	// A log is no place for a ticket; it is for who has just made a swarm, or watches.
-	if os.Getenv(envDetached) != "" || os.Getenv("NOTIFY_SOCKET") != "" || !p.o.state.has("founding") && !isTerminal(p.cli.out) {
+	if p.detached || os.Getenv("NOTIFY_SOCKET") != "" || !p.o.state.has("founding") && !isTerminal(p.cli.out) {
 		return
 	}
 	t, err := p.ticket(ctx, api.TicketRequest{})

@@ -257,7 +257,8 @@ func (c *cli) up(ctx context.Context, o *upOptions) error {
 	if err := o.state.make(); err != nil {
 		return err
 	}
-	p := &peer{cli: c, o: o}
+	p := &peer{cli: c, o: o, detached: os.Getenv(envDetached) != ""}
+	_ = os.Unsetenv(envDetached) // it is not for what we start
 	defer p.close()
 	if err := p.openStore(); err != nil { // it also locks the directory
 		return err
