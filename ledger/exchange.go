@@ -83,19 +83,21 @@ func (s *State) Lists(theirs []wire.Mark) (lists []wire.IssuerList, more bool) {
 	return lists, false
 }
 
-// Answer compares their lists with what is held here: it drops what they have
-// dropped, and returns the Delta that tells them what to drop, gives what they
-// lack and asks for what we lack.
-func (s *State) Answer(lists []wire.IssuerList) *wire.Delta {
-	d := &wire.Delta{}
+// Answer compares their lists with what is held here. It returns the Delta that
+// tells them what to drop, gives what they lack and asks for what we lack, and what
+// we are to drop because they have: when the closing Delta has brought all that we
+// lack, and not before. What they dropped may be a claim's old version, and to be
+// without the old and the new one is to know nothing of its slot.
+func (s *State) Answer(lists []wire.IssuerList) (d *wire.Delta, drops []wire.Number) {
+	d = &wire.Delta{}
 	size := 0
 	for _, l := range lists {
-		s.answerOne(l, d, &size)
+		drops = append(drops, s.answerOne(l, d, &size)...)
 	}
-	return d
+	return d, drops
 }
 
-func (s *State) answerOne(theirs wire.IssuerList, d *wire.Delta, size *int) {
+func (s *State) answerOne(theirs wire.IssuerList, d *wire.Delta, size *int) (drops []wire.Number) {
 	issuer := theirs.Mark.UpTo.Issuer
 	mine := s.logs[issuer]
 	if mine == nil {
@@ -114,17 +116,18 @@ func (s *State) answerOne(theirs wire.IssuerList, d *wire.Delta, size *int) {
 			d.Want = append(d.Want, mine.number(v))
 		}
 	}
-	for _, r := range slices.Clone(mine.recs) {
+	for _, r := range mine.recs {
 		v := r.Num.Version()
 		if _, ok := has[v]; ok {
 			continue
 		}
 		if v.Compare(theirs.Mark.UpTo.Version()) <= 0 {
-			s.dropBy(r)
+			drops = append(drops, r.Num)
 			continue
 		}
 		addTo(d, r, size)
 	}
+	return drops
 }
 
 // dropBy drops a record because another peer has. A claim of our own that has
@@ -158,17 +161,11 @@ func (s *State) Give(want []wire.Number, marks []wire.Mark) *wire.Delta {
 	return d
 }
 
-// Absorb takes in a Delta: drops, merges, and, if nothing was cut on either side,
-// raises the marks. It returns the records that were new. On an invalid record
-// it stops, without raising any mark.
-func (s *State) Absorb(d *wire.Delta, complete bool) ([]*wire.Record, error) {
-	for _, n := range d.Drop {
-		if l := s.logs[n.Issuer]; l != nil {
-			if r := l.get(n.Version()); r != nil {
-				s.dropBy(r)
-			}
-		}
-	}
+// Absorb takes in a Delta: it merges, and, if nothing was cut for size, drops what
+// the Delta and our own Answer (drops) name and raises the marks. It returns the
+// records that were new. On an invalid record it stops, without dropping anything
+// or raising any mark.
+func (s *State) Absorb(d *wire.Delta, drops []wire.Number) ([]*wire.Record, error) {
 	var fresh []*wire.Record
 	for _, r := range d.Records {
 		out, err := s.Merge(r)
@@ -179,10 +176,18 @@ func (s *State) Absorb(d *wire.Delta, complete bool) ([]*wire.Record, error) {
 			fresh = append(fresh, r)
 		}
 	}
-	if complete && !d.More {
-		for _, m := range d.Marks {
-			s.raise(m.UpTo)
+	if d.More {
+		return fresh, nil
+	}
+	for _, n := range slices.Concat(d.Drop, drops) {
+		if l := s.logs[n.Issuer]; l != nil {
+			if r := l.get(n.Version()); r != nil {
+				s.dropBy(r)
+			}
 		}
+	}
+	for _, m := range d.Marks {
+		s.raise(m.UpTo)
 	}
 	return fresh, nil
 }

@@ -143,13 +143,13 @@ func exchange(t interface{ Fatalf(string, ...any) }, a, b *State) {
 	for i, l := range lists {
 		marks[i] = l.Mark
 	}
-	d := b.Answer(lists)
-	if _, err := a.Absorb(d, true); err != nil {
+	d, drops := b.Answer(lists)
+	if _, err := a.Absorb(d, nil); err != nil {
 		t.Fatalf("a absorbs: %v", err)
 	}
 	g := a.Give(d.Want, marks)
 	g.More = g.More || d.More || more
-	if _, err := b.Absorb(g, true); err != nil {
+	if _, err := b.Absorb(g, drops); err != nil {
 		t.Fatalf("b absorbs: %v", err)
 	}
 }
@@ -313,6 +313,25 @@ func TestPrunedSpecIsRevived(t *testing.T) {
 	exchange(t, b, a)
 	if a.Spec(wire.HashOf(spec.Body)) == nil || b.Spec(wire.HashOf(spec.Body)) == nil {
 		t.Error("the spec is gone")
+	}
+}
+
+// An exchange that breaks off after its first half leaves the old version of a
+// claim where the new one has not arrived.
+func TestBrokenExchangeLosesNothing(t *testing.T) {
+	w := &writer{id: peer(1)}
+	a, b := whole(1), whole(2)
+	a.Own(w.claim(slot0, 1, 1, Starting))
+	exchange(t, a, b)
+	a.Own(w.claim(slot0, 1, 1, Serving))
+	lists, _ := a.Lists(b.Marks())
+	b.Answer(lists) // and the closing Delta never comes
+	if got := b.MaxToken(slot0, 1); got != 1 {
+		t.Errorf("b knows token %d of the slot, want 1", got)
+	}
+	cut := &wire.Delta{Drop: []wire.Number{b.ClaimRecord(slot0, 1, 1, w.id).Num}, More: true}
+	if _, err := b.Absorb(cut, nil); err != nil || b.MaxToken(slot0, 1) != 1 {
+		t.Errorf("after a Delta cut for size b knows token %d, %v, want 1", b.MaxToken(slot0, 1), err)
 	}
 }
 

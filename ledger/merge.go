@@ -141,9 +141,9 @@ func (s *State) IsWhole() bool { return s.whole }
 // Revive returns specs that were dropped because their issuer did while they are
 // still named here. The caller brings them in again under its own number.
 func (s *State) Revive() []*wire.Record {
-	r := s.revive
+	out := slices.DeleteFunc(s.revive, func(r *wire.Record) bool { return s.Holds(r) || !s.IsNamed(r) })
 	s.revive = nil
-	return r
+	return out
 }
 
 // Holds reports whether a record is held, or, for a spec, one with the same body.

@@ -23,8 +23,9 @@ type exchanges struct {
 type exchange struct {
 	id    uint64
 	began clock.Instant
-	marks []wire.Mark // ours as in our Lists
-	more  bool        // something did not fit
+	marks []wire.Mark   // ours as in our Lists
+	more  bool          // something did not fit
+	drops []wire.Number // ours to drop once the closing Delta has come
 }
 
 // Bounds of exchanges: how long one may take, and how many we open at once.
@@ -120,9 +121,9 @@ func (c *Core) onVector(from wire.PeerID, m *wire.Vector) {
 }
 
 func (c *Core) onLists(from wire.PeerID, m *wire.Lists) {
-	d := c.led.Answer(m.Issuers)
+	d, drops := c.led.Answer(m.Issuers)
 	d.ID, d.Ready = m.ID, c.isReady()
-	c.ex.in[from] = &exchange{id: m.ID, began: c.now, more: m.More || d.More}
+	c.ex.in[from] = &exchange{id: m.ID, began: c.now, more: m.More || d.More, drops: drops}
 	c.send(from, d)
 }
 
@@ -135,7 +136,7 @@ func (c *Core) onDelta(from wire.PeerID, m *wire.Delta) error {
 	if x == nil || x.id != m.ID {
 		return nil
 	}
-	fresh, err := c.led.Absorb(m, true)
+	fresh, err := c.led.Absorb(m, x.drops)
 	c.learned(fresh, from)
 	if err != nil {
 		delete(side, from)
@@ -266,7 +267,7 @@ func (c *Core) pass(r *wire.Record, hops uint8, from wire.PeerID) {
 // settlePushes gives new records to the ring neighbours, in as few messages as
 // they fit.
 func (c *Core) settlePushes() {
-	fresh := c.fresh
+	fresh := slices.DeleteFunc(c.fresh, func(f push) bool { return !c.led.Holds(f.rec) })
 	c.fresh = nil
 	if len(fresh) == 0 || c.self.stage == muted {
 		return
