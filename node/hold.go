@@ -21,15 +21,16 @@ const (
 
 // holding is what this peer does with its own claims.
 type holding struct {
-	dirty    bool
-	version  uint64
-	looked   clock.Instant
-	ends     map[claimID]ending
-	beaten   map[claimID]clock.Instant
-	lost     map[claimID]clock.Instant // since when a verdict is known here
-	phases   map[claimID]seen
-	deleted  map[job.ID]deletedAt
-	silenced bool
+	dirty     bool
+	version   uint64
+	looked    clock.Instant
+	ends      map[claimID]ending
+	beaten    map[claimID]clock.Instant
+	lost      map[claimID]clock.Instant // since when a verdict is known here
+	phases    map[claimID]seen
+	deleted   map[job.ID]deletedAt
+	silenced  bool
+	stopFirst map[*job.Task]*job.Task // tasks whose start-first has no room here
 }
 
 type claimID struct {
@@ -60,7 +61,7 @@ type deletedAt struct {
 func newHolding() holding {
 	return holding{
 		ends: map[claimID]ending{}, beaten: map[claimID]clock.Instant{}, lost: map[claimID]clock.Instant{},
-		phases: map[claimID]seen{}, deleted: map[job.ID]deletedAt{},
+		phases: map[claimID]seen{}, deleted: map[job.ID]deletedAt{}, stopFirst: map[*job.Task]*job.Task{},
 	}
 }
 
@@ -375,15 +376,23 @@ func (c *Core) wants() []runtime.Want {
 // fitting turns start-first into stop-first where there is no room for the old and
 // the new container at once.
 func (c *Core) fitting(cl *ledger.Claim, t *job.Task) *job.Task {
-	if t == nil || t.Update.Order != "start-first" || cl.Phase != ledger.Accepted || cl.Run == 0 || c.facts == nil {
+	if t == nil || t.Update.Order != "start-first" || c.facts == nil {
 		return t
 	}
 	if cl.Needs.Fits(c.facts.Capacity.Minus(c.led.Claimed(c.cfg.Self))) {
 		return t
 	}
-	stopFirst := *t
-	stopFirst.Update.Order = "stop-first"
-	return &stopFirst
+	other := c.holding.stopFirst[t]
+	if other == nil {
+		if len(c.holding.stopFirst) > 1000 {
+			clear(c.holding.stopFirst)
+		}
+		stopFirst := *t
+		stopFirst.Update.Order = "stop-first"
+		other = &stopFirst
+		c.holding.stopFirst[t] = other // one copy, so that an unchanged Want stays unchanged
+	}
+	return other
 }
 
 func phaseOf(p ledger.Phase) runtime.Phase {
