@@ -116,7 +116,7 @@ func (c *Core) deploy(id uint64, spec *job.Spec, base uint64) (Code, error) {
 		case h.Deleted:
 			head.Life = h.Life + 1
 		case h.Spec == hash:
-			c.answerUnchanged(id, h)
+			c.confirm(id, old)
 			return CodeOK, nil
 		default:
 			head.Life, head.Revision = h.Life, h.Revision+1
@@ -177,10 +177,16 @@ func (c *Core) anyBad(h *ledger.Head) bool {
 	})
 }
 
-func (c *Core) answerUnchanged(id uint64, h *ledger.Head) {
-	c.out.Replies = append(c.out.Replies, Reply{
-		ID: id, Job: h.Job, Life: h.Life, Revision: h.Revision, Stores: []wire.PeerID{c.cfg.Self},
-	})
+// confirm answers a deploy that changes nothing: it writes nothing, and has two
+// other stores vouch for what they hold as for a new one.
+func (c *Core) confirm(id uint64, head *wire.Record) {
+	h := head.Value.(*ledger.Head)
+	recs := []*wire.Record{head}
+	if spec := c.led.SpecRecord(h.Spec); spec != nil {
+		recs = append(recs, spec)
+	}
+	c.sync = true
+	c.distribute(Reply{ID: id, Job: h.Job, Life: h.Life, Revision: h.Revision, Stores: []wire.PeerID{c.cfg.Self}}, head, recs)
 }
 
 func (c *Core) remove(id uint64, r *Remove) (Code, error) {
@@ -305,12 +311,22 @@ func (c *Core) noJob(id job.ID) error {
 func (c *Core) submit(id uint64, h *ledger.Head, recs []*wire.Record) {
 	rec := c.write(wire.KindHead, h)
 	recs = append(recs, rec)
-	s := &submission{
-		reply:    Reply{ID: id, Job: h.Job, Life: h.Life, Revision: h.Revision, Changed: true, Stores: []wire.PeerID{c.cfg.Self}},
-		records:  recs,
-		head:     rec,
-		deadline: c.now.Add(10 * time.Second),
+	c.distribute(Reply{ID: id, Job: h.Job, Life: h.Life, Revision: h.Revision, Changed: true, Stores: []wire.PeerID{c.cfg.Self}}, rec, recs)
+	c.publishHead(recs)
+	c.holding.dirty = true
+	c.dirtyLanes()
+	what := "accepted"
+	if h.Deleted {
+		what = "removed"
 	}
+	c.event(Event{Kind: what, Job: h.Job, Peer: c.cfg.Self, Text: fmt.Sprintf("%s revision %d was %s here", h.Job, h.Revision, what)})
+}
+
+// distribute has records stored by the peers next in the ranking, and answers when
+// two have, or all in reach were asked.
+func (c *Core) distribute(reply Reply, head *wire.Record, recs []*wire.Record) {
+	h := head.Value.(*ledger.Head)
+	s := &submission{reply: reply, records: recs, head: head, deadline: c.now.Add(10 * time.Second)}
 	for _, p := range c.ranking(laneOf(h.Job)) {
 		switch {
 		case p == c.cfg.Self:
@@ -326,14 +342,6 @@ func (c *Core) submit(id uint64, h *ledger.Head, recs []*wire.Record) {
 		}
 	}
 	c.subs.open[c.id()] = s
-	c.publishHead(recs)
-	c.holding.dirty = true
-	c.dirtyLanes()
-	what := "accepted"
-	if h.Deleted {
-		what = "removed"
-	}
-	c.event(Event{Kind: what, Job: h.Job, Peer: c.cfg.Self, Text: fmt.Sprintf("%s revision %d was %s here", h.Job, h.Revision, what)})
 }
 
 // publishHead tells everybody of a new head; whoever misses it finds it by

@@ -300,6 +300,7 @@ func (c *Core) peerChanged(ch gossip.Change) {
 		if ch.From == gossip.Dead {
 			c.event(Event{Kind: "returned", Peer: ch.Peer, Text: c.nameOf(ch.Peer) + " is heard again"})
 		}
+	default: // no event: a suspect may yet be heard
 	}
 	for i := range c.lanes {
 		if s := c.lanes[i].sale; s != nil && c.mem.Doubted(ch.Peer) {

@@ -116,6 +116,7 @@ func (c *Core) settleCourse() {
 		c.settleJoining()
 	case ready:
 		c.settleCard()
+	default: // muted: it writes and says nothing more
 	}
 	if c.self.stage == joining || c.self.stage == ready {
 		c.settlePast()

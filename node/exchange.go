@@ -176,7 +176,7 @@ func (c *Core) learned(fresh []*wire.Record, from wire.PeerID) {
 		c.arrived(r)
 		switch v := r.Value.(type) {
 		case *ledger.Head:
-			c.headLearned(v, from)
+			c.headLearned(v)
 		case *ledger.Card:
 			if v.Peer != c.cfg.Self && r.Num.Inc > c.incs[v.Peer] {
 				c.incs[v.Peer] = r.Num.Inc
@@ -204,7 +204,7 @@ func (c *Core) arrived(r *wire.Record) {
 	}
 }
 
-func (c *Core) headLearned(h *ledger.Head, from wire.PeerID) {
+func (c *Core) headLearned(h *ledger.Head) {
 	now := c.led.Head(h.Job)
 	switch {
 	case now != h:

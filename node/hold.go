@@ -134,7 +134,7 @@ func (c *Core) judgeOwn(cl *ledger.Claim) {
 	if e, ok := c.holding.ends[id]; ok && e.phase == ledger.Superseded {
 		delete(c.holding.ends, id) // what beat it is gone again
 	}
-	c.judgeHolder(cl, live)
+	c.judgeHolder(cl)
 }
 
 // firstRival returns the claim that beats cl, or nil. One that is leaving beats no
@@ -249,7 +249,7 @@ func (c *Core) rule(cl, winner *ledger.Claim) string {
 }
 
 // judgeHolder is for the winner of a slot: leaving, moving to a new spec.
-func (c *Core) judgeHolder(cl *ledger.Claim, live []*ledger.Claim) {
+func (c *Core) judgeHolder(cl *ledger.Claim) {
 	w, ok := c.wantedOf(cl)
 	if !ok {
 		return
@@ -403,8 +403,9 @@ func phaseOf(p ledger.Phase) runtime.Phase {
 		return runtime.Serving
 	case ledger.Backoff:
 		return runtime.Backoff
+	default:
+		return 0
 	}
-	return 0
 }
 
 // reported writes down how a claim's container is.

@@ -127,7 +127,7 @@ func (c *Core) settleLanes() {
 	c.settleRanks()
 	for i := range c.lanes {
 		l := &c.lanes[i]
-		c.settleSale(i, l)
+		c.settleSale(l)
 		if l.first == 0 || !c.due(l.first.Add(firstAfter)) && !c.alone() {
 			continue
 		}
@@ -412,8 +412,15 @@ func (c *Core) noteFails(wt *waiting, slot job.SlotID, w ledger.Wanted) {
 		wt.failKey, wt.failed, wt.fails = cl.Token, c.now, cl.Fails+1
 		delay := min(time.Second<<min(cl.Fails, 9), maxFailDelay)
 		wt.next = c.now.Add(delay)
-		wt.reason = fmt.Sprintf("failed %d times, last on %s: %s", wt.fails, c.nameOf(cl.Peer), cl.Detail)
+		wt.reason = fmt.Sprintf("failed %s, last on %s: %s", times(wt.fails), c.nameOf(cl.Peer), cl.Detail)
 	}
+}
+
+func times(n uint32) string {
+	if n == 1 {
+		return "once"
+	}
+	return fmt.Sprintf("%d times", n)
 }
 
 // failedAt returns the peers on which the slot has just failed at this spec; they
@@ -455,7 +462,7 @@ func (c *Core) openSale(i int, l *lane, lots []auction.Lot) {
 		c.post(e)
 	}
 	c.receiveOwn()
-	c.settleSale(i, l)
+	c.settleSale(l)
 }
 
 // askable are the peers a sale calls: ready, and not doubted here.
@@ -466,7 +473,7 @@ func (c *Core) askable() []wire.PeerID {
 }
 
 // settleSale moves a sale along and reads its outcomes.
-func (c *Core) settleSale(i int, l *lane) {
+func (c *Core) settleSale(l *lane) {
 	s := l.sale
 	if s == nil {
 		return
@@ -523,6 +530,7 @@ func (c *Core) outcome(o auction.Outcome) {
 			Text: fmt.Sprintf("%s went to %s with token %d, %d asked", o.Slot, c.nameOf(o.Peer), o.Token, o.Asked)})
 	case auction.Unsold:
 		c.unsold(wt, o)
+	default: // taken by another sale: its claim is or will be in the ledger
 	}
 }
 
@@ -531,7 +539,7 @@ func (c *Core) unsold(wt *waiting, o auction.Outcome) {
 	wt.asked, wt.noes = o.Asked, o.Reasons
 	wt.closest = ""
 	if !o.NearMiss.IsZero() {
-		wt.closest = fmt.Sprintf("%s comes closest: %s", c.nameOf(o.NearMiss), o.Lacked)
+		wt.closest = fmt.Sprintf("%s: %s", c.nameOf(o.NearMiss), o.Lacked)
 	}
 	reason := fmt.Sprintf("0 of %d peers: %s", o.Asked, auction.Refusals(o.Reasons))
 	if reason != wt.reason {

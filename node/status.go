@@ -67,7 +67,8 @@ func (c *Core) peerView(id wire.PeerID) PeerView {
 	if r := c.led.CardRecord(id); r != nil {
 		card := r.Value.(*ledger.Card)
 		v.Incarnation, v.Datacenter, v.Labels, v.Profile = r.Num.Inc, card.Datacenter, card.Labels, cmp.Or(card.Profile, "lan")
-		v.Version, v.Driver, v.Platform, v.Addrs, v.Capacity, v.Draining = card.Version, card.Driver, card.Platform, card.Addrs, card.Capacity, card.Draining
+		v.Version, v.Driver, v.Platform = card.Version, card.Driver, card.Platform
+		v.Addrs, v.Capacity, v.Draining = card.Addrs, card.Capacity, card.Draining
 	}
 	for _, cl := range c.led.ClaimsBy(id) {
 		if !cl.Phase.Ended() && !c.led.IsLost(cl) {
@@ -114,6 +115,7 @@ func (c *Core) peerState(id wire.PeerID) string {
 		return "suspect"
 	case gossip.Unheard:
 		return "unheard"
+	default: // alive
 	}
 	if slices.Contains(c.mem.ReadyPeers(), id) {
 		return "ready"
@@ -272,7 +274,7 @@ func (c *Core) unwantedViews(id job.ID) []SlotView {
 		for _, cl := range c.led.ClaimsOf(slot) {
 			if !cl.Phase.Ended() && !c.led.WantsSlot(slot, cl.Life) {
 				v := c.slotView(cl, ledger.Wanted{}, true)
-				v.Detail = "no longer wanted, ends"
+				v.Detail = "the job does not want it any more"
 				out = append(out, v)
 			}
 		}
@@ -296,11 +298,24 @@ func (c *Core) slotView(cl *ledger.Claim, w ledger.Wanted, surplus bool) SlotVie
 		v.Heard = c.heardAgo(info)
 		v.Doubted = c.mem.Doubted(cl.Peer) || c.mem.Dead(cl.Peer)
 	}
-	if c.led.IsLost(cl) {
+	switch {
+	case c.led.IsLost(cl):
 		v.Detail = "declared lost"
+	case w.Paused && cl.Spec != w.Spec:
+		v.Detail = c.whyPaused(cl.Slot.Job, w.Spec)
 	}
 	v.Since = c.since(cl)
 	return v
+}
+
+// whyPaused says why nobody moves to a spec.
+func (c *Core) whyPaused(id job.ID, spec wire.Hash) string {
+	for _, b := range c.led.BadSpecs(id) {
+		if b.Spec == spec {
+			return fmt.Sprintf("stays on its spec: revision %d does not serve as %s: %s", b.Revision, b.Slot, b.Reason)
+		}
+	}
+	return ""
 }
 
 // since is how long this peer has seen a claim in its present phase.

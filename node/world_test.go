@@ -349,8 +349,8 @@ func TestDeployRunsEverywhere(t *testing.T) {
 	w.run(10 * time.Second)
 	w.wantRunning("deployed", "shop/web.0", "shop/web.1", "shop/web.2")
 	w.wantEqual()
-	if again := w.ask(w.peers[2], Request{Deploy: &Deploy{Spec: testSpec("shop", job.Task{Name: "web", Count: 3})}}); again.Changed {
-		t.Errorf("the same job again: %+v", again)
+	if again := w.ask(w.peers[2], Request{Deploy: &Deploy{Spec: testSpec("shop", job.Task{Name: "web", Count: 3})}}); again.Changed || len(again.Stores) != 3 {
+		t.Errorf("the same job again: %+v, want no change, confirmed by three stores", again)
 	}
 	for _, p := range w.peers {
 		if s := p.core.Slots(""); len(s) != 3 || s[0].Phase != "serving" {
