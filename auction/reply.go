@@ -51,7 +51,7 @@ func (s *Sale) end(sl *slot, t *try, state tryState, why string) {
 // bidder. Decisions on slots or tokens that were not awarded to from, and
 // repetitions, are passed over. The caller has merged the records of the reply,
 // and has told Raise and Taken what they show.
-func (s *Sale) Reply(now clock.Instant, from wire.PeerID, r *wire.Reply) {
+func (s *Sale) Reply(_ clock.Instant, from wire.PeerID, r *wire.Reply) {
 	b := s.bidders[from]
 	if b == nil || r == nil {
 		return
@@ -103,7 +103,7 @@ func (s *Sale) sell(sl *slot, t *try) {
 
 // Drop tells the sale that a peer became doubted: its bid and the awards it has
 // not answered are void, and nothing more is awarded to it in this sale.
-func (s *Sale) Drop(now clock.Instant, peer wire.PeerID) {
+func (s *Sale) Drop(_ clock.Instant, peer wire.PeerID) {
 	b := s.bidders[peer]
 	if b == nil || b.gone {
 		return

@@ -253,7 +253,7 @@ func (s *Sale) Owns(call uint64) bool { return call-s.cfg.ID < uint64(len(s.call
 // does not leave work waiting; a bid after a Tick saw the sale end, on the call of
 // another sale, or of a doubted peer is dropped. The caller has made sure that
 // from is ready.
-func (s *Sale) Bid(now clock.Instant, from wire.PeerID, b *wire.Bid) {
+func (s *Sale) Bid(_ clock.Instant, from wire.PeerID, b *wire.Bid) {
 	if b == nil || !s.Owns(b.Call) || s.phase == ended {
 		return
 	}
