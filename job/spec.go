@@ -126,9 +126,12 @@ func (r Resources) Fits(o Resources) bool {
 
 // Restart says what a holder does, on its own, when a container has exited.
 type Restart struct {
-	Policy      string        `cbor:"1,keyasint,omitempty" json:"policy"`      // "always" (default of a service), "on-failure" (of a batch), "no"
-	MaxAttempts int           `cbor:"2,keyasint,omitempty" json:"maxAttempts"` // restarts on this peer before the claim fails and the slot is sold again; 0: DefaultRestarts
-	Delay       time.Duration `cbor:"3,keyasint,omitempty" json:"delay"`       // before the first restart, doubled each time; 0: 1s
+	Policy string `cbor:"1,keyasint,omitempty" json:"policy"` // "always" (default of a service), "on-failure" (of a batch), "no"
+
+	// MaxAttempts is how often it restarts on this peer before the claim fails and
+	// the slot is sold again; 0: DefaultRestarts.
+	MaxAttempts int           `cbor:"2,keyasint,omitempty" json:"maxAttempts"`
+	Delay       time.Duration `cbor:"3,keyasint,omitempty" json:"delay"` // before the first restart, doubled each time; 0: 1s
 }
 
 // DefaultRestarts is how often a holder restarts a container that exits before

@@ -40,9 +40,9 @@ type Problems struct {
 }
 
 func (p *Problems) Error() string {
-	texts := make([]string, len(p.List))
-	for i, one := range p.List {
-		texts[i] = one.Error()
+	texts := make([]string, 0, len(p.List)+1)
+	for _, one := range p.List {
+		texts = append(texts, one.Error())
 	}
 	if p.More > 0 {
 		texts = append(texts, fmt.Sprintf("and %d more", p.More))

@@ -227,7 +227,10 @@ func Forbidden(source string) string {
 			return "the directory of the engine's socket or state"
 		}
 	}
-	for _, dir := range []string{"/run/docker", "/run/containerd", "/run/podman", "/run/crio", "/run/shoal", "/var/lib/docker", "/var/lib/containerd", "/var/lib/shoal"} {
+	for _, dir := range []string{
+		"/run/docker", "/run/containerd", "/run/podman", "/run/crio", "/run/shoal",
+		"/var/lib/docker", "/var/lib/containerd", "/var/lib/shoal",
+	} {
 		for _, root := range []string{dir, "/var" + dir} {
 			if p == root || strings.HasPrefix(p, root+"/") {
 				return "the directory of the engine's socket or state"

@@ -182,14 +182,15 @@ func (c *converter) prefer(value *int64, newer int64, key, older string) {
 
 // milli turns CPUs into thousandths, rounded up to at least one.
 func (c *converter) milli(key string, cpus float32) int64 {
-	if v := float64(cpus); v < 0 || math.IsNaN(v) || v > 1e6 {
+	v := float64(cpus)
+	switch {
+	case v < 0 || math.IsNaN(v) || v > 1e6:
 		c.refuse(c.under(key), "%v is no number of CPUs; write one such as 0.5", cpus)
 		return 0
-	} else if v == 0 {
+	case v == 0:
 		return 0
-	} else {
-		return max(1, int64(math.Round(v*1000)))
 	}
+	return max(1, int64(math.Round(v*1000)))
 }
 
 func (c *converter) bytes(key string, n types.UnitBytes) int64 {

@@ -149,7 +149,8 @@ var composeField = map[string]string{
 	"aliases": "networks", "capDrop": "cap_drop", "constraints": "x-shoal.constraints|deploy.placement.constraints", "count": "scale|deploy.replicas",
 	"dependsOn": "depends_on", "env": "environment", "extraHosts": "extra_hosts", "failover": "x-shoal.failover",
 	"health": "healthcheck", "limits": "deploy.resources.limits|mem_limit|cpus", "mounts": "volumes", "name": "",
-	"needs": "deploy.resources|mem_reservation|mem_limit|cpus", "pids": "deploy.resources.limits.pids|pids_limit", "policy": "x-shoal.policy", "pull": "pull_policy",
+	"needs": "deploy.resources|mem_reservation|mem_limit|cpus", "pids": "deploy.resources.limits.pids|pids_limit",
+	"policy": "x-shoal.policy", "pull": "pull_policy",
 	"ports": "ports", "restart": "deploy.restart_policy|restart", "shmBytes": "shm_size", "stopGrace": "stop_grace_period", "stopSignal": "stop_signal",
 	"type": "x-shoal.type", "update": "deploy.update_config", "workingDir": "working_dir",
 }

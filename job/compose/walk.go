@@ -54,6 +54,7 @@ func (w *walker) node(node *yaml.Node, path, pattern string, depth int) error {
 				return err
 			}
 		}
+	default: // a scalar: target has followed the aliases
 	}
 	w.scalars[path] = node.Value
 	return w.bounded(node, path, depth)
