@@ -63,7 +63,7 @@ func widthOf(k wire.RecordKind) int {
 // compareRecords is the total order of two records with one key; the greater is
 // kept. Its last terms make it total, so no two peers can disagree.
 func compareRecords(a, b *wire.Record) int {
-	c := 0
+	var c int
 	switch v := a.Value.(type) {
 	case *Head:
 		c = CompareHeads(v, b.Value.(*Head))

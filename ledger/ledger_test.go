@@ -362,7 +362,7 @@ func FuzzOpen(f *testing.F) {
 	w := &writer{id: peer(1)}
 	f.Add(uint8(wire.KindHead), w.head("shop", 1, 1, false, 0).Body)
 	f.Add(uint8(wire.KindClaim), w.claim(slot0, 1, 1, Accepted).Body)
-	f.Fuzz(func(t *testing.T, kind uint8, body []byte) {
+	f.Fuzz(func(_ *testing.T, kind uint8, body []byte) {
 		r := &wire.Record{Num: wire.Number{Issuer: peer(1), Inc: 1, Seq: 1}, Kind: wire.RecordKind(kind), Key: []byte{1}, Body: body}
 		r.Seal(swarm, fakeKey(peer(1)))
 		s := newState()

@@ -205,11 +205,12 @@ func decodeBody(r *wire.Record) (any, error) {
 		return decode[Card](r, func(c *Card) bool { return c.Peer == r.Num.Issuer && len(c.Labels) <= 256 })
 	case wire.KindMember:
 		return decode[Member](r, func(m *Member) bool { return !m.Peer.IsZero() && (!m.Left || m.Peer == r.Num.Issuer || m.Revoked) })
+	default:
+		if r.Kind < wire.FirstOpenKind || len(r.Key) == 0 {
+			return nil, fmt.Errorf("%w: a kind below %d must be known, one above carries its key", wire.ErrInvalid, wire.FirstOpenKind)
+		}
+		return unknown{}, nil
 	}
-	if r.Kind < wire.FirstOpenKind || len(r.Key) == 0 {
-		return nil, fmt.Errorf("%w: a kind below %d must be known, one above carries its key", wire.ErrInvalid, wire.FirstOpenKind)
-	}
-	return unknown{}, nil
 }
 
 // unknown is the Value of a record of a later version's kind.

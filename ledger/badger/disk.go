@@ -133,8 +133,8 @@ func Free(dir string) (free, total int64, err error) {
 	return int64(st.Bavail) * int64(st.Bsize), int64(st.Blocks) * int64(st.Bsize), nil //nolint:unconvert // the field's type differs between systems
 }
 
-// makeRoom gives the ballast back on a nearly full disk, and refuses to go on on a
-// full one: Badger would not return an error but die.
+// makeRoom gives the ballast back on a nearly full disk, and refuses to go on when
+// it is full: Badger would not return an error but die.
 func (s *Store) makeRoom() error {
 	free, _, err := Free(s.dir)
 	if err != nil || free >= s.opts.tight() {
