@@ -122,6 +122,7 @@ func (cl *claim) ended(now clock.Instant, e end, chance *rand.Rand) {
 	case fail:
 		cl.phase = Failed
 		return
+	default: // restart
 	}
 	cl.failures++
 	if cl.failures > maxRestarts(cl.want.Task) {
@@ -147,6 +148,7 @@ func (cl *claim) adopt(now clock.Instant, c *container) {
 		if !again {
 			cl.adoptExited(c)
 		}
+	default: // created: it has not run yet
 	}
 }
 

@@ -209,6 +209,7 @@ func (r *Reconciler) issue(s *slot, st step) Action {
 		a.Run = st.cl.run
 	case OpStop:
 		a.Grace = st.c.grace
+	default: // to remove one takes no more than its name
 	}
 	s.flight = &flight{id: a.ID, op: a.Op, c: st.c, key: keyOf(st.c.Ref)}
 	r.flights[a.ID] = s
