@@ -114,9 +114,12 @@ func (d *Driver) write(a runtime.Action) error {
 	}
 	for _, name := range a.Task.Volumes() {
 		full := runtime.VolumeName(d.opts.Swarm, a.Ref.Slot.Job, name, a.Ref.Slot.Index)
-		if err := os.Mkdir(d.volumePath(full), 0o700); err == nil {
-			err = give(d.volumePath(full), owner)
-		} else if !errors.Is(err, fs.ErrExist) {
+		switch err := os.Mkdir(d.volumePath(full), 0o700); {
+		case err == nil:
+			if err := give(d.volumePath(full), owner); err != nil {
+				return errors.Join(err, os.Remove(d.volumePath(full)))
+			}
+		case !errors.Is(err, fs.ErrExist):
 			return err
 		}
 		s.Volumes = append(s.Volumes, full)
@@ -196,7 +199,7 @@ func (d *Driver) startShim(ctx context.Context, a runtime.Action) (string, error
 	}
 	defer diary.Close()
 	args := append(append([]string{}, d.opts.Shim[1:]...), d.taskPath(a.Container), d.statePath(a.Container), strconv.FormatUint(uint64(a.Run), 10))
-	cmd := exec.Command(d.opts.Shim[0], args...)
+	cmd := exec.Command(d.opts.Shim[0], args...) //nolint:noctx // a shim outlives us
 	cmd.Args[0] = "shoal"
 	cmd.Dir = "/"
 	cmd.Env = append(os.Environ(), "GOMAXPROCS=1", "GOGC=25") // a shim is small and idle
@@ -208,7 +211,7 @@ func (d *Driver) startShim(ctx context.Context, a runtime.Action) (string, error
 	if err != nil {
 		return "", err
 	}
-	go cmd.Wait() // no zombie; a shim that outlives us is init's
+	go func() { _ = cmd.Wait() }() // no zombie; a shim that outlives us is init's
 	if deadline, ok := ctx.Deadline(); ok {
 		r.SetReadDeadline(deadline)
 	}

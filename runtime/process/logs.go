@@ -73,7 +73,7 @@ func (l *logFile) pipe(stream byte) (*os.File, error) {
 			if len(line) > 0 {
 				l.write(stream, bytes.TrimSuffix(line, []byte("\n")))
 			}
-			if err != nil && err != bufio.ErrBufferFull {
+			if err != nil && !errors.Is(err, bufio.ErrBufferFull) {
 				return
 			}
 		}
@@ -103,7 +103,7 @@ func (l *logFile) rotate() {
 		l.f.Close()
 	}
 	for i := logFiles - 1; i > 0; i-- {
-		os.Rename(numbered(l.path, i-1), numbered(l.path, i))
+		_ = os.Rename(numbered(l.path, i-1), numbered(l.path, i)) // not there yet, or the log goes on in one file
 	}
 	l.f, l.size = nil, 0
 	if err := l.open(); err != nil {
@@ -231,7 +231,7 @@ func (l *logReader) run(ctx context.Context, follow bool, ended func() bool) err
 func (l *logReader) rotated(f *os.File) (*os.File, error) {
 	now, err := os.Stat(l.path)
 	if err != nil {
-		return nil, nil // in the midst of a rotation, or removed
+		return nil, nil //nolint:nilerr // in the midst of a rotation, or removed
 	}
 	mine, err := f.Stat()
 	if err != nil || os.SameFile(now, mine) {
@@ -261,7 +261,7 @@ func (l *logReader) copy(r *bufio.Reader, part []byte) ([]byte, error) {
 func (l *logReader) pass(line []byte) error {
 	if l.since != "" {
 		if p, err := runtime.ParseLogLine(string(line)); err != nil || p.Time < l.since {
-			return nil
+			return nil //nolint:nilerr // what has no time is no line of ours
 		}
 	}
 	if l.tail <= 0 {

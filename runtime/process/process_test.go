@@ -264,7 +264,7 @@ func TestUser(t *testing.T) {
 		t.Skip("not root")
 	}
 	// The way to the working directory must be open to that user.
-	dir, err := os.MkdirTemp("", "shoal-process-")
+	dir, err := os.MkdirTemp("", "shoal-process-") //nolint:usetesting // see above
 	if err != nil {
 		t.Fatal(err)
 	}

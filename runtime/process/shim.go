@@ -176,7 +176,7 @@ func (s *shim) save() {
 			return
 		}
 		fmt.Fprintln(os.Stderr, "write state:", err)
-		time.Sleep(100 * time.Millisecond)
+		time.Sleep(100 * time.Millisecond) //nolint:forbidigo // a disk does not tell when it has room again
 	}
 }
 
@@ -275,7 +275,7 @@ func (f *family) reap() {
 		// Look without reaping, so that a number cannot be another's before we know
 		// of it.
 		var info unix.Siginfo
-		if err := unix.Waitid(unix.P_ALL, 0, &info, unix.WEXITED|unix.WNOWAIT, nil); err == syscall.EINTR {
+		if err := unix.Waitid(unix.P_ALL, 0, &info, unix.WEXITED|unix.WNOWAIT, nil); errors.Is(err, syscall.EINTR) {
 			continue
 		} else if err != nil {
 			return
