@@ -51,7 +51,7 @@ func TestReserve(t *testing.T) {
 
 // Each part that fails, lies or hangs is named, and the others are still read.
 func TestMissing(t *testing.T) {
-	hang := func(ctx context.Context) (int64, error) { time.Sleep(time.Hour); return 1, nil }
+	hang := func(context.Context) (int64, error) { time.Sleep(time.Hour); return 1, nil }
 	for _, c := range []struct {
 		name  string
 		spoil func(*sources)

@@ -11,6 +11,7 @@ package reach
 import (
 	"cmp"
 	"context"
+	"errors"
 	"io"
 	"log/slog"
 	"net"
@@ -341,7 +342,7 @@ func (r *Reach) accept(l *listener) {
 	for {
 		c, err := l.ln.Accept()
 		if err != nil {
-			if ne, ok := err.(net.Error); ok && ne.Timeout() {
+			if ne := net.Error(nil); errors.As(err, &ne) && ne.Timeout() {
 				continue
 			}
 			return
