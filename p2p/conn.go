@@ -84,7 +84,7 @@ func (h *Host) hearOpen(s network.Stream) {
 	h.mu.Unlock()
 	from, err := fromPeerID(s.Conn().RemotePeer())
 	if fn == nil || err != nil {
-		writeFrame(s, []byte("no such protocol here"))
+		_ = writeFrame(s, []byte("no such protocol here"))
 		s.Close()
 		return
 	}

@@ -49,7 +49,7 @@ func (h *Host) startDHT() error {
 // it was admitted, when the filter said no.
 func (h *Host) dhtAdd(p peer.ID) {
 	if h.dht != nil {
-		h.dht.RoutingTable().TryAddPeer(p, true, true)
+		_, _ = h.dht.RoutingTable().TryAddPeer(p, true, true) // a full bucket needs it not
 	}
 }
 

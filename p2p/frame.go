@@ -43,6 +43,6 @@ func readFrame(r io.Reader, limit int) ([]byte, error) {
 		if got == n {
 			return b, nil
 		}
-		b = append(b, make([]byte, min(n-got, got))...)
+		b = append(b, make([]byte, min(n-got, got))...) //nolint:makezero // what has come, and room for as much again
 	}
 }

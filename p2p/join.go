@@ -79,7 +79,7 @@ func (h *Host) hearJoin(s network.Stream) {
 		h.log.Info("joining refused", "peer", s.Conn().RemotePeer(), "err", err)
 		reply = joinReply{Refusal: refusalOf(err)}
 	}
-	writeFrame(s, codec.Marshal(reply))
+	_ = writeFrame(s, codec.Marshal(reply)) // who misses it asks again
 }
 
 func (h *Host) answerJoin(p peer.ID, b []byte) (joinReply, error) {

@@ -232,6 +232,6 @@ func (h *Host) hearCertificate(s network.Stream) {
 		return
 	}
 	if c, ok := h.Certificate(wire.PeerID(b)); ok {
-		writeFrame(s, c.Encode())
+		_ = writeFrame(s, c.Encode()) // who misses it asks again
 	}
 }

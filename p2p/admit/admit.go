@@ -121,8 +121,8 @@ func refuse(kind error, format string, args ...any) error {
 	return &Refusal{Kind: kind, Text: fmt.Sprintf(format, args...)}
 }
 
-// A Member's addresses, as tickets and join replies carry them: multiaddrs without
-// the /p2p part.
+// PeerAddrs are a member's addresses, as tickets and join replies carry them:
+// multiaddrs without the /p2p part.
 type PeerAddrs struct {
 	Peer  wire.PeerID
 	Addrs []string

@@ -257,7 +257,7 @@ func FuzzParseTicket(f *testing.F) {
 func FuzzDecodeTicket(f *testing.F) {
 	peers, _ := ticket(f).peers()
 	f.Add(codec.Marshal(ticketBody{Invitation: ticket(f).Invitation.Encode(), Secret: ticket(f).secret, Peers: peers}))
-	f.Fuzz(func(t *testing.T, b []byte) {
+	f.Fuzz(func(_ *testing.T, b []byte) {
 		if tk, err := decodeTicket(b); err == nil {
 			tk.Verify(SwarmIDOf(key(0)), now)
 		}

@@ -9,7 +9,7 @@ import (
 )
 
 func TestConformance(t *testing.T) {
-	p2ptest.Run(t, func(t *testing.T, n int) []p2ptest.Host {
+	p2ptest.Run(t, func(_ *testing.T, n int) []p2ptest.Host {
 		network := New()
 		var hosts []p2ptest.Host
 		for i := range n {
