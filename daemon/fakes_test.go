@@ -29,7 +29,6 @@ type port struct {
 	id     wire.PeerID
 	heard  chan Heard
 	sent   int
-	seen   []string // topics and kinds sent
 	addrs  map[wire.PeerID][]string
 }
 
