@@ -54,9 +54,9 @@ func (d *Driver) checkBind(source string) error {
 	if !filepath.IsAbs(source) {
 		return permanent("bind mount of %q: the path must be absolute", source)
 	}
-	given, real := filepath.Clean(source), filepath.Clean(source)
+	given, followed := filepath.Clean(source), filepath.Clean(source)
 	if resolved, err := filepath.EvalSymlinks(given); err == nil {
-		real = resolved
+		followed = resolved
 	}
 	sockets := []string{"/var/run/docker.sock", "/run/docker.sock", "/run/containerd/containerd.sock", "/run/podman/podman.sock"}
 	if s, ok := strings.CutPrefix(d.opts.Host, "unix://"); ok {
@@ -65,7 +65,7 @@ func (d *Driver) checkBind(source string) error {
 			sockets = append(sockets, resolved)
 		}
 	}
-	for _, path := range []string{given, real} {
+	for _, path := range []string{given, followed} {
 		for _, s := range sockets {
 			if isWithin(s, path) {
 				return permanent("bind mount of %s: it would hand the container the engine's socket %s", source, s)
