@@ -124,6 +124,22 @@ func (c *Config) listenAddrs() ([]ma.Multiaddr, error) {
 	return addrs, nil
 }
 
+// CheckListen reports why a peer could not listen there; port and listen are those of
+// Config. A nil error is no promise: another program may be faster.
+func CheckListen(port int, listen []string) error {
+	addrs, err := (&Config{Port: port, Listen: listen}).listenAddrs()
+	if err != nil {
+		return err
+	}
+	return probe(addrs)
+}
+
+// CheckBootstrap reports what is wrong with addresses that are to be Config.Bootstrap.
+func CheckBootstrap(texts []string) error {
+	_, err := parseBootstrap(texts)
+	return err
+}
+
 // probe opens and closes each address, because libp2p is content if any one of them
 // works, and shares a port with another program where the system lets it. IPv6 may
 // be missing; nothing else may.

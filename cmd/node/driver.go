@@ -38,13 +38,12 @@ const engineWait = 5 * time.Second
 // chooseDriver returns the driver, and remembers the choice in the settings: an
 // engine that is not up yet after a power cut must not turn a peer into another.
 func (p *peer) chooseDriver(ctx context.Context, swarm string) (driver, error) {
-	host, given := p.dockerHost()
+	host := p.dockerHost()
 	if p.o.Driver == "auto" && host == "" {
-		p.cli.progress("DOCKER_HOST is empty: tasks run as plain processes of this machine")
-		p.o.Driver = "process"
+		return p.processDriver(swarm, "no engine is asked for")
 	}
 	if p.o.Driver == "process" {
-		return p.processDriver(swarm)
+		return p.processDriver(swarm, "as chosen here before, or by --driver")
 	}
 	d, err := docker.New(docker.Options{Host: host, Swarm: swarm, Peer: p.id.peer(), Log: p.log})
 	if err != nil {
@@ -52,13 +51,12 @@ func (p *peer) chooseDriver(ctx context.Context, swarm string) (driver, error) {
 	}
 	ping, cancel := context.WithTimeout(ctx, engineWait)
 	defer cancel()
-	err = d.Ping(ping)
 	where := cmp.Or(host, docker.DefaultHost)
-	if err != nil && p.o.Driver == "auto" && !given && isAbsent(err) {
+	if p.o.Driver == "auto" && p.o.DockerHost == "" && isAbsent(d.Listens(ping)) {
 		_ = d.Close()
-		p.cli.progress("no engine at %s: tasks run as plain processes of this machine; containers need --driver docker", where)
-		return p.processDriver(swarm)
+		return p.processDriver(swarm, "no engine at "+where)
 	}
+	err = d.Ping(ping)
 	switch {
 	case ping.Err() != nil:
 		p.cli.progress("the engine at %s does not answer within %s: this peer takes no slots until it does", where, engineWait)
@@ -72,17 +70,15 @@ func (p *peer) chooseDriver(ctx context.Context, swarm string) (driver, error) {
 	return d, nil
 }
 
-// dockerHost is the engine's address, empty for none, and whether somebody named it
-// for this peer alone.
-func (p *peer) dockerHost() (host string, given bool) {
-	if p.o.DockerHost != "" {
-		return p.o.DockerHost, true
+// dockerHost is the engine's address, empty for none.
+func (p *peer) dockerHost() string {
+	if p.o.DockerHost != "" || p.o.noEngine {
+		return p.o.DockerHost
 	}
-	host, set := os.LookupEnv("DOCKER_HOST")
-	if !set {
-		host = docker.DefaultHost
+	if host, set := os.LookupEnv("DOCKER_HOST"); set {
+		return host
 	}
-	return host, p.o.Driver == "docker"
+	return docker.DefaultHost
 }
 
 // isAbsent tells "no engine here" from "an engine that does not answer".
@@ -90,7 +86,8 @@ func isAbsent(err error) bool {
 	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, fs.ErrPermission)
 }
 
-func (p *peer) processDriver(swarm string) (driver, error) {
+func (p *peer) processDriver(swarm, because string) (driver, error) {
+	p.cli.progress("tasks run as plain processes of this machine (%s); containers need an engine and --driver docker", because)
 	p.o.Driver = "process"
 	return process.New(process.Options{Dir: p.o.state.path("process"), Swarm: swarm, Peer: p.id.peer(), Log: p.log})
 }

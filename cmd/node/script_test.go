@@ -29,12 +29,12 @@ func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){"shoal": main})
 }
 
-// Each script in testdata is a user at a terminal. PORT and PORT2 are free ports.
+// Each script in testdata is a user at a terminal. PORT, PORT2 and PORT3 are free ports.
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata",
 		Setup: func(e *testscript.Env) error {
-			for _, name := range []string{"PORT", "PORT2"} {
+			for _, name := range []string{"PORT", "PORT2", "PORT3"} {
 				port, err := freePort()
 				if err != nil {
 					return err

@@ -27,6 +27,7 @@ type upOptions struct {
 	state      stateDir
 	labels     []string
 	founds     bool // --new
+	noEngine   bool // --docker-host ''
 	detach     bool
 	acceptLoss bool
 	record     string
@@ -74,7 +75,7 @@ machine. With a ticket it joins. A machine that is a member resumes, and remembe
 	flags.BoolVar(&o.founds, "new", false, "make a swarm even if another is heard on this network")
 	flags.BoolVarP(&o.detach, "detach", "d", false, "run in the background; return once the daemon answers")
 	flags.BoolVar(&o.acceptLoss, "accept-loss", false, "go on with a damaged store though nobody can refill it")
-	flags.StringVar(&o.record, "record", "", "log every input of the core to this file, for `shoal sim replay`")
+	flags.StringVar(&o.record, "record", "", "log every input of the core to `FILE`, for shoal sim replay")
 	flags.StringVar(&o.logLevel, "log-level", "warn", "debug, info, warn or error")
 	return cmd
 }
@@ -110,6 +111,12 @@ func (o *upOptions) parse(state string, args []string) error {
 			return usagef("--listen %q: want an IP address such as 192.0.2.7, or a multiaddr such as /ip4/192.0.2.7/tcp/%d", l, p2p.DefaultPort)
 		}
 	}
+	if err := p2p.CheckBootstrap(o.Bootstrap); err != nil {
+		return usagef("%w", err)
+	}
+	if o.founds && o.ticket != nil {
+		return usagef("--new makes a swarm, a ticket joins one: give one of the two")
+	}
 	o.Labels, err = parseLabels(o.labels)
 	return err
 }
@@ -135,6 +142,12 @@ func (o *upOptions) recall(given func(string) bool) error {
 	keep("driver", func() { o.Driver = cmp.Or(had.Driver, o.Driver) })
 	keep("docker-host", func() { o.DockerHost = had.DockerHost })
 	keep("no-mdns", func() { o.NoMDNS = had.NoMDNS })
+	if given("docker-host") && o.DockerHost == "" {
+		if given("driver") && o.Driver == "docker" {
+			return usagef("--driver docker needs an engine, --docker-host is empty: give its address, or --driver process")
+		}
+		o.noEngine, o.Driver = true, "process"
+	}
 	o.Name = cmp.Or(o.Name, hostName())
 	if err := job.CheckName(o.Name); err != nil {
 		return usagef("--name %w", err)
@@ -188,6 +201,9 @@ const listenFor = 2 * time.Second
 func (c *cli) checkMembership(ctx context.Context, o *upOptions, id *identity) error {
 	isMember := id != nil && id.member
 	switch {
+	case o.founds && isMember:
+		return fmt.Errorf("--new: this machine is a member of swarm %s already: `shoal up` alone resumes it; "+
+			"for another swarm `shoal leave --purge` first, or give another --state", id.cert.Swarm.Short())
 	case o.ticket != nil && isMember && o.ticket.Swarm != id.cert.Swarm:
 		return fmt.Errorf("this machine is a member of swarm %s, the ticket is of swarm %s: `shoal leave --purge` first, or give another --state",
 			id.cert.Swarm.Short(), o.ticket.Swarm.Short())
@@ -253,6 +269,13 @@ func (c *cli) up(ctx context.Context, o *upOptions) error {
 	}
 	if err := c.checkMembership(ctx, o, id); err != nil {
 		return err
+	}
+	if id == nil || !id.member {
+		// A ticket's use is not spent on a peer that cannot start. A member's own store
+		// is locked before its port is tried: a second daemon is the better reason.
+		if err := p2p.CheckListen(o.Port, o.listenAddrs()); err != nil {
+			return err
+		}
 	}
 	if err := o.state.make(); err != nil {
 		return err
