@@ -47,7 +47,9 @@ func testOtherSpec(t *testing.T, f *fixture) {
 	f.do(runtime.OpCreate, f.ref(0), f.task(forever))
 	other := f.ref(0)
 	other.Spec = wire.HashOf([]byte("newer"))
-	err := f.d.Do(f.ctx, f.action(runtime.OpCreate, other, f.task(forever)))
+	a := f.action(runtime.OpCreate, other, f.task(forever))
+	a.Container = runtime.Name(f.ref(0)) // taken, though each spec has a name of its own
+	err := f.d.Do(f.ctx, a)
 	if err == nil || errors.Is(err, runtime.ErrPermanent) {
 		t.Fatalf("got %v, want an error that a remove mends", err)
 	}
