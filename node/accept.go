@@ -494,7 +494,7 @@ func (c *Core) expel(p wire.PeerID) (Code, error) {
 	}
 	r := c.write(wire.KindMember, &ledger.Member{Peer: p, Revoked: true, Seq: seq, Why: "removed by " + c.cfg.Name})
 	c.publishHead([]*wire.Record{r})
-	c.learned([]*wire.Record{r}, c.cfg.Self)
+	c.learned([]*wire.Record{r})
 	c.dirtyLanes()
 	return CodeOK, nil
 }

@@ -137,7 +137,7 @@ func (c *Core) onDelta(from wire.PeerID, m *wire.Delta) error {
 		return nil
 	}
 	fresh, err := c.led.Absorb(m, x.drops)
-	c.learned(fresh, from)
+	c.learned(fresh)
 	if err != nil {
 		delete(side, from)
 		return fmt.Errorf("delta from %s: %w", from.Short(), err)
@@ -171,7 +171,7 @@ func (c *Core) completed(from wire.PeerID, theirsReady bool) {
 }
 
 // learned looks at records that have just come in for what concerns people.
-func (c *Core) learned(fresh []*wire.Record, from wire.PeerID) {
+func (c *Core) learned(fresh []*wire.Record) {
 	for _, r := range fresh {
 		c.arrived(r)
 		switch v := r.Value.(type) {
@@ -252,7 +252,7 @@ func (c *Core) mergeAll(recs []*wire.Record, from wire.PeerID, hops uint8) error
 			c.pass(r, hops, from)
 		}
 	}
-	c.learned(fresh, from)
+	c.learned(fresh)
 	return bad
 }
 
