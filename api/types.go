@@ -260,7 +260,7 @@ type Ticket struct {
 }
 
 // A Problem is an error as RFC 9457 has it.
-type Problem struct { //nolint:errname // RFC 9457 calls it that
+type Problem struct {
 	Type   string `json:"type"`
 	Title  string `json:"title"`
 	Status int    `json:"status"`
