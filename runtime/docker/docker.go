@@ -68,6 +68,8 @@ type Driver struct {
 	log   *slog.Logger
 	pulls pulls
 
+	agreeing sync.Mutex   // of those that set the API's version
+	agreed   atomic.Bool  // it is set: see agree
 	networks sync.Mutex   // one EnsureNetwork at a time: the engine admits two networks of one name
 	cpus     atomic.Int64 // the engine's processors; 0: not asked yet
 
@@ -92,7 +94,7 @@ func New(opts Options) (*Driver, error) {
 	if opts.Log == nil {
 		opts.Log = slog.Default()
 	}
-	api, err := client.NewClientWithOpts(client.WithHost(opts.Host), client.WithAPIVersionNegotiation())
+	api, err := client.NewClientWithOpts(client.WithHost(opts.Host)) // no negotiation: see agree
 	if err != nil {
 		return nil, fmt.Errorf("engine address %q: %w (want for instance %s)", opts.Host, err, DefaultHost)
 	}
@@ -117,6 +119,18 @@ func (d *Driver) Ping(ctx context.Context) error {
 	})
 }
 
+// Listens returns nil if something listens at the engine's address, even if it never
+// answers; else why not: fs.ErrNotExist, fs.ErrPermission, syscall.ECONNREFUSED.
+func (d *Driver) Listens(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, d.opts.CallDeadline)
+	defer cancel()
+	conn, err := d.api.Dialer()(ctx)
+	if err != nil {
+		return fmt.Errorf("dial %s: %w", d.opts.Host, err)
+	}
+	return conn.Close()
+}
+
 // Version returns the engine's version, such as "20.10.24".
 func (d *Driver) Version(ctx context.Context) (version string, err error) {
 	err = d.call(ctx, "ask version", func(ctx context.Context) error {
@@ -135,7 +149,10 @@ func (d *Driver) call(ctx context.Context, what string, f func(context.Context) 
 func (d *Driver) callFor(ctx context.Context, limit time.Duration, what string, f func(context.Context) error) error {
 	limited, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
-	err := f(limited)
+	err := d.agree(limited)
+	if err == nil {
+		err = f(limited)
+	}
 	switch {
 	case err == nil:
 		return nil
@@ -145,6 +162,26 @@ func (d *Driver) callFor(ctx context.Context, limit time.Duration, what string, 
 		return fmt.Errorf("%s: %w: no word from %s in %v", what, runtime.ErrSilent, d.opts.Host, limit)
 	}
 	return fmt.Errorf("%s: %w", what, d.kind(err))
+}
+
+// agree settles once which version of its API the engine and we speak. The client
+// would do so itself, but behind a lock that knows no deadline: while an engine
+// hangs, each call would wait for all those before it.
+func (d *Driver) agree(ctx context.Context) error {
+	if d.agreed.Load() {
+		return nil
+	}
+	ping, err := d.api.Ping(ctx)
+	if err != nil {
+		return err
+	}
+	d.agreeing.Lock()
+	defer d.agreeing.Unlock()
+	if !d.agreed.Load() { // nobody may read the version while it is set
+		d.api.NegotiateAPIVersionPing(ping)
+		d.agreed.Store(true)
+	}
+	return nil
 }
 
 // kind turns an error of the engine's client into one of the runtime's kinds. It

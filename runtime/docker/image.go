@@ -135,6 +135,9 @@ func (d *Driver) fetch(ctx context.Context, ref, platform string, progress func(
 	silent := time.AfterFunc(d.opts.PullFirst, func() { cancel(errStalled) })
 	defer silent.Stop()
 
+	if err := d.agree(ctx); err != nil {
+		return d.pullError(ctx, ref, err, false)
+	}
 	stream, err := d.api.ImagePull(ctx, ref, image.PullOptions{Platform: platform})
 	if err != nil {
 		return d.pullError(ctx, ref, err, false)
@@ -166,7 +169,7 @@ var errStalled = errors.New("the registry does not answer")
 // pullError says which image was not to be had on which engine. A pull that never
 // got to a layer cannot be helped by a repeat here; one that broke off can.
 func (d *Driver) pullError(ctx context.Context, ref string, err error, begun bool) error {
-	if context.Cause(ctx) == errStalled {
+	if errors.Is(context.Cause(ctx), errStalled) {
 		err = errStalled
 		if silent := d.Ping(d.ctx); silent != nil { // it was the engine, not the registry
 			return fmt.Errorf("pull %s: %w", ref, silent)

@@ -4,10 +4,15 @@ import (
 	"bytes"
 	"encoding/binary"
 	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -37,6 +42,64 @@ func TestNoEngineIsSilence(t *testing.T) {
 	err := d.Ping(t.Context())
 	if !errors.Is(err, runtime.ErrSilent) || !strings.Contains(err.Error(), "/nowhere/docker.sock") {
 		t.Errorf("got %v", err)
+	}
+}
+
+func TestListens_TellsAbsentFromHung(t *testing.T) {
+	if err := offline(t, "unix:///nowhere/docker.sock").Listens(t.Context()); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("no socket: %v", err)
+	}
+	host, _ := hungEngine(t)
+	if err := offline(t, host).Listens(t.Context()); err != nil {
+		t.Errorf("an engine that hangs: %v", err)
+	}
+}
+
+// hungEngine takes connections and answers none of them, until it is released:
+// then it speaks as an engine of API version 1.41.
+func hungEngine(t *testing.T) (host string, release func()) {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "e.sock")
+	l, err := net.Listen("unix", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	released := make(chan struct{})
+	srv := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		select {
+		case <-released:
+		case <-r.Context().Done():
+			return
+		}
+		w.Header().Set("Api-Version", "1.41")
+		_, _ = fmt.Fprintf(w, `{"Version":%q}`, r.URL.Path)
+	})}
+	go func() { _ = srv.Serve(l) }()
+	t.Cleanup(func() { srv.Close() })
+	return "unix://" + path, func() { close(released) }
+}
+
+// Many calls to an engine that hangs each end at their own deadline, not one after
+// the other; once it answers, its version of the API is spoken.
+func TestHungEngine_HoldsNoCallBeyondItsDeadline(t *testing.T) {
+	host, release := hungEngine(t)
+	d := offline(t, host)
+	begun := time.Now()
+	var calls sync.WaitGroup
+	for range 8 {
+		calls.Go(func() {
+			if _, err := d.List(t.Context()); !errors.Is(err, runtime.ErrSilent) {
+				t.Errorf("list: %v", err)
+			}
+		})
+	}
+	calls.Wait()
+	if took := time.Since(begun); took > 4*time.Second {
+		t.Errorf("8 calls of at most 1 s each took %v together", took)
+	}
+	release()
+	if v, err := d.Version(t.Context()); err != nil || v != "/v1.41/version" {
+		t.Errorf("asked %q, %v; want version 1.41 of the API", v, err)
 	}
 }
 

@@ -12,8 +12,8 @@ import (
 
 // The bounds of the wait before the event stream is opened again.
 const (
-	reconnectMin = 100 * time.Millisecond
-	reconnectMax = 5 * time.Second
+	minReconnect = 100 * time.Millisecond
+	maxReconnect = 5 * time.Second
 )
 
 // Watch signals that something of ours may have changed on the engine: at once,
@@ -25,7 +25,7 @@ func (d *Driver) Watch(ctx context.Context) <-chan struct{} {
 	changed := make(chan struct{}, 1)
 	go func() {
 		defer close(changed)
-		wait := reconnectMin
+		wait := minReconnect
 		for ctx.Err() == nil {
 			begun := time.Now()
 			err := d.follow(ctx, changed)
@@ -34,13 +34,13 @@ func (d *Driver) Watch(ctx context.Context) <-chan struct{} {
 			}
 			d.log.Debug("event stream ended", "err", err)
 			signal(changed) // the end itself is news: the engine may be gone
-			if time.Since(begun) > reconnectMax {
-				wait = reconnectMin
+			if time.Since(begun) > maxReconnect {
+				wait = minReconnect
 			}
 			if pause(ctx, wait/2+rand.N(wait/2)) != nil {
 				return
 			}
-			wait = min(2*wait, reconnectMax)
+			wait = min(2*wait, maxReconnect)
 		}
 	}()
 	return changed
@@ -55,6 +55,9 @@ func (d *Driver) follow(ctx context.Context, changed chan<- struct{}) error {
 	since := strconv.FormatInt(time.Now().Add(-2*time.Second).Unix(), 10)
 	filter := d.ownFilter()
 	filter.Add("type", string(events.ContainerEventType))
+	if err := d.Ping(ctx); err != nil {
+		return err
+	}
 	messages, errs := d.api.Events(ctx, events.ListOptions{Since: since, Filters: filter})
 	select {
 	case err := <-errs:
