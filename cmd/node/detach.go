@@ -63,7 +63,7 @@ func startAgain(log *os.File) (pid int, ended chan error, err error) {
 	if err != nil {
 		return 0, nil, err
 	}
-	cmd := exec.Command(self, args...) //nolint:noctx,gosec // it outlives us, and is ourselves
+	cmd := exec.Command(self, args...) //nolint:noctx // it outlives us
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	cmd.Env = append(os.Environ(), envDetached+"=1")

@@ -213,7 +213,8 @@ func (p *peer) server(stop func()) *api.Server {
 			cert, ok := host.Certificate(from)
 			return ok && cert.Rights.Has(admit.Deploy)
 		},
-		Version: version, StateDir: string(p.o.state), Address: p.address, Listen: host.Addrs, Log: p.log,
+		Version: version, StateDir: string(p.o.state), Address: p.address, Listen: host.Addrs,
+		Problems: problemsOf(p.reach), Log: p.log,
 	})
 }
 
@@ -251,7 +252,7 @@ func listenUnix(path string) (net.Listener, error) {
 		_ = os.Remove(path)
 	}
 	old := syscall.Umask(0o177)
-	l, err := net.Listen("unix", path) //nolint:noctx // it does not wait
+	l, err := net.Listen("unix", path)
 	syscall.Umask(old)
 	if err != nil {
 		var op *net.OpError
