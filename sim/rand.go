@@ -12,7 +12,7 @@ import (
 // not depend on one another: a fault taken out of a plan shifts no other draw.
 func stream(seed uint64, machine int, purpose string) *rand.Rand {
 	h := streamHash(seed, machine, purpose)
-	return rand.New(rand.NewPCG(binary.BigEndian.Uint64(h[:8]), binary.BigEndian.Uint64(h[8:16]))) //nolint:gosec // it must repeat
+	return rand.New(rand.NewPCG(binary.BigEndian.Uint64(h[:8]), binary.BigEndian.Uint64(h[8:16])))
 }
 
 func streamHash(seed uint64, machine int, purpose string) wire.Hash {

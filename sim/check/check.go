@@ -46,7 +46,7 @@ type Host interface {
 }
 
 // A Violation is a broken invariant.
-type Violation struct { //nolint:errname // it is the invariant that has been violated, not a failed call
+type Violation struct {
 	Rule string // "S4"
 	Text string
 }
