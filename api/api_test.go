@@ -164,6 +164,38 @@ func TestServer_RefusesWithOneSentence(t *testing.T) {
 	}
 }
 
+// A published port that does not answer here is no address, and said to be none; the
+// swarm's own port cannot be published.
+func TestPorts_ThatDoNotAnswer(t *testing.T) {
+	two := strings.Replace(oneTask, `"pids"`, `"ports":[{"target":80,"published":8080},{"target":81,"published":8081}],"pids"`, 1)
+	taken := PortProblem{Job: "shop", Task: "web", Port: 8081, Why: "port 8081 is taken on this peer: address already in use"}
+	h := New(Config{
+		Backend: newAlone(t), Address: func() string { return "10.0.0.7" },
+		Listen:   func() []string { return []string{"/ip4/10.0.0.7/udp/7462/quic-v1/p2p/x", "/ip4/10.0.0.7/tcp/7462/p2p/x"} },
+		Problems: func() []PortProblem { return []PortProblem{taken} },
+	}).Handler()
+	if code, text := ask(t, h, "POST", "/v1/deploy", strings.Replace(two, "8080", "7462", 1)); code != 400 ||
+		text != "task web: port 7462 is the swarm's own on this peer; publish another" {
+		t.Errorf("own port: %d %q", code, text)
+	}
+	if code, text := ask(t, h, "POST", "/v1/deploy", two); code != 200 {
+		t.Fatal(text)
+	}
+	var slots Slots
+	_, text := ask(t, h, "GET", "/v1/slots", "")
+	if err := json.Unmarshal([]byte(text), &slots); err != nil || len(slots.Slots) != 1 {
+		t.Fatalf("%v in %s", err, text)
+	}
+	if s := slots.Slots[0]; !slices.Equal(s.Addresses, []string{"10.0.0.7:8080"}) || !slices.Equal(s.Problems, []string{taken.Why}) {
+		t.Errorf("addresses %q, problems %q", s.Addresses, s.Problems)
+	}
+	var st Status
+	_, text = ask(t, h, "GET", "/v1/status", "")
+	if err := json.Unmarshal([]byte(text), &st); err != nil || !slices.Equal(st.Problems, []PortProblem{taken}) {
+		t.Errorf("%v, problems %+v", err, st.Problems)
+	}
+}
+
 // A member may ask another only for what that one alone knows, and act on it only
 // with the right to.
 func TestPeerHandler_ServesItsPartOnly(t *testing.T) {

@@ -16,6 +16,9 @@ func (s *Server) deploy(ctx context.Context, q DeployRequest) (Change, error) {
 		return Change{}, failf(http.StatusBadRequest, "deploy: the field spec is missing")
 	}
 	q.Spec.Defaults() // for who writes JSON by hand; the command line has done so
+	if err := s.checkPorts(q.Spec); err != nil {
+		return Change{}, err
+	}
 	return s.change(ctx, node.Request{Deploy: &node.Deploy{Spec: *q.Spec, Base: q.Base}})
 }
 

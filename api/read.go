@@ -12,7 +12,8 @@ import (
 
 func (s *Server) status(ctx context.Context, _ *http.Request) (out Status, err error) {
 	err = s.view(ctx, func(c *node.Core) { out = statusOf(c.Status()) })
-	out.Version, out.StateDir, out.Address = s.cfg.Version, s.cfg.StateDir, s.address()
+	at := s.reachable()
+	out.Version, out.StateDir, out.Address, out.Problems = s.cfg.Version, s.cfg.StateDir, at.ip, at.problems
 	if s.cfg.Listen != nil {
 		out.Listen = s.cfg.Listen()
 	}
@@ -65,13 +66,13 @@ func (s *Server) inspect(ctx context.Context, r *http.Request) (out JobDetail, e
 func (s *Server) slotList(ctx context.Context, r *http.Request) (Slots, error) {
 	out := Slots{Slots: []Slot{}}
 	open := map[job.ID][]wire.PeerID{}
+	at := s.reachable()
 	var found error
 	err := s.view(ctx, func(c *node.Core) {
 		views, err := slotViews(c, r.FormValue("of"))
 		found = err
-		address := s.address()
 		for _, v := range views {
-			out.Slots = append(out.Slots, slotOf(v, address))
+			out.Slots = append(out.Slots, slotOf(v, at))
 			if v.Phase == "waiting" {
 				open[v.ID.Job] = nil
 			}
@@ -120,9 +121,10 @@ func fillWait(s *Slot, waits map[string]Waiting) {
 func (s *Server) why(ctx context.Context, r *http.Request) (Whys, error) {
 	out := Whys{Slots: []Why{}}
 	open := map[job.ID][]wire.PeerID{}
+	at := s.reachable()
 	var found error
 	err := s.view(ctx, func(c *node.Core) {
-		n, address := namesOf(c), s.address()
+		n := namesOf(c)
 		texts, err := whySlots(c, r.FormValue("of"))
 		if err != nil {
 			found = err
@@ -137,7 +139,7 @@ func (s *Server) why(ctx context.Context, r *http.Request) (Whys, error) {
 			if v.Slot.Phase == "waiting" {
 				open[v.Slot.ID.Job] = v.Stewards
 			}
-			out.Slots = append(out.Slots, whyOf(v, n, address))
+			out.Slots = append(out.Slots, whyOf(v, n, at))
 		}
 	})
 	if err != nil || found != nil {

@@ -49,7 +49,9 @@ type Config struct {
 	StateDir string
 	Address  func() string   // the IP on which published ports answer; nil: unknown
 	Listen   func() []string // this peer's own addresses; nil: unknown
-	Log      *slog.Logger    // nil: silent
+	// Problems lists what of the jobs does not answer on this peer; nil: unknown.
+	Problems func() []PortProblem
+	Log      *slog.Logger // nil: silent
 }
 
 const (

@@ -102,6 +102,15 @@ type Status struct {
 	StateDir   string        `json:"stateDir"`
 	Address    string        `json:"address"`          // where published ports answer on this peer
 	Listen     []string      `json:"listen,omitempty"` // for --bootstrap
+	Problems   []PortProblem `json:"problems,omitempty"`
+}
+
+// A PortProblem is what of a job does not answer on the answering peer.
+type PortProblem struct {
+	Job  string `json:"job"`
+	Task string `json:"task,omitempty"` // empty: all of the job
+	Port uint16 `json:"port,omitempty"` // as published; 0: what the job's own containers see
+	Why  string `json:"why"`            // "port 8080 is taken on this peer: address already in use"
 }
 
 // A Job is a job's head and how far it is.
@@ -155,7 +164,8 @@ type Slot struct {
 	Container string   `json:"container,omitempty"`
 	Surplus   bool     `json:"surplus,omitempty"`
 	Image     string   `json:"image,omitempty"`
-	Addresses []string `json:"addresses,omitempty"` // of published ports, on the answering peer
+	Addresses []string `json:"addresses,omitempty"` // of published ports that answer, on the answering peer
+	Problems  []string `json:"problems,omitempty"`  // why others do not answer there
 	Waits     *Waiting `json:"waits,omitempty"`     // what a steward says of a slot that nobody holds
 }
 

@@ -3,8 +3,6 @@ package api
 import (
 	"cmp"
 	"fmt"
-	"net"
-	"strconv"
 
 	"shoal/node"
 	"shoal/wire"
@@ -68,8 +66,8 @@ func jobOf(v node.JobView, n names) Job {
 	return j
 }
 
-// slotOf copies a slot; address is where published ports answer, empty if unknown.
-func slotOf(v node.SlotView, address string) Slot {
+// slotOf copies a slot; at says where published ports answer.
+func slotOf(v node.SlotView, at reachable) Slot {
 	s := Slot{
 		Slot: v.Slot, Phase: v.Phase, Peer: v.PeerName, Token: uint64(v.Token), Life: v.Life, Current: v.Current,
 		Run: v.Run, Exit: v.Exit, Detail: v.Detail, For: Age(v.Since), HeardAgo: Age(v.Heard), Doubted: v.Doubted,
@@ -81,11 +79,7 @@ func slotOf(v node.SlotView, address string) Slot {
 	if !v.Spec.IsZero() {
 		s.Spec = v.Spec.Hex()
 	}
-	for _, p := range v.Ports {
-		if p.Published != 0 && address != "" {
-			s.Addresses = append(s.Addresses, net.JoinHostPort(address, strconv.Itoa(int(p.Published))))
-		}
-	}
+	s.Addresses, s.Problems = at.slot(v)
 	return s
 }
 
@@ -121,21 +115,14 @@ func saleOf(v *wire.Summary, n names) *Sale {
 	return s
 }
 
-func whyOf(v node.WhyView, n names, address string) Why {
-	w := Why{Slot: slotOf(v.Slot, address), Sale: saleOf(v.Summary, n), Stewards: n.all(v.Stewards)}
+func whyOf(v node.WhyView, n names, at reachable) Why {
+	w := Why{Slot: slotOf(v.Slot, at), Sale: saleOf(v.Summary, n), Stewards: n.all(v.Stewards)}
 	if v.Waiting != nil {
 		wt := waitingOf(*v.Waiting, "")
 		w.Slot.Waits = &wt
 	}
 	for _, l := range v.Losers {
-		w.Surplus = append(w.Surplus, slotOf(l, address))
+		w.Surplus = append(w.Surplus, slotOf(l, at))
 	}
 	return w
-}
-
-func (s *Server) address() string {
-	if s.cfg.Address == nil {
-		return ""
-	}
-	return s.cfg.Address()
 }

@@ -36,8 +36,12 @@ func (f *fileFlags) register(cmd *cobra.Command) {
 
 // load reads the files and says on stderr what of them has no effect.
 func (f *fileFlags) load(ctx context.Context, c *cli, files []string) (*job.Spec, []compose.Warning, error) {
+	var own []uint16
+	if st, err := c.client().Status(ctx); err == nil { // else the change itself will say what is wrong
+		own = api.OwnPorts(st.Listen)
+	}
 	spec, warnings, err := compose.Load(ctx, compose.Options{
-		Files: files, Name: f.name, Namespace: f.namespace, EnvFile: f.envFile, Profiles: f.profiles, Strict: f.strict, Env: environment(),
+		Reserved: own, Files: files, Name: f.name, Namespace: f.namespace, EnvFile: f.envFile, Profiles: f.profiles, Strict: f.strict, Env: environment(),
 	})
 	if !c.json() || err != nil {
 		for _, w := range warnings {

@@ -109,6 +109,7 @@ func detail(s api.Slot) string {
 	if s.Detail != "" {
 		parts = append(parts, oneLine(s.Detail))
 	}
+	parts = append(parts, s.Problems...)
 	switch {
 	case s.HeardAgo == api.Never:
 		parts = append(parts, "peer not heard since this one's start")
@@ -190,6 +191,9 @@ func (c *cli) printStatus(st api.Status) {
 	line("missing", "%s", strings.Join(st.Missing, "; "))
 	line("ledger", "%s, digest %s", count(st.Records, "record"), short(st.Digest))
 	line("address", "%s", st.Address)
+	for _, p := range st.Problems {
+		line("problem", "%s: %s", strings.TrimSuffix(p.Job+"/"+p.Task, "/"), p.Why)
+	}
 	line("listen", "%s", strings.Join(st.Listen, " "))
 	line("state dir", "%s", st.StateDir)
 	line("version", "%s", st.Version)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net"
 
+	"shoal/api"
 	"shoal/node"
 	"shoal/runtime/reach"
 	"shoal/wire"
@@ -33,6 +34,17 @@ func (p *peer) newReach() services {
 	p.host.Handle(reach.Proto, r.Serve)
 	p.reach = r
 	return services{r}
+}
+
+// problemsOf says in the api's words what of the jobs does not answer here.
+func problemsOf(r *reach.Reach) func() []api.PortProblem {
+	return func() []api.PortProblem {
+		var out []api.PortProblem
+		for _, p := range r.Problems() {
+			out = append(out, api.PortProblem{Job: p.Job.String(), Task: p.Task, Port: p.Port, Why: p.Why})
+		}
+		return out
+	}
 }
 
 // publishOn is the address that published ports answer on: the first plain one

@@ -45,6 +45,7 @@ type Options struct {
 	Env       map[string]string // variables for ${...}; nothing is taken from the process
 	EnvFile   string            // further variables, weaker than Env; empty: .env in WorkingDir, if there is one
 	Strict    bool              // any Warning that is not a Note becomes an error
+	Reserved  []uint16          // ports that cannot be published, as the swarm's own
 
 	// WorkingDir is what relative paths start from; empty: the directory of the first
 	// of Files. With Data and no WorkingDir no other file is read, and a file that

@@ -3,6 +3,7 @@ package compose
 import (
 	"cmp"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -53,7 +54,19 @@ func (c *converter) port(path string, p types.ServicePortConfig) (job.Port, bool
 		c.refuse(path, "%q is no port to publish; write one number between 1 and 65535", p.Published)
 		return job.Port{}, false
 	}
+	if slices.Contains(c.opts.Reserved, uint16(published)) {
+		c.refuse(path, "%d is the swarm's own port on this peer; publish another, such as %s:%d", published, otherPort(published), p.Target)
+		return job.Port{}, false
+	}
 	return job.Port{Target: uint16(p.Target), Published: uint16(published)}, true
+}
+
+// otherPort is one that a message can propose instead of a port.
+func otherPort(port uint64) string {
+	if port == 8080 {
+		return "8081"
+	}
+	return "8080"
 }
 
 // rememberPorts notes, for each number in the list as it was written, where it stands.

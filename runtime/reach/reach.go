@@ -12,6 +12,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -81,9 +82,9 @@ type Reach struct {
 
 	mu       sync.Mutex
 	services map[key]*Service
-	order    []key         // of services; where two publish one port the first has it, on every peer
-	changed  chan struct{} // closed and renewed at each Update
-	problems map[string]string
+	order    []key              // of services; where two publish one port the first has it, on every peer
+	changed  chan struct{}      // closed and renewed at each Update
+	problems map[string]Problem // by address, or what else is amiss
 	carried  map[*carried]struct{}
 	shaded   map[string]target // addresses that a listener on all addresses covers
 
@@ -106,7 +107,7 @@ func New(cfg Config) *Reach {
 	ctx, stop := context.WithCancel(context.Background())
 	r := &Reach{
 		cfg: cfg, ctx: ctx, stop: stop, wake: make(chan struct{}, 1), changed: make(chan struct{}),
-		services: map[key]*Service{}, carried: map[*carried]struct{}{}, problems: map[string]string{},
+		services: map[key]*Service{}, carried: map[*carried]struct{}{}, problems: map[string]Problem{},
 		bridges: map[job.ID]*bridge{}, listeners: map[string]*listener{},
 	}
 	r.done.Add(1)
@@ -134,17 +135,6 @@ func (r *Reach) Update(all []Service) {
 	case r.wake <- struct{}{}:
 	default:
 	}
-}
-
-// Problems says which addresses cannot be listened on, and why.
-func (r *Reach) Problems() map[string]string {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	out := make(map[string]string, len(r.problems))
-	for k, v := range r.problems {
-		out[k] = v
-	}
-	return out
 }
 
 // Close ends all listeners and forwarded connections, and waits for them.
@@ -183,7 +173,7 @@ func (r *Reach) follow() {
 	want := map[string]target{}
 	jobs := map[job.ID][]string{}
 	r.mu.Lock()
-	problems := map[string]string{}
+	problems := map[string]Problem{}
 	for _, k := range r.order {
 		s := r.services[k]
 		if s.Local {
@@ -195,10 +185,10 @@ func (r *Reach) follow() {
 			}
 			addr := net.JoinHostPort(r.cfg.Publish, strconv.Itoa(int(p.Published)))
 			if t, taken := want[addr]; taken && t.key != k {
-				problems[addr+" for "+k.String()] = "published by " + t.key.String() + " already"
+				problems[addr+" for "+k.String()] = Problem{k.job, k.task, p.Published, fmt.Sprintf("port %d is published by %s already", p.Published, t.key)}
 				continue
 			}
-			want[addr] = target{k, p.Target}
+			want[addr] = target{k, p.Target, p.Published}
 		}
 	}
 	r.mu.Unlock()
@@ -216,15 +206,15 @@ func (r *Reach) follow() {
 		}
 		l, err := r.listen(addr, t)
 		if err != nil {
-			problems[addr] = err.Error()
+			problems[addr] = problemOf(addr, t, err)
 			continue
 		}
 		r.listeners[addr] = l
 	}
 	r.mu.Lock()
-	for addr, why := range problems {
-		if r.problems[addr] != why {
-			r.cfg.Log.Warn("cannot listen", "address", addr, "err", why)
+	for at, problem := range problems {
+		if r.problems[at] != problem {
+			r.cfg.Log.Warn("not reachable", "at", at, "why", problem.Why)
 		}
 	}
 	r.problems = problems
@@ -263,7 +253,7 @@ func (r *Reach) targetOf(l *listener, c net.Conn) target {
 
 // followBridges prepares the bridge of every job that runs here and adds the
 // addresses of its services to what is to be listened on.
-func (r *Reach) followBridges(jobs map[job.ID][]string, want map[string]target, problems map[string]string) {
+func (r *Reach) followBridges(jobs map[job.ID][]string, want map[string]target, problems map[string]Problem) {
 	for id, b := range r.bridges {
 		if jobs[id] == nil {
 			b.close()
@@ -276,17 +266,17 @@ func (r *Reach) followBridges(jobs map[job.ID][]string, want map[string]target, 
 		if b == nil {
 			info, err := r.cfg.Networks.EnsureNetwork(r.ctx, id)
 			if err != nil {
-				problems["bridge of "+id.String()] = err.Error()
+				problems["bridge of "+id.String()] = noNames(id, err)
 				continue
 			}
 			if b, err = r.newBridge(id, info); err != nil {
-				problems["bridge of "+id.String()] = err.Error()
+				problems["bridge of "+id.String()] = noNames(id, err)
 				continue
 			}
 			r.bridges[id] = b
 		}
 		if err := b.follow(tasks); err != nil {
-			problems["bridge of "+id.String()] = err.Error()
+			problems["bridge of "+id.String()] = noNames(id, err)
 		}
 		for _, task := range tasks {
 			ip := b.address(task)
@@ -294,7 +284,7 @@ func (r *Reach) followBridges(jobs map[job.ID][]string, want map[string]target, 
 				continue
 			}
 			for _, p := range r.portsOf(key{id, task}) {
-				want[net.JoinHostPort(ip, strconv.Itoa(int(p)))] = target{key{id, task}, p}
+				want[net.JoinHostPort(ip, strconv.Itoa(int(p)))] = target{key{id, task}, p, 0}
 			}
 		}
 	}
@@ -315,7 +305,8 @@ func (r *Reach) portsOf(k key) []uint16 {
 // target is what a listener forwards to: a port of a service.
 type target struct {
 	key
-	port uint16
+	port      uint16
+	published uint16 // 0: the service's own address
 }
 
 // A listener accepts for one target until it is closed.

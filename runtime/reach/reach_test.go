@@ -228,9 +228,9 @@ func TestReach_SamePortTwice(t *testing.T) {
 		t.Errorf("published: %q", got)
 	}
 	want := map[string]target{
-		":80":         {key{"default/shop", "front"}, 80},
-		"10.0.0.1:80": {key{"default/shop", "back"}, 80},
-		"10.0.0.1:81": {key{"default/shop", "back"}, 81},
+		":80":         {key{"default/shop", "front"}, 80, 80},
+		"10.0.0.1:80": {key{"default/shop", "back"}, 80, 0},
+		"10.0.0.1:81": {key{"default/shop", "back"}, 81, 0},
 	}
 	r.shade(want)
 	if _, still := want["10.0.0.1:80"]; still || len(want) != 2 || r.shaded["10.0.0.1:80"].task != "back" {
@@ -298,3 +298,37 @@ type answer struct {
 
 func (a *answer) WriteMsg(m *dns.Msg) error { a.msg = m; return nil }
 func (a *answer) RemoteAddr() net.Addr      { return &net.UDPAddr{} }
+
+// A published port that another program has is told, and answers once it is free.
+func TestProblems_PortTaken(t *testing.T) {
+	a, _, pa, _ := pair(t)
+	port := slot(t, "127.0.0.1", "web.0")
+	other, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	taken := uint16(other.Addr().(*net.TCPAddr).Port)
+	a.Update([]Service{{
+		Job: "default/shop", Task: "web", Ports: []job.Port{{Target: port, Published: taken}},
+		Endpoints: []Endpoint{{Slot: job.SlotID{Job: "default/shop", Task: "web"}, Peer: pa, Address: "127.0.0.1", Serving: true}},
+	}})
+	until := func(n int) []Problem {
+		for range 500 {
+			if got := a.Problems(); len(got) == n {
+				return got
+			}
+			time.Sleep(10 * time.Millisecond)
+		}
+		t.Fatalf("problems %v, want %d", a.Problems(), n)
+		return nil
+	}
+	want := Problem{"default/shop", "web", taken, fmt.Sprintf("port %d is taken on this peer: address already in use", taken)}
+	if got := until(1); got[0] != want {
+		t.Errorf("got %+v, want %+v", got[0], want)
+	}
+	other.Close()
+	until(0)
+	if got := say(t, other.Addr().String(), "hello"); got != "web.0:hello" {
+		t.Errorf("got %q", got)
+	}
+}
