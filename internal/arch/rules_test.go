@@ -141,9 +141,6 @@ var seams = []seam{
 
 // libraryAdvice is importAdvice for packages from outside the module.
 func libraryAdvice(from, imported string) string {
-	if from == "internal/deps" {
-		return ""
-	}
 	if isPure(from) {
 		return pureLibraryAdvice(from, imported)
 	}
