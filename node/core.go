@@ -86,6 +86,7 @@ type course struct {
 	labels     map[string]string
 	addrs      []string
 	card       []byte        // body of the card as published
+	oldMarks   []string      // keys of marks that a damaged store still has
 	past       *past         // a card of our own that we did not write
 	ran        time.Duration // running time before this start
 	ranSaved   time.Duration

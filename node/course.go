@@ -65,7 +65,10 @@ func (c *Core) loadLocal(key string, v []byte) error {
 		err = wire.Unmarshal(v, &c.self.labels)
 	case strings.HasPrefix(key, localMark):
 		if c.cfg.Damaged {
-			return nil // what a damaged store lost must not pass for dropped: every log is fetched anew
+			// What a damaged store lost must not pass for dropped: every log is
+			// fetched anew, and the old marks go.
+			c.self.oldMarks = append(c.self.oldMarks, key)
+			return nil
 		}
 		var n wire.Number
 		if err = wire.Unmarshal(v, &n); err == nil {
@@ -86,6 +89,10 @@ func (c *Core) loadLocal(key string, v []byte) error {
 // begin is the first thing a core does: a peer with a store knows its incarnation
 // at once, one without asks the others for it first.
 func (c *Core) begin() {
+	for _, key := range c.self.oldMarks {
+		c.local(key, nil, false)
+	}
+	c.self.oldMarks = nil
 	if c.self.storedInc > 0 || c.cfg.Founder {
 		c.chooseIncarnation()
 	}
@@ -169,15 +176,26 @@ func (c *Core) settleTrust() {
 	}
 }
 
-// heardAll reports whether every member that may still be there has given its
-// ledger since this peer's start; of a damaged store at least one must have.
+// heardAll reports whether enough members have given their ledgers since this
+// peer's start: every one that may still be there, or many of a large swarm, where
+// each holds what the others do; of a damaged store at least one must have.
 func (c *Core) heardAll() bool {
-	for _, p := range c.led.Members() {
-		if _, ok := c.ex.done[p]; !ok && p != c.cfg.Self && !c.mem.Dead(p) {
-			return false
-		}
+	if len(c.unheard()) > 0 && len(c.ex.done) < manyHeard {
+		return false
 	}
 	return c.self.exchanged || !c.cfg.Damaged || c.cfg.AcceptLoss
+}
+
+// manyHeard is how many exchanges with different members stand for all of them.
+const manyHeard = 16
+
+// unheard returns the members that may be there and have not given their ledgers
+// since this peer's start, in order.
+func (c *Core) unheard() []wire.PeerID {
+	return slices.DeleteFunc(c.led.Members(), func(p wire.PeerID) bool {
+		_, done := c.ex.done[p]
+		return done || p == c.cfg.Self || c.mem.Dead(p)
+	})
 }
 
 func (c *Core) settleJoining() {

@@ -13,11 +13,12 @@ import (
 // exchanges are the comparisons of ledgers under way, at most one each way with
 // one peer.
 type exchanges struct {
-	out  map[wire.PeerID]*exchange
-	in   map[wire.PeerID]*exchange
-	done map[wire.PeerID]clock.Instant // last complete one
-	next clock.Instant                 // while joining: when to open another
-	turn int
+	out       map[wire.PeerID]*exchange
+	in        map[wire.PeerID]*exchange
+	done      map[wire.PeerID]clock.Instant // last complete one
+	next      clock.Instant                 // while joining: when to open another
+	turn      int
+	nextWhole clock.Instant // when to ask the next of those not heard yet
 }
 
 type exchange struct {
@@ -56,6 +57,7 @@ func (c *Core) settleExchanges() {
 	if c.self.stage != ready || !c.self.exchanged {
 		c.exchangeWhileJoining()
 	}
+	c.exchangeUntilWhole()
 	if p, ok := c.mem.Partner(c.now); ok && c.self.stage != starting {
 		c.open(p)
 	}
@@ -75,6 +77,19 @@ func (c *Core) exchangeWhileJoining() {
 	c.wake(c.ex.next)
 	c.ex.turn++
 	c.open(peers[c.ex.turn%len(peers)])
+}
+
+// exchangeUntilWhole asks one after the other the members that have not given their
+// ledgers yet; ring neighbours alone would leave some out for minutes.
+func (c *Core) exchangeUntilWhole() {
+	if c.led.IsWhole() || c.self.stage != ready || !c.self.exchanged || c.ex.nextWhole != 0 && !c.due(c.ex.nextWhole) {
+		return
+	}
+	c.ex.nextWhole = c.now.Add(c.prof.PartnerEvery)
+	c.wake(c.ex.nextWhole)
+	if left := c.unheard(); len(left) > 0 {
+		c.open(left[c.rng.IntN(len(left))])
+	}
 }
 
 func (c *Core) open(p wire.PeerID) {

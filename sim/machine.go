@@ -33,7 +33,7 @@ type machine struct {
 	ppm     int64         // what its monotonic clock is fast by, in millionths
 	paused  bool
 	founder bool // makes the swarm at its next start
-	damaged bool // its store will open damaged
+	damaged bool // its store opens damaged, until it has been refilled
 	badSync bool // its next sync will fail
 	joined  bool // has ever been started
 
@@ -95,7 +95,7 @@ func (m *machine) start() {
 		Version: "sim", Addrs: []string{"sim/" + m.name},
 		Founder: m.founder, Damaged: m.damaged, Horizon: w.horizon,
 	}
-	m.founder, m.damaged, m.joined = false, false, true
+	m.founder, m.joined = false, true
 	core, err := node.New(cfg, m.disk.stored())
 	if err != nil {
 		w.fail(Crash, "%s: the core does not start: %v", m.name, err)
@@ -240,6 +240,9 @@ func (m *machine) synced() {
 		return
 	}
 	m.disk.sync()
+	if m.damaged && m.core.Status().State == "ready" {
+		m.damaged = false // as the store's own mark of damage, it stays until others have refilled it
+	}
 	rd := m.held
 	m.syncing, m.held = false, node.Ready{}
 	m.perform(&rd)
