@@ -171,7 +171,9 @@ func TestPorts_ThatDoNotAnswer(t *testing.T) {
 	taken := PortProblem{Job: "shop", Task: "web", Port: 8081, Why: "port 8081 is taken on this peer: address already in use"}
 	h := New(Config{
 		Backend: newAlone(t), Address: func() string { return "10.0.0.7" },
-		Listen:   func() []string { return []string{"/ip4/10.0.0.7/udp/7462/quic-v1/p2p/x", "/ip4/10.0.0.7/tcp/7462/p2p/x"} },
+		Listen: func() []string {
+			return []string{"/ip4/10.0.0.7/udp/7462/quic-v1/p2p/x", "/ip4/10.0.0.7/tcp/7462/p2p/x"}
+		},
 		Problems: func() []PortProblem { return []PortProblem{taken} },
 	}).Handler()
 	if code, text := ask(t, h, "POST", "/v1/deploy", strings.Replace(two, "8080", "7462", 1)); code != 400 ||
