@@ -134,6 +134,9 @@ func New(cfg Config, stored Stored) (*Core, error) {
 		if err := c.led.Load(r); err != nil {
 			c.cfg.Damaged = true
 		}
+		if cl, ok := r.Value.(*ledger.Claim); ok {
+			c.notePhase(cl)
+		}
 	}
 	if err := c.loadLocals(stored.Locals); err != nil {
 		return nil, fmt.Errorf("read this peer's own state: %w", err)

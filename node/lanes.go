@@ -281,7 +281,7 @@ func (c *Core) lotOf(l *lane, w ledger.Wanted) (auction.Lot, bool) {
 // ones that want a replacement first, and not run to its end.
 func (c *Core) isMissing(l *lane, w ledger.Wanted, slot job.SlotID) bool {
 	for _, cl := range c.led.ClaimsOf(slot) {
-		if cl.Life == w.Life && cl.Phase == ledger.Completed && cl.Spec == w.Spec {
+		if cl.Life == w.Life && cl.Spec == w.Spec && isFinal(w.Task, cl) {
 			return false
 		}
 	}
@@ -294,6 +294,12 @@ func (c *Core) isMissing(l *lane, w ledger.Wanted, slot job.SlotID) bool {
 		}
 	}
 	return true
+}
+
+// isFinal reports whether a claim has run its slot to its end: completed, or failed
+// as a batch run that is not to be repeated.
+func isFinal(t *job.Task, cl *ledger.Claim) bool {
+	return cl.Phase == ledger.Completed || cl.Phase == ledger.Failed && t.Type == job.Batch && t.Restart.Policy == "no"
 }
 
 // condemn writes the verdict on a claim whose holder is dead or gone, if it is

@@ -140,7 +140,7 @@ type JobView struct {
 	Spec      wire.Hash   `json:"spec"`
 	Tasks     []TaskView  `json:"tasks"`
 	Author    wire.PeerID `json:"author"`
-	State     string      `json:"state"` // "running", "deploying", "waiting", "paused: bad spec", "stopped", "completed", "removed"
+	State     string      `json:"state"` // "running", "deploying", "waiting", "paused: bad spec", "stopped", "completed", "failed", "removed"
 	Conflicts []string    `json:"conflicts,omitempty"`
 	History   []uint64    `json:"history,omitempty"` // revisions that rollback can name
 }

@@ -163,7 +163,7 @@ func (c *Core) taskView(w ledger.Wanted) TaskView {
 		if cl.Phase == ledger.Serving && !c.mem.Dead(cl.Peer) {
 			t.Serving++
 		}
-		if cl.Phase == ledger.Completed {
+		if cl.Phase.Ended() {
 			t.Completed++
 		}
 		if cl.Spec == w.Spec {
@@ -171,6 +171,19 @@ func (c *Core) taskView(w ledger.Wanted) TaskView {
 		}
 	}
 	return t
+}
+
+// failedForGood reports whether a slot of the job has failed and is not to be
+// repeated.
+func (c *Core) failedForGood(id job.ID) bool {
+	for _, w := range c.led.Wanted(id) {
+		for n := range w.Count {
+			if cl := c.shown(job.SlotID{Job: id, Task: w.Task.Name, Index: n}, w.Life); cl != nil && cl.Phase == ledger.Failed {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // shown is the claim that stands for a slot: its winner, or the one that ran it
@@ -181,7 +194,7 @@ func (c *Core) shown(slot job.SlotID, life uint64) *ledger.Claim {
 	}
 	var last *ledger.Claim
 	for _, cl := range c.led.ClaimsOf(slot) {
-		if cl.Life == life && cl.Phase == ledger.Completed {
+		if w, ok := c.wantedOf(cl); ok && cl.Life == life && isFinal(w.Task, cl) {
 			last = cl
 		}
 	}
@@ -205,6 +218,8 @@ func (c *Core) jobState(id job.ID, v JobView) string {
 		return "paused: bad spec"
 	case wanted == 0:
 		return "stopped"
+	case completed == wanted && c.failedForGood(id):
+		return "failed"
 	case completed == wanted:
 		return "completed"
 	case serving+completed == wanted && current == wanted:
@@ -258,6 +273,8 @@ func (c *Core) waitingView(w ledger.Wanted, slot job.SlotID) SlotView {
 	for _, cl := range c.led.ClaimsOf(slot) {
 		if cl.Life == w.Life && cl.Phase == ledger.Failed {
 			v.Detail = cmp.Or(v.Detail, fmt.Sprintf("failed on %s: %s", c.nameOf(cl.Peer), cl.Detail))
+			v.Peer, v.PeerName, v.Token, v.Exit = cl.Peer, c.nameOf(cl.Peer), cl.Token, cl.Exit
+			v.Container = c.containerOf(cl) // its output is still there
 		}
 	}
 	return v
@@ -286,9 +303,7 @@ func (c *Core) slotView(cl *ledger.Claim, w ledger.Wanted, surplus bool) SlotVie
 	v := SlotView{
 		Slot: cl.Slot.String(), ID: cl.Slot, Phase: cl.Phase.String(), Peer: cl.Peer, PeerName: c.nameOf(cl.Peer),
 		Token: cl.Token, Life: cl.Life, Spec: cl.Spec, Current: cl.Spec == w.Spec, Run: cl.Run, Exit: cl.Exit,
-		Detail: cl.Detail, Surplus: surplus, Container: runtime.Name(runtime.Ref{
-			Swarm: c.cfg.Swarm.String(), Peer: cl.Peer, Slot: cl.Slot, Life: cl.Life, Token: cl.Token, Spec: cl.Spec,
-		}),
+		Detail: cl.Detail, Surplus: surplus, Container: c.containerOf(cl),
 	}
 	if w.Task != nil {
 		v.Ports, v.Image = w.Task.Ports, w.Task.Image
@@ -306,6 +321,12 @@ func (c *Core) slotView(cl *ledger.Claim, w ledger.Wanted, surplus bool) SlotVie
 	}
 	v.Since = c.since(cl)
 	return v
+}
+
+func (c *Core) containerOf(cl *ledger.Claim) string {
+	r := c.ref(cl)
+	r.Peer = cl.Peer
+	return runtime.Name(r)
 }
 
 // whyPaused says why nobody moves to a spec.

@@ -11,7 +11,8 @@ import (
 )
 
 // Surplus is V3: on working engines of running daemons no slot runs twice, and
-// nothing runs that is not wanted.
+// nothing runs that is not wanted. The two containers that one claim has while it
+// starts the new spec first count as one: a rollout may take as long as it needs.
 type Surplus struct{}
 
 // Rule implements Checker.
@@ -38,7 +39,10 @@ func (Surplus) Unmet(w World) string {
 			if !l.WantsSlot(c.Ref.Slot, c.Ref.Life) {
 				return fmt.Sprintf("%s runs %s of life %d, which nobody wants", h.Name(), c.Ref.Slot, c.Ref.Life)
 			}
-			running[c.Ref.Slot] = append(running[c.Ref.Slot], fmt.Sprintf("%s (token %d)", h.Name(), c.Ref.Token))
+			on := fmt.Sprintf("%s (token %d)", h.Name(), c.Ref.Token)
+			if !slices.Contains(running[c.Ref.Slot], on) {
+				running[c.Ref.Slot] = append(running[c.Ref.Slot], on)
+			}
 		}
 	}
 	for _, slot := range slices.SortedFunc(maps.Keys(running), job.SlotID.Compare) {
