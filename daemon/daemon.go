@@ -140,7 +140,7 @@ type Daemon struct {
 	ring    *ring
 	rec     *recorder
 	stats   counters
-	revoked atomic.Pointer[map[wire.PeerID]bool]
+	revoked atomic.Pointer[map[wire.PeerID][]byte] // with what proves it to them, see notice
 	seen    seen
 	damaged atomic.Bool // and not mended yet
 }
@@ -167,9 +167,12 @@ func New(cfg Config) (*Daemon, error) {
 		cfg: cfg, log: cfg.Logger, ring: newRing(),
 		inputs: make(chan node.Input, inputQueue), calls: make(chan call), views: make(chan view),
 		publish: make(chan publication, publishQueue), looked: make(chan struct{}, 1), stopped: make(chan struct{}),
-		waiting: map[uint64]chan<- node.Reply{}, seen: seen{addrs: map[wire.PeerID]string{}},
+		waiting: map[uint64]chan<- node.Reply{}, seen: seen{
+			addrs:    map[wire.PeerID]string{},
+			services: []node.Service{}, // none told differs from none there: reach is told that, too
+		},
 	}
-	d.revoked.Store(&map[wire.PeerID]bool{})
+	d.revoked.Store(&map[wire.PeerID][]byte{})
 	records, locals, damage := cfg.Store.Load()
 	if damage != nil {
 		d.log.Warn("the store is damaged and is refilled from other peers before this one is ready", "damage", damage)

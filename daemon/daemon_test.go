@@ -241,6 +241,13 @@ func TestDaemon_ExpelledIsRevokedForTheTransport(t *testing.T) {
 		if s.peers[0].IsRevoked(s.peers[1].key.Peer()) {
 			t.Error("a member counts as revoked")
 		}
+		push, err := wire.Decode(s.peers[1].NoticeOf(gone))
+		if p, ok := push.(*wire.Push); err != nil || !ok || len(p.Records) != 2 || p.Records[1].Kind != wire.KindMember {
+			t.Errorf("what proves it: %+v, %v", push, err)
+		}
+		if s.peers[0].NoticeOf(s.peers[1].key.Peer()) != nil {
+			t.Error("a member is told that it was removed")
+		}
 		var halted *Halted
 		if err := s.end(s.peers[2]); !errors.As(err, &halted) || halted.Reason != node.HaltExpelled {
 			t.Errorf("Run of the removed peer returned %v", err)

@@ -178,11 +178,13 @@ func (d *Daemon) tell() {
 }
 
 func (d *Daemon) tellPeers() {
-	led := d.core.Ledger()
-	revoked := map[wire.PeerID]bool{}
+	led, before := d.core.Ledger(), *d.revoked.Load()
+	revoked := map[wire.PeerID][]byte{}
 	for _, p := range led.AllPeers() {
 		if led.IsRevoked(p) {
-			revoked[p] = true
+			if revoked[p] = before[p]; revoked[p] == nil {
+				revoked[p] = d.notice(p)
+			}
 			continue
 		}
 		card := led.Card(p)
@@ -194,11 +196,37 @@ func (d *Daemon) tellPeers() {
 			d.cfg.Transport.AddAddrs(p, card.Addrs)
 		}
 	}
-	if before := d.revoked.Swap(&revoked); !maps.Equal(*before, revoked) {
+	d.revoked.Store(&revoked)
+	if !maps.EqualFunc(before, revoked, func(_, _ []byte) bool { return true }) { // the same peers
 		d.cfg.Transport.Recheck()
 	}
 }
 
+// notice is the message that proves to p that it was removed: the record, and the
+// card of who wrote it, by which the writer's right is judged. It is a push like any
+// other: p believes the signatures, not whoever hands it over.
+func (d *Daemon) notice(p wire.PeerID) []byte {
+	led := d.core.Ledger()
+	r := led.MemberRecord(p)
+	push := &wire.Push{Records: []*wire.Record{r}}
+	if card := led.CardRecord(r.Num.Issuer); card != nil {
+		push.Records = []*wire.Record{card, r}
+	}
+	b, err := wire.Encode(push)
+	if err != nil {
+		d.log.Error("notice of a removal not encoded", "err", err)
+		return []byte{} // not nil: it is not tried again
+	}
+	return b
+}
+
 // IsRevoked reports whether this peer's ledger says that p was removed from the
 // swarm. It never waits.
-func (d *Daemon) IsRevoked(p wire.PeerID) bool { return (*d.revoked.Load())[p] }
+func (d *Daemon) IsRevoked(p wire.PeerID) bool {
+	_, is := (*d.revoked.Load())[p]
+	return is
+}
+
+// NoticeOf returns a message that proves to p that it was removed, empty if this
+// peer's ledger does not say so. It never waits.
+func (d *Daemon) NoticeOf(p wire.PeerID) []byte { return (*d.revoked.Load())[p] }

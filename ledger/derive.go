@@ -473,6 +473,14 @@ func (s *State) Member(p wire.PeerID) *Member {
 	return cell[0].Value.(*Member)
 }
 
+// MemberRecord returns the record that Member's answer is from, or nil.
+func (s *State) MemberRecord(p wire.PeerID) *wire.Record {
+	if s.Member(p) == nil {
+		return nil
+	}
+	return s.cells["m"+string(p[:])][0]
+}
+
 // Entitle sets what judges whether a peer with that certificate may submit jobs
 // and remove peers; nil: every peer may.
 func (s *State) Entitle(may func(p wire.PeerID, cert []byte) bool) { s.may = may }

@@ -159,7 +159,7 @@ func TestGate_RevocationEndsAndRefusesConnections(t *testing.T) {
 	a := s.peer(t)
 	b := s.peer(t, a)
 	eventually(t, "b reaches a", connectedTo(a, b))
-	a.SetRevoked(func(p wire.PeerID) bool { return p == b.ID() })
+	a.SetRevoked(func(p wire.PeerID) bool { return p == b.ID() }, nil)
 	eventually(t, "b is cut off", func() bool { return b.Stats().Peers == 0 })
 	if err := b.connect(context.Background(), a.ID()); err == nil {
 		t.Error("b is back")
@@ -169,6 +169,47 @@ func TestGate_RevocationEndsAndRefusesConnections(t *testing.T) {
 	}
 	if a.Stats().Peers != 0 {
 		t.Error("a counts b still")
+	}
+}
+
+func TestGate_RemovedPeerIsTold(t *testing.T) {
+	s := newSwarm(t)
+	a := s.peer(t)
+	b := s.peer(t, a)
+	eventually(t, "b reaches a", connectedTo(a, b))
+	notice := func(p wire.PeerID) []byte { return []byte("removed: " + p.String()) }
+	told := func(how string) {
+		t.Helper()
+		if m := next[Message](t, b); m.From != a.ID() || m.Topic != "" || !bytes.Equal(m.Bytes, notice(b.ID())) {
+			t.Errorf("%s b heard %+v", how, m)
+		}
+	}
+	a.SetRevoked(func(p wire.PeerID) bool { return p == b.ID() }, notice)
+	told("when cut off")
+	eventually(t, "b is cut off", func() bool { return b.Stats().Peers == 0 })
+	b.AddAddrs(a.ID(), a.Addrs())
+	for range 2 {
+		if err := b.connect(context.Background(), a.ID()); err == nil {
+			t.Error("b is back")
+		}
+		told("when it came again")
+	}
+	if a.Stats().Peers+b.Stats().Peers != 0 {
+		t.Error("one counts the other")
+	}
+}
+
+func TestGate_RemovedPeerFindsATicketNoGood(t *testing.T) {
+	s := newSwarm(t)
+	a := s.peer(t)
+	key := newKey(t)
+	a.SetRevoked(func(p wire.PeerID) bool { return p == idOf(key) }, nil)
+	ticket, err := s.root.Invite(admit.Member, time.Now().Add(time.Hour), 0, a.TicketPeers())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Join(context.Background(), key, ticket); !errors.Is(err, admit.ErrRevoked) {
+		t.Errorf("Join: %v", err)
 	}
 }
 

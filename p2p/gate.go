@@ -20,6 +20,7 @@ import (
 var (
 	errNotAdmitted = errors.New("peer has shown no certificate of this swarm")
 	errRevoked     = errors.New("peer was removed from the swarm")
+	errExpelled    = errors.New("it says that this peer was removed from the swarm")
 )
 
 // maxCertificates bounds the cache of verified certificates.
@@ -41,6 +42,7 @@ type gate struct {
 
 	mu       sync.Mutex
 	revoked  func(wire.PeerID) bool
+	notice   func(wire.PeerID) []byte // nil: none
 	admitted map[peer.ID]*admission
 	waiting  map[peer.ID]*waitRoom // only while somebody waits
 	strange  map[network.Conn]*stranger
@@ -81,6 +83,20 @@ func (g *gate) isRevoked(p peer.ID) bool {
 	revoked := g.revoked
 	g.mu.Unlock()
 	return revoked != nil && revoked(id)
+}
+
+// noticeFor returns what a removed peer is told of its removal; empty: nothing.
+func (g *gate) noticeFor(id wire.PeerID) []byte {
+	g.mu.Lock()
+	notice := g.notice
+	g.mu.Unlock()
+	if notice == nil {
+		return nil
+	}
+	if b := notice(id); len(b) <= maxNotice {
+		return b
+	}
+	return nil
 }
 
 func (g *gate) isAdmitted(p peer.ID) bool {
@@ -234,8 +250,8 @@ func (g *gate) close() {
 	}
 }
 
-// The gate is libp2p's connection gater: those removed from the swarm get no
-// connection at all.
+// The gate is libp2p's connection gater: those removed from the swarm are dialled no
+// more. When they dial they are strangers, and their hello is answered with a notice.
 
 // InterceptPeerDial refuses to dial a removed peer.
 func (g *gate) InterceptPeerDial(p peer.ID) bool { return !g.isRevoked(p) }
@@ -246,9 +262,10 @@ func (g *gate) InterceptAddrDial(peer.ID, ma.Multiaddr) bool { return true }
 // InterceptAccept refuses nothing: who comes shows later.
 func (g *gate) InterceptAccept(network.ConnMultiaddrs) bool { return true }
 
-// InterceptSecured refuses a removed peer.
-func (g *gate) InterceptSecured(_ network.Direction, p peer.ID, _ network.ConnMultiaddrs) bool {
-	return !g.isRevoked(p)
+// InterceptSecured refuses a removed peer that was dialled. One that dials is to hear
+// that it was removed.
+func (g *gate) InterceptSecured(dir network.Direction, p peer.ID, _ network.ConnMultiaddrs) bool {
+	return dir == network.DirInbound || !g.isRevoked(p)
 }
 
 // InterceptUpgraded refuses nothing that InterceptSecured let pass.

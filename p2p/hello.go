@@ -2,6 +2,7 @@ package p2p
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"time"
@@ -19,6 +20,10 @@ const (
 	helloProto = "/shoal/hello/1"
 	maxHello   = admit.MaxCertificateBytes + 40<<10
 	helloPeers = 16 // other members a hello tells of
+
+	// maxNotice bounds what a removed peer is told; a longer notice is not told.
+	maxNotice       = 32 << 10
+	farewellTimeout = 2 * time.Second
 )
 
 // A hello is what two peers show one another first. The dialler begins, the other
@@ -28,6 +33,9 @@ const (
 //	dialler ──hello──► other     (verify; else close, no byte sent)
 //	dialler ◄──hello── other     (verify; admitted)
 //	dialler ───one 0──► other                   (admitted)
+//
+// To a dialler that was removed from the swarm the other shows its certificate and a
+// notice, which is handed up as a frame of that member; then both hang up.
 type hello struct {
 	Certificate []byte   `cbor:"1,keyasint"`
 	Addrs       [][]byte `cbor:"2,keyasint,omitempty"` // binary multiaddrs, best first
@@ -36,6 +44,9 @@ type hello struct {
 	// Peers are other members, so that a swarm joined through one peer does not stay
 	// a star around it. Only the answer has them: its receiver is known for a member.
 	Peers []joinPeer `cbor:"4,keyasint,omitempty"`
+
+	// Notice refuses a dialler that was removed: a frame that proves it.
+	Notice []byte `cbor:"5,keyasint,omitempty"`
 }
 
 func (h *Host) ownHello(answer bool) []byte {
@@ -58,12 +69,14 @@ func (h *Host) ownHello(answer bool) []byte {
 // A guest is a peer whose hello was good.
 type guest struct {
 	admission
-	cert  admit.Certificate
-	addrs []ma.Multiaddr
-	peers []joinPeer
+	cert   admit.Certificate
+	addrs  []ma.Multiaddr
+	peers  []joinPeer
+	notice []byte
 }
 
-// checkHello verifies what p showed.
+// checkHello verifies what p showed. With errRevoked it returns the guest all the
+// same: a former member.
 func (h *Host) checkHello(p peer.ID, b []byte) (g guest, err error) {
 	var m hello
 	if err := codec.Unmarshal(b, maxHello, &m); err != nil {
@@ -79,13 +92,15 @@ func (h *Host) checkHello(p peer.ID, b []byte) (g guest, err error) {
 		return g, err
 	case cert.Peer != id:
 		return g, fmt.Errorf("it showed the certificate of peer %s", cert.Peer.Short())
-	case h.gate.isRevoked(p):
-		return g, errRevoked
 	}
 	if err := cert.Verify(h.cfg.Swarm, time.Now()); err != nil {
 		return g, err
 	}
-	return guest{admission{id: id, session: m.Session}, cert, parseAddrs(m.Addrs), m.Peers}, nil
+	g = guest{admission{id: id, session: m.Session}, cert, parseAddrs(m.Addrs), m.Peers, m.Notice}
+	if h.gate.isRevoked(p) {
+		return g, errRevoked
+	}
+	return g, nil
 }
 
 // sayHello is the dialler's side, on a connection it has just opened.
@@ -116,6 +131,10 @@ func (h *Host) helloOn(ctx context.Context, c network.Conn) error {
 	if err != nil {
 		return err
 	}
+	if len(g.notice) > 0 {
+		h.events.offer(Message{From: g.id, Bytes: g.notice}) // if lost, the next dial brings it again
+		return errExpelled
+	}
 	g.rtt = time.Since(begun)
 	if err := writeFrame(s, nil); err != nil {
 		return err
@@ -143,6 +162,9 @@ func (h *Host) answerHello(s network.Stream) error {
 	}
 	g, err := h.checkHello(s.Conn().RemotePeer(), b)
 	if err != nil {
+		if errors.Is(err, errRevoked) {
+			h.tellRemoved(s, g.id)
+		}
 		return err
 	}
 	begun := time.Now()
@@ -155,6 +177,48 @@ func (h *Host) answerHello(s network.Stream) error {
 	g.rtt = time.Since(begun)
 	h.welcome(s.Conn(), g)
 	return nil
+}
+
+// tellRemoved answers the hello of a former member with the notice of its removal, if
+// there is one, and gives it the time to read it before the connection ends.
+func (h *Host) tellRemoved(s network.Stream, id wire.PeerID) {
+	notice := h.gate.noticeFor(id)
+	if len(notice) == 0 {
+		return
+	}
+	b := codec.Marshal(hello{Certificate: h.cfg.Certificate.Encode(), Session: h.session, Notice: notice})
+	if writeFrame(s, b) == nil {
+		_, _ = readFrame(s, 0) // it hangs up
+	}
+}
+
+// farewell cuts all that a connected peer sends or hears, hands it the notice of its
+// removal as a frame, and returns once that is read or farewellTimeout is over.
+func (h *Host) farewell(p peer.ID) {
+	id, err := fromPeerID(p)
+	conns := h.host.Network().ConnsToPeer(p)
+	if err != nil || len(conns) == 0 {
+		return
+	}
+	for _, c := range conns {
+		for _, s := range c.GetStreams() {
+			s.ResetWithError(network.StreamGated)
+		}
+	}
+	notice := h.gate.noticeFor(id)
+	if len(notice) == 0 {
+		return
+	}
+	ctx, cancel := context.WithTimeout(h.ctx, farewellTimeout)
+	defer cancel()
+	s, err := openOn(ctx, conns[0], messageProto)
+	if err != nil {
+		return
+	}
+	defer s.Reset()
+	if writeFrame(s, notice) == nil && s.CloseWrite() == nil {
+		_, _ = s.Read(make([]byte, 1)) // it resets a stream that it has read to the end
+	}
 }
 
 // hearOf notes where other members may be, as a member says.

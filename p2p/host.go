@@ -271,23 +271,32 @@ func (h *Host) Swarm() admit.SwarmID { return h.cfg.Swarm }
 func (h *Host) Events() <-chan Event { return h.events.out }
 
 // SetRevoked replaces Config.IsRevoked and applies it to all who are connected.
-func (h *Host) SetRevoked(isRevoked func(wire.PeerID) bool) {
+// Notice returns the frame that proves to a removed peer that it was, at most 32 KiB:
+// its reader of Events gets it when it is cut off, and whenever it comes again. nil,
+// and an empty notice, let it find out for itself. Neither may block.
+func (h *Host) SetRevoked(isRevoked func(wire.PeerID) bool, notice func(wire.PeerID) []byte) {
 	h.gate.mu.Lock()
-	h.gate.revoked = isRevoked
+	h.gate.revoked, h.gate.notice = isRevoked, notice
 	h.gate.mu.Unlock()
 	h.Recheck()
 }
 
-// Recheck closes the connections of those who are revoked by now; call it when the
-// ledger learns of one.
+// Recheck ends the admission of those who are revoked by now; call it when the ledger
+// learns of one. Nothing of theirs is taken any more; their connections close as soon
+// as they have read their notice.
 func (h *Host) Recheck() {
 	for _, p := range h.host.Network().Peers() {
-		if h.gate.isRevoked(p) {
-			h.gone(p)
-			h.host.Network().ClosePeer(p)
-			if id, err := fromPeerID(p); err == nil {
-				h.book.remove(id)
-			}
+		if !h.gate.isRevoked(p) {
+			continue
+		}
+		wasIn := h.gate.isAdmitted(p)
+		h.gone(p)
+		if id, err := fromPeerID(p); err == nil {
+			h.book.remove(id)
+		}
+		end := func() { h.host.Network().ClosePeer(p) }
+		if !wasIn || !h.spawn(func() { h.farewell(p); end() }) {
+			end()
 		}
 	}
 }

@@ -93,6 +93,9 @@ func (h *Host) answerJoin(p peer.ID, b []byte) (joinReply, error) {
 	}
 	inv, err := admit.DecodeInvitation(req.Invitation)
 	if err != nil {
+	if h.gate.isRevoked(p) {
+		return joinReply{}, admit.ErrRevoked
+	}
 		return joinReply{}, err
 	}
 	if err := inv.Verify(h.cfg.Swarm, time.Now()); err != nil {

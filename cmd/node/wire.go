@@ -31,7 +31,7 @@ func (p *peer) newDaemon(ctx context.Context) (*daemon.Daemon, error) {
 	if err != nil {
 		return nil, err
 	}
-	p.host.SetRevoked(d.IsRevoked)
+	p.host.SetRevoked(d.IsRevoked, d.NoticeOf)
 	return d, nil
 }
 
