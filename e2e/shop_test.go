@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"context"
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -9,7 +10,11 @@ import (
 	"testing"
 	"time"
 
+	"github.com/docker/docker/api/types/filters"
+	"github.com/docker/docker/api/types/network"
+
 	"shoal/internal/lab"
+	"shoal/runtime"
 )
 
 // Three services deployed at one of three peers: the engines run each slot once,
@@ -53,6 +58,28 @@ func TestKilledDaemonAdoptsItsContainers(t *testing.T) {
 	if after := copies(s); !slices.Equal(before, after) {
 		t.Errorf("containers before the kill %v, after it %v", before, after)
 	}
+	s.within(20*time.Second, func(ctx context.Context) error { // once it is ready, alone
+		r, err := p.Shoal(ctx, "rm", "shop")
+		if err == nil && r.Code != 0 {
+			err = fmt.Errorf("rm: %s", r.Stderr)
+		}
+		return err
+	})
+	s.within(time.Minute, func(ctx context.Context) error { return noNetworks(ctx, p) })
+}
+
+// noNetworks is nil once no job's network is left on a peer's engine.
+func noNetworks(ctx context.Context, p *lab.Peer) error {
+	docker, err := p.Docker()
+	if err != nil {
+		return err
+	}
+	defer docker.Close()
+	left, err := docker.NetworkList(ctx, network.ListOptions{Filters: filters.NewArgs(filters.Arg("label", runtime.LabelSwarm))})
+	if err == nil && len(left) > 0 {
+		err = fmt.Errorf("%d networks of jobs are left on %s, one is %s", len(left), p.Name, left[0].Name)
+	}
+	return err
 }
 
 // SIGTERM leaves the containers running too.

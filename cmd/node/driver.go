@@ -25,6 +25,7 @@ type driver interface {
 	Logs(ctx context.Context, name string, o runtime.LogOptions) (io.ReadCloser, error)
 	EnsureNetwork(ctx context.Context, id job.ID) (runtime.NetworkInfo, error)
 	RemoveNetwork(ctx context.Context, id job.ID) error
+	Networks(ctx context.Context) ([]runtime.NetworkInfo, error)
 	RemoveVolume(ctx context.Context, id job.ID, volume string, index int) error
 	Ping(ctx context.Context) error
 	Version(ctx context.Context) (string, error)

@@ -59,6 +59,8 @@ const (
 
 type networks interface {
 	EnsureNetwork(context.Context, job.ID) (runtime.NetworkInfo, error)
+	RemoveNetwork(context.Context, job.ID) error // an error while a container holds it
+	Networks(context.Context) ([]runtime.NetworkInfo, error)
 }
 
 // A Config is what a Reach is made with. Networks and Open are needed.
@@ -80,8 +82,11 @@ type Reach struct {
 	done  sync.WaitGroup
 	conns atomic.Int64
 
+	vanished atomic.Bool // a job may be gone and its network not
+
 	mu       sync.Mutex
 	services map[key]*Service
+	known    bool               // Update was called
 	order    []key              // of services; where two publish one port the first has it, on every peer
 	changed  chan struct{}      // closed and renewed at each Update
 	problems map[string]Problem // by address, or what else is amiss
@@ -100,7 +105,9 @@ type key struct {
 func (k key) String() string { return k.job.String() + "/" + k.task }
 
 // New starts a Reach that forwards nothing yet.
-func New(cfg Config) *Reach {
+func New(cfg Config) *Reach { return newReach(cfg, collectEvery) }
+
+func newReach(cfg Config, collectEvery time.Duration) *Reach {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
@@ -110,8 +117,9 @@ func New(cfg Config) *Reach {
 		services: map[key]*Service{}, carried: map[*carried]struct{}{}, problems: map[string]Problem{},
 		bridges: map[job.ID]*bridge{}, listeners: map[string]*listener{},
 	}
-	r.done.Add(1)
+	r.done.Add(2)
 	go r.run()
+	go r.collect(collectEvery)
 	return r
 }
 
@@ -127,10 +135,17 @@ func (r *Reach) Update(all []Service) {
 		order = append(order, key{s.Job, s.Task})
 	}
 	r.mu.Lock()
-	r.services, r.order = next, order
+	vanished := !r.known // since the last daemon
+	for k := range r.services {
+		vanished = vanished || next[k] == nil
+	}
+	r.services, r.order, r.known = next, order, true
 	close(r.changed)
 	r.changed = make(chan struct{})
 	r.mu.Unlock()
+	if vanished {
+		r.vanished.Store(true)
+	}
 	select {
 	case r.wake <- struct{}{}:
 	default:

@@ -26,6 +26,9 @@ func (l loopback) EnsureNetwork(_ context.Context, id job.ID) (runtime.NetworkIn
 	return runtime.NetworkInfo{Job: id, Bridge: "lo", Gateway: p + "1", Subnet: p + "0/24", First: p + "2", Last: p + "9"}, nil
 }
 
+func (loopback) RemoveNetwork(context.Context, job.ID) error             { return nil }
+func (loopback) Networks(context.Context) ([]runtime.NetworkInfo, error) { return nil, nil }
+
 // slot is a running copy of a service: it sends its name and echoes.
 func slot(t *testing.T, ip, name string) (port uint16) {
 	ln, err := net.Listen("tcp", ip+":0")
