@@ -52,6 +52,10 @@ type Config struct {
 	// addresses each; it is replaced as a whole. Empty: nothing is remembered.
 	RememberFile string
 
+	// UsesFile counts uses of tickets over restarts; a use is synced there before a
+	// certificate is given for it. Empty: uses are forgotten with the process.
+	UsesFile string
+
 	Profile Profile // "" means ProfileLAN
 
 	MDNS bool // announce this peer on the local network, and dial members heard there
@@ -64,7 +68,7 @@ type Config struct {
 	// OnJoin is asked before a ticket becomes a certificate: count the use, make it
 	// durable, or refuse with an error (admit.ErrUsedUp). The same peer may ask again
 	// with the same ticket and must then be let in without another use. nil: uses
-	// are counted in memory. It has 5 s.
+	// are counted in UsesFile. It has 5 s.
 	OnJoin func(JoinRequest) error
 
 	Logger *slog.Logger // nil: silent
@@ -73,7 +77,8 @@ type Config struct {
 // A JoinRequest is a peer that showed a good ticket, and what it would be given.
 type JoinRequest struct {
 	Ticket      admit.TicketID
-	MaxUses     int // 0 means no bound
+	MaxUses     int       // 0 means no bound
+	NotAfter    time.Time // zero means never
 	Peer        wire.PeerID
 	Certificate admit.Certificate
 }

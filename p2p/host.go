@@ -66,7 +66,7 @@ type Host struct {
 	topics  topics
 	events  *eventQueue
 	stats   counters
-	uses    useCount
+	uses    *useCount
 
 	ctx      context.Context
 	cancel   context.CancelFunc
@@ -123,7 +123,7 @@ func New(ctx context.Context, cfg Config) (*Host, error) {
 func newHost(ctx context.Context, cfg Config) *Host {
 	h := &Host{
 		cfg: cfg, self: idOf(cfg.Key), limits: profiles[cfg.Profile.orDefault()], log: cfg.Logger,
-		session: rand.Uint64(), book: newBook(),
+		session: rand.Uint64(), book: newBook(), uses: newUseCount(cfg.UsesFile, cfg.Logger),
 		dials: make(chan struct{}, dialsAtOnce), redials: semaphore.NewWeighted(redialsAtOnce),
 		backoffs: backoffs{peers: map[wire.PeerID]backoff{}},
 		links:    map[wire.PeerID]*link{}, handlers: map[string]func(wire.PeerID, net.Conn){},

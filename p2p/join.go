@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/libp2p/go-libp2p"
@@ -50,18 +49,25 @@ type joinPeer struct {
 var refusals = []error{
 	nil,
 	admit.ErrMalformed, admit.ErrExpired, admit.ErrForeign, admit.ErrUsedUp, admit.ErrForged, admit.ErrRights, admit.ErrRevoked,
-	errCannotAdmit,
+	errCannotAdmit, errNotIssuer,
 }
 
-var errCannotAdmit = errors.New("that member cannot admit anybody now")
+var (
+	errCannotAdmit = errors.New("that member cannot admit anybody now")
+	errNotIssuer   = errors.New("its uses are counted by the member that made it; that one must be up")
+)
 
 func refusalOf(err error) uint8 {
+	other := 0
 	for i, kind := range refusals[1:] {
-		if errors.Is(err, kind) {
+		switch {
+		case errors.Is(err, kind):
 			return uint8(i + 1)
+		case errors.Is(errCannotAdmit, kind):
+			other = i + 1
 		}
 	}
-	return uint8(len(refusals) - 1)
+	return uint8(other)
 }
 
 // hearJoin admits who shows a good ticket.
@@ -87,15 +93,15 @@ func (h *Host) answerJoin(p peer.ID, b []byte) (joinReply, error) {
 	if err != nil {
 		return joinReply{}, err
 	}
+	if h.gate.isRevoked(p) {
+		return joinReply{}, admit.ErrRevoked
+	}
 	var req joinRequest
 	if err := codec.Unmarshal(b, maxJoinRequest, &req); err != nil {
 		return joinReply{}, fmt.Errorf("request: %w: %w", admit.ErrMalformed, err)
 	}
 	inv, err := admit.DecodeInvitation(req.Invitation)
 	if err != nil {
-	if h.gate.isRevoked(p) {
-		return joinReply{}, admit.ErrRevoked
-	}
 		return joinReply{}, err
 	}
 	if err := inv.Verify(h.cfg.Swarm, time.Now()); err != nil {
@@ -104,13 +110,16 @@ func (h *Host) answerJoin(p peer.ID, b []byte) (joinReply, error) {
 	if !inv.CheckProof(id, h.self, req.Proof) {
 		return joinReply{}, fmt.Errorf("proof: %w", admit.ErrForged)
 	}
+	if inv.MaxUses > 0 && inv.Issuer != nil && inv.Issuer.Peer != h.self {
+		return joinReply{}, errNotIssuer // nobody else knows how often it was used
+	}
 	own := h.cfg.Certificate
 	// Membership outlives the ticket: it lasts as long as the admitting peer's own.
 	cert, err := admit.Signer{Key: h.cfg.Key, Certificate: &own}.Issue(id, inv.Rights, time.Time{})
 	if err != nil {
 		return joinReply{}, fmt.Errorf("%w: %w", errCannotAdmit, err)
 	}
-	if err := h.count(JoinRequest{Ticket: inv.ID(), MaxUses: inv.MaxUses, Peer: id, Certificate: cert}); err != nil {
+	if err := h.count(JoinRequest{Ticket: inv.ID(), MaxUses: inv.MaxUses, NotAfter: inv.NotAfter, Peer: id, Certificate: cert}); err != nil {
 		return joinReply{}, err
 	}
 	return joinReply{Certificate: cert.Encode(), Peers: h.joinPeers()}, nil
@@ -118,7 +127,7 @@ func (h *Host) answerJoin(p peer.ID, b []byte) (joinReply, error) {
 
 func (h *Host) count(r JoinRequest) error {
 	if h.cfg.OnJoin == nil {
-		return h.uses.count(r)
+		return h.uses.count(r, time.Now())
 	}
 	done := make(chan error, 1)
 	go func() { done <- h.cfg.OnJoin(r) }()
@@ -147,37 +156,6 @@ func joinPeerOf(id wire.PeerID, addrs []ma.Multiaddr) joinPeer {
 		p.Addrs = append(p.Addrs, a.Bytes())
 	}
 	return p
-}
-
-// useCount counts the uses of tickets where no hook does, by who used them.
-type useCount struct {
-	mu   sync.Mutex
-	used map[admit.TicketID]map[wire.PeerID]bool
-}
-
-// maxUsed bounds the tickets and the peers of one that are counted.
-const maxUsed = 4096
-
-func (u *useCount) count(r JoinRequest) error {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	if u.used == nil {
-		u.used = map[admit.TicketID]map[wire.PeerID]bool{}
-	}
-	by := u.used[r.Ticket]
-	switch {
-	case r.MaxUses == 0 || by[r.Peer]:
-		return nil
-	case len(by) >= min(r.MaxUses, maxUsed):
-		return admit.ErrUsedUp
-	case by == nil && len(u.used) >= maxUsed:
-		return errCannotAdmit
-	case by == nil:
-		by = map[wire.PeerID]bool{}
-		u.used[r.Ticket] = by
-	}
-	by[r.Peer] = true
-	return nil
 }
 
 // A Joined is what a ticket was turned into.

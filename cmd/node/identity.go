@@ -24,6 +24,7 @@ import (
 //	founding       stands from the creation of the swarm until this peer was ready
 //	settings.json  what was said at the last `up`, for those that say nothing
 //	peers.json     where members were last met
+//	tickets.json   uses of its tickets that admit a number of machines
 //	store/         the ledger
 //	process/       containers of the process driver
 //	log, log.1     what a detached daemon prints

@@ -169,8 +169,8 @@ func (p *peer) startHost(ctx context.Context) error {
 	var err error
 	p.host, err = p2p.New(ctx, p2p.Config{
 		Key: p.id.key, Swarm: p.id.cert.Swarm, Certificate: p.id.cert, Port: p.o.Port, Listen: p.o.listenAddrs(),
-		Bootstrap: bootstrap, RememberFile: p.o.state.path("peers.json"), Profile: p2p.Profile(p.o.Profile),
-		MDNS: p.o.mdns(), DHT: true, Logger: p.log,
+		Bootstrap: bootstrap, RememberFile: p.o.state.path("peers.json"), UsesFile: p.o.state.path("tickets.json"),
+		Profile: p2p.Profile(p.o.Profile), MDNS: p.o.mdns(), DHT: true, Logger: p.log,
 	})
 	return err
 }
@@ -224,7 +224,11 @@ func (p *peer) ticket(_ context.Context, r api.TicketRequest) (api.Ticket, error
 		rights = admit.Run
 	}
 	until := time.Now().Add(cmp.Or(time.Duration(r.TTL), 24*time.Hour))
-	t, err := admit.Signer{Key: p.id.key, Certificate: &p.id.cert}.Invite(rights, until, r.Uses, p.host.TicketPeers())
+	peers := p.host.TicketPeers()
+	if r.Uses > 0 {
+		peers = peers[:1] // this one alone counts its uses
+	}
+	t, err := admit.Signer{Key: p.id.key, Certificate: &p.id.cert}.Invite(rights, until, r.Uses, peers)
 	if err != nil {
 		return api.Ticket{}, err
 	}

@@ -165,7 +165,7 @@ func (c *cli) ticketCommand() *cobra.Command {
 		},
 	}
 	cmd.Flags().BoolVar(&r.Run, "run", false, "for a peer that only runs slots: it may deploy, admit and revoke nothing")
-	cmd.Flags().IntVar(&r.Uses, "uses", 0, "how many machines it admits (0: any number)")
+	cmd.Flags().IntVar(&r.Uses, "uses", 0, "how many machines it admits, as long as this peer is up to count them (0: any number)")
 	cmd.Flags().DurationVar(&ttl, "ttl", 24*time.Hour, "how long it is good")
 	return cmd
 }
