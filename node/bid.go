@@ -260,6 +260,8 @@ func (c *Core) noRoomOnDisk() bool {
 // waitsFor says what a peer that is not ready waits for.
 func (c *Core) waitsFor() string {
 	switch {
+	case c.led.IsRevoked(c.cfg.Self):
+		return fmt.Sprintf("it was removed from swarm %s by its members; it ends when its slots have", c.cfg.Swarm)
 	case c.self.stage == starting:
 		return "it has no store and waits for a member to give it the ledger"
 	case c.self.stage == muted:

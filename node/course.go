@@ -116,7 +116,7 @@ func (c *Core) chooseIncarnation() {
 func (c *Core) settleCourse() {
 	switch c.self.stage {
 	case starting:
-		if c.self.exchanged {
+		if c.self.exchanged || c.led.IsRevoked(c.cfg.Self) { // nobody would exchange with it
 			c.chooseIncarnation()
 		}
 	case joining:
@@ -200,6 +200,7 @@ func (c *Core) unheard() []wire.PeerID {
 
 func (c *Core) settleJoining() {
 	switch {
+	case c.led.IsRevoked(c.cfg.Self): // it ends what it holds and halts: settleLeaving
 	case c.self.withReady:
 		c.becomeReady("it exchanged ledgers with a ready peer")
 	case c.self.readyHeard != 0 && c.now.Sub(c.self.readyHeard) < aloneAfter:

@@ -273,7 +273,7 @@ func (c *Core) judgeHolder(cl *ledger.Claim) {
 			c.holding.dirty = true
 			return
 		}
-		if w.Task.Update.Order != "start-first" {
+		if w.Task.Update.Order != "start-first" || c.led.IsRevoked(c.cfg.Self) { // who is removed does not hear of a successor
 			c.end(cl, ledger.Stopped, "this peer is being drained")
 		}
 		return

@@ -21,7 +21,7 @@ func (c *Core) Status() StatusView {
 		Self: c.peerView(c.cfg.Self), Swarm: c.cfg.Swarm.Hex(), State: c.self.stage.String(), Uptime: time.Duration(c.now),
 		Peers: len(c.led.Members()), ReadyPeers: len(c.ranking(0)), Records: c.led.Len(), Ledger: c.led.Hash(),
 	}
-	if c.self.stage != ready {
+	if c.self.stage != ready || c.led.IsRevoked(c.cfg.Self) {
 		v.Why = c.waitsFor()
 	}
 	for _, id := range c.led.Jobs() {

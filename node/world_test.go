@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -45,6 +46,7 @@ type testPeer struct {
 	wakeAt  time.Duration
 	starts  int
 	cut     bool
+	halt    Halt
 }
 
 type testKey wire.PeerID
@@ -129,6 +131,7 @@ func (w *world) step(p *testPeer, in Input) {
 		w.t.Logf("%7.3f %s %-12s %s", w.now.Seconds(), p.name, e.Kind, e.Text)
 	}
 	p.events = append(p.events, rd.Events...)
+	p.halt = cmp.Or(p.halt, rd.Halt)
 	p.wakeAt = p.start + time.Duration(rd.WakeAt)
 	if rd.WakeAt == 0 {
 		p.wakeAt = 1 << 62
@@ -407,6 +410,47 @@ func TestAloneAfterPowerCut(t *testing.T) {
 	}
 	if n == 0 {
 		t.Errorf("nothing runs on the peer that came back alone")
+	}
+}
+
+// Removed while it was away, a peer is shown the record of it by a member that
+// exchanges nothing with it: it becomes no island, and ends with what it ran.
+func TestRemovedWhileAway(t *testing.T) {
+	w := newWorld(t, 3)
+	w.run(3 * time.Second)
+	task := job.Task{Name: "web", Count: 3}
+	task.Update.Order = "start-first"
+	w.ask(w.peers[0], Request{Deploy: &Deploy{Spec: testSpec("shop", task)}})
+	w.run(8 * time.Second)
+	away := w.peers[2]
+	w.crash(away)
+	w.ask(w.peers[0], Request{Expel: &Expel{Peer: away.id}})
+	w.run(time.Second)
+	record := w.peers[1].core.Ledger().MemberRecord(away.id)
+	if record == nil || !w.peers[1].core.Ledger().IsRevoked(away.id) {
+		t.Fatal("the others do not know of the removal")
+	}
+	away.cut, away.halt = true, "" // from now on nobody speaks with it
+	w.boot(away, false)
+	w.run(time.Second)
+	msg := w.recode(&wire.Push{Records: []*wire.Record{record}})
+	w.step(away, Input{Received: &Received{From: w.peers[1].id, Msg: msg}})
+	for range 30 {
+		if away.halt != "" {
+			break
+		}
+		w.run(time.Second)
+		if s := away.core.Status(); s.State == "ready" || !strings.Contains(s.Why, "was removed from swarm") {
+			t.Fatalf("it is %s: %s", s.State, s.Why)
+		}
+	}
+	if away.halt != HaltExpelled {
+		t.Errorf("it halts: %q", away.halt)
+	}
+	for _, c := range away.engine {
+		if c.State == runtime.StateRunning {
+			t.Errorf("%s runs on", c.Ref.Slot)
+		}
 	}
 }
 
