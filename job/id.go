@@ -115,16 +115,16 @@ func CheckName(s string) error {
 	if s == "" {
 		return fmt.Errorf("is empty")
 	}
-	if len(s) > MaxName {
-		return fmt.Errorf("%q has %d characters, at most %d are allowed", s, len(s), MaxName)
-	}
-	alnum := func(c byte) bool { return c >= 'a' && c <= 'z' || c >= '0' && c <= '9' }
-	for i := range len(s) {
-		c := s[i]
-		if alnum(c) || (c == '-' || c == '_' || c == '.') && i > 0 && i < len(s)-1 {
-			continue
+	alnum := func(c rune) bool { return c >= 'a' && c <= 'z' || c >= '0' && c <= '9' }
+	n := 0
+	for i, c := range s {
+		n++
+		if !alnum(c) && (!strings.ContainsRune("-_.", c) || i == 0 || i == len(s)-1) {
+			return fmt.Errorf("%s: character %q at %d is not allowed (lower-case letters, digits, and inside '-', '_', '.')", quote(s), c, n)
 		}
-		return fmt.Errorf("%q: character %q at %d is not allowed (lower-case letters, digits, and inside '-', '_', '.')", s, c, i+1)
+	}
+	if len(s) > MaxName {
+		return fmt.Errorf("%s has %d characters, at most %d are allowed", quote(s), len(s), MaxName)
 	}
 	return nil
 }

@@ -1,7 +1,9 @@
 package job
 
 import (
+	"fmt"
 	"path"
+	"regexp"
 	"strconv"
 	"strings"
 	"unicode"
@@ -14,7 +16,7 @@ const maxQuoted = 80
 // quote prints a text that came from outside: escaped, and cut if it is long.
 func quote(s string) string {
 	if len(s) > maxQuoted {
-		s = s[:maxQuoted] + "…"
+		s = strings.ToValidUTF8(s[:maxQuoted], "") + "…"
 	}
 	return strconv.Quote(s)
 }
@@ -31,6 +33,30 @@ func onlyBytes(s, extra string) bool {
 		}
 	}
 	return true
+}
+
+// imageName is what engines take for an image: registry, path, tag, digest, as the
+// distribution project's reference grammar has it.
+var imageName = regexp.MustCompile(`^(?:(?:[a-zA-Z0-9](?:[a-zA-Z0-9.-]*[a-zA-Z0-9])?|\[[a-fA-F0-9:]+\])(?::[0-9]+)?/)?` + // registry
+	`[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*(?:/[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*)*` + // path
+	`(?::\w[\w.-]{0,127})?(?:@[a-zA-Z][a-zA-Z0-9]*(?:[-_+.][a-zA-Z][a-zA-Z0-9]*)*:[0-9a-fA-F]{32,})?$`)
+
+// checkImage says what is wrong with an image's name; empty: nothing.
+func checkImage(s string) string {
+	switch {
+	case s == "":
+		return "is empty; name one, such as nginx:1.29"
+	case len(s) <= 512 && imageName.MatchString(s):
+		return ""
+	}
+	name, tag := s, ""
+	if i := strings.LastIndexAny(s, ":/"); i > 0 && s[i] == ':' {
+		name, tag = s[:i], s[i:]
+	}
+	if lower := strings.ToLower(name) + tag; len(s) <= maxQuoted && imageName.MatchString(lower) {
+		return fmt.Sprintf("%s is no image name: only its tag may have capitals; write %s", quote(s), lower)
+	}
+	return quote(s) + " is no image name; write one such as nginx:1.29"
 }
 
 // isVisible reports whether s is valid UTF-8 without blanks and controls.

@@ -33,11 +33,8 @@ func (c *checker) inTask(t *Task) {
 
 // container checks what says how the process is made.
 func (c *checker) container(t *Task) {
-	switch {
-	case t.Image == "":
-		c.add("image", "is empty; name one, such as nginx:1.29")
-	case len(t.Image) > 512 || !isVisible(t.Image) || !isAlnum(t.Image[0]):
-		c.add("image", "%s is no image name; write one such as nginx:1.29", quote(t.Image))
+	if wrong := checkImage(t.Image); wrong != "" {
+		c.add("image", "%s", wrong)
 	}
 	if parts := strings.Split(t.Platform, "/"); t.Platform != "" &&
 		(len(parts) < 2 || len(parts) > 3 || len(t.Platform) > MaxName || !onlyBytes(t.Platform, "/._-")) {

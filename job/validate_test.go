@@ -77,6 +77,10 @@ func TestValidate_NamesTheField(t *testing.T) {
 		{"type unknown", func(s *job.Spec) { web(s).Type = 200 }, "type: 200"},
 		{"no image", func(s *job.Spec) { web(s).Image = "" }, "image: is empty"},
 		{"image a flag", func(s *job.Spec) { web(s).Image = "--privileged" }, "image:"},
+		{"image in capitals", func(s *job.Spec) { web(s).Image = "ghcr.io/x/BB:Up" },
+			`"ghcr.io/x/BB:Up" is no image name: only its tag may have capitals; write ghcr.io/x/bb:Up`},
+		{"image without tag", func(s *job.Spec) { web(s).Image = "nginx:" }, `"nginx:" is no image name; write one such as nginx:1.29`},
+		{"image of half a digest", func(s *job.Spec) { web(s).Image = "nginx@sha256:12" }, "is no image name"},
 		{"image with blank", func(s *job.Spec) { web(s).Image = "a b" }, "image:"},
 		{"platform", func(s *job.Spec) { web(s).Platform = "arm64" }, "platform:|linux/arm64"},
 		{"NUL in command", func(s *job.Spec) { web(s).Command = []string{"a\x00"} }, "command:|NUL"},
@@ -258,4 +262,30 @@ func FuzzValidate(f *testing.F) {
 		}
 		_, _ = job.Diff(&s, nil), before
 	})
+}
+
+func TestCheckImage_TakesWhatEnginesTake(t *testing.T) {
+	for _, image := range []string{
+		"nginx", "nginx:1.29", "library/nginx", "ghcr.io/a/b_c/d__e:V1.2-rc_3", "localhost:5000/x", "[::1]:5000/x", "127.0.0.1:1/nobody/nothing:v1",
+		"Registry.Example/x", "x@sha256:" + strings.Repeat("0a", 32), "x:1@sha256:" + strings.Repeat("0a", 32), "process",
+	} {
+		s := shop()
+		s.Tasks[0].Image = image
+		if err := s.Validate(); err != nil {
+			t.Errorf("%s: %v", image, err)
+		}
+	}
+}
+
+func TestCheckName_CountsCharacters(t *testing.T) {
+	err := job.CheckName("Ünï")
+	if err == nil || !strings.Contains(err.Error(), `"Ünï": character 'Ü' at 1 is not allowed`) {
+		t.Errorf("got %v", err)
+	}
+	if err = job.CheckName("aéb"); err == nil || !strings.Contains(err.Error(), `character 'é' at 2`) {
+		t.Errorf("got %v", err)
+	}
+	if err = job.CheckName(strings.Repeat("a", 64)); err == nil || !strings.Contains(err.Error(), "has 64 characters, at most 63") {
+		t.Errorf("got %v", err)
+	}
 }

@@ -40,7 +40,7 @@ var treatments = map[string]treatment{
 	"volumes": {how: descend}, "volumes.*": {how: descend},
 	"volumes.*.driver": {how: whole}, "volumes.*.driver_opts": {refuse, "is not supported yet; a plain volume would not hold the data that is meant"},
 	"networks": {unsupported, oneNet},
-	"include":  {refuse, "is not supported; name all files on the command line instead (-f a.yaml -f b.yaml)"},
+	"include":  {refuse, "is not supported; name all files on the command line instead: shoal deploy a.yaml b.yaml"},
 	"models":   {refuse, "is not supported; run the model as a service"},
 	"jobs":     {refuse, "is not supported; write a service with x-shoal: {type: batch}"},
 
@@ -57,7 +57,7 @@ var serviceKeys = map[string]treatment{
 	"tmpfs": {how: whole}, "shm_size": {how: whole}, "cap_drop": {how: whole}, "expose": {how: whole},
 	"mem_limit": {how: whole}, "mem_reservation": {how: whole}, "cpus": {how: whole}, "pids_limit": {how: whole},
 	"build": {how: whole}, "extends": {how: descend}, "extends.service": {how: whole},
-	"extends.file": {refuse, "is not supported; name all files on the command line instead (-f a.yaml -f b.yaml)"},
+	"extends.file": {refuse, "is not supported; name all files on the command line instead: shoal deploy a.yaml b.yaml"},
 	"attach":       {how: harmless}, "develop": {how: harmless},
 	"container_name": {unsupported, "has no effect: the copies of a task are named JOB/TASK.N"},
 

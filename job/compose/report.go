@@ -85,10 +85,13 @@ func (l *load) explain(err error) error {
 		text = strings.TrimPrefix(text, "failed to parse "+src.name+": ")
 	}
 	text = strings.TrimPrefix(text, "invalid interpolation format for ")
+	if m := undecoded.FindStringSubmatch(text); m != nil {
+		return l.errorAt(m[1]+"."+m[2]+"."+m[3], "%s", badValue(m[4]))
+	}
 	if path := pathInText.FindString(text); path != "" {
 		field := listIndex.ReplaceAllString(path, "[$1]$2")
 		rest := strings.TrimLeft(strings.Replace(text, path, "", 1), ": .")
-		return l.errorAt(field, "%s", rest)
+		return l.errorAt(field, "%s", badValue(rest))
 	}
 	if m := serviceInText.FindStringSubmatch(text); m != nil {
 		return l.errorAt("services."+m[1], "%s", text)
@@ -103,6 +106,33 @@ func (l *load) explain(err error) error {
 		return l.errorAt(path, "%s", text)
 	}
 	return &Error{File: l.files[0].name, Line: 1, Text: text}
+}
+
+// undecoded is how compose-go words the first of the values that it cannot read:
+// "decoding failed due to the following error(s): 'services[web].mem_limit' invalid
+// size: 'foo' 'services[db].shm_size' …".
+var undecoded = regexp.MustCompile(`^decoding failed due to the following error\(s\): '(\w+)\[([^\]']+)\]\.([^']+)' (.+?)(?: '\w+\[[^\]']+\]\..*)?$`)
+
+// badValues say what libraries say of a value they cannot read, in plain words.
+var badValues = []struct {
+	is   *regexp.Regexp
+	says string
+}{
+	{regexp.MustCompile(`^must be an? array$`), "must be a list"},
+	{regexp.MustCompile(`^invalid size: '(.*)'$`), `"$1" is no size; write one such as 256m`},
+	{regexp.MustCompile(`^invalid suffix: '(.*)'$`), `"$1" is no unit of size; write one such as 256m`},
+	{regexp.MustCompile(`^time: .*duration "?([^"]*)"?$`), `"$1" is no duration; write one such as 10s`},
+	{regexp.MustCompile(`^.*invalid boolean: (.*)$`), `"$1" is neither true nor false`},
+	{regexp.MustCompile(`^.*strconv\.\w+: parsing "(.*)": .*$`), `"$1" is no number`},
+}
+
+func badValue(text string) string {
+	for _, b := range badValues {
+		if b.is.MatchString(text) {
+			return b.is.ReplaceAllString(text, b.says)
+		}
+	}
+	return text
 }
 
 // quotedIn finds the path of the longest word of the files that a text repeats.

@@ -12,14 +12,14 @@ import (
 
 func TestSpecFromRun(t *testing.T) {
 	got, err := compose.SpecFromRun(compose.RunOptions{
-		Image: "ghcr.io/x/Shop:2", Command: []string{"serve"}, Replicas: 3, Publish: []string{"8080:80", "9000"},
+		Image: "ghcr.io/x/shop:2", Command: []string{"serve"}, Replicas: 3, Publish: []string{"8080:80", "9000"},
 		Env: []string{"A=b=c"}, Volumes: []string{"data:/d", "/srv/www:/www:ro"}, CPU: "0.5", Memory: "256m", Restart: "on-failure:3",
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	want := &job.Spec{Name: "shop", Tasks: []job.Task{{
-		Name: "shop", Image: "ghcr.io/x/Shop:2", Command: []string{"serve"}, Count: 3, Env: map[string]string{"A": "b=c"},
+		Name: "shop", Image: "ghcr.io/x/shop:2", Command: []string{"serve"}, Count: 3, Env: map[string]string{"A": "b=c"},
 		Ports:   []job.Port{{Target: 80, Published: 8080}, {Target: 9000, Published: 9000}},
 		Mounts:  []job.Mount{{Type: "volume", Source: "data", Target: "/d"}, {Type: "bind", Source: "/srv/www", Target: "/www", ReadOnly: true}},
 		Limits:  job.Resources{CPUMilli: 500, MemBytes: 256 << 20},

@@ -124,6 +124,7 @@ var yamlError = regexp.MustCompile(`^(?:yaml: )?(?:construct errors: )?(?:line (
 func (s *source) syntaxError(err error) error {
 	m := yamlError.FindStringSubmatch(oneSentence(err))
 	line, _ := strconv.Atoi(m[1])
+	line = min(line, 1+bytes.Count(bytes.TrimRight(s.data, "\n"), []byte("\n"))) // its end is beyond the last line
 	return &Error{File: s.name, Line: line, Text: "is not valid YAML: " + m[2] + "; check indentation, quotes and brackets"}
 }
 

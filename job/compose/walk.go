@@ -6,6 +6,8 @@ import (
 	"strings"
 
 	"go.yaml.in/yaml/v4"
+
+	"shoal/job"
 )
 
 // Bounds on a tree with aliases in it, which can be far larger than its text.
@@ -123,6 +125,13 @@ func (w *walker) merged(value *yaml.Node, path, pattern string, depth int) error
 func (w *walker) key(raw, key, value *yaml.Node, path, pattern string, depth int) error {
 	child := join(path, key.Value)
 	w.places[child] = place{w.src.name, key.Line}
+	if pattern == "services" && !strings.HasPrefix(key.Value, "x-") {
+		if err := job.CheckName(key.Value); err != nil {
+			w.refuse(child, "%v", err)
+			w.src.drop[raw] = true
+			return nil
+		}
+	}
 	kind, known := kindOf(pattern, key.Value)
 	if !known {
 		if strings.HasPrefix(key.Value, "x-") && key.Value != "x-shoal" {
