@@ -238,7 +238,7 @@ func (r *run) result(seed uint64, wall time.Duration) Result {
 		Scenario: r.s.Name, Seed: seed, Peers: len(w.machines), Verdict: OK, Failure: w.failure,
 		Hash: fmt.Sprintf("%016x", w.trace.hash), Simulated: w.now, Calm: r.calm, Steps: w.trace.steps,
 		Messages: w.network.sent, Kinds: map[string]uint64{}, Checks: w.checks.counts, Refused: w.refused,
-		Replay: fmt.Sprintf("shoal sim run %s --seed %d", r.s.Name, seed), Lines: w.trace.lines, Wall: wall,
+		Replay: r.again(seed), Lines: w.trace.lines, Wall: wall,
 	}
 	for k, n := range w.network.sentKinds {
 		if n > 0 {
@@ -275,4 +275,16 @@ func firstDifference(want, got []string) string {
 		}
 	}
 	return ""
+}
+
+// again is the command that runs the very same.
+func (r *run) again(seed uint64) string {
+	text := fmt.Sprintf("shoal sim run %s --seed %d", r.s.Name, seed)
+	if r.o.Peers > 0 {
+		text += fmt.Sprintf(" --peers %d", r.o.Peers)
+	}
+	if r.o.Encode {
+		text += " --encode"
+	}
+	return text
 }

@@ -2,6 +2,10 @@ package sim
 
 import (
 	"fmt"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
 	"time"
 
 	"shoal/job"
@@ -91,6 +95,35 @@ func (o *Op) String() string {
 		}
 	}
 	return s
+}
+
+// machineName finds the machines that an op speaks of by number.
+var machineName = regexp.MustCompile(`\bn([1-9][0-9]*)\b`)
+
+// CheckPeers reports why the scenario cannot be run with n peers instead of its own
+// number: it names one beyond them, or its peers differ.
+func (s *Scenario) CheckPeers(n int) error {
+	switch {
+	case n < 1 || n > maxPeers:
+		return fmt.Errorf("%d is no number of peers from 1 to %d", n, maxPeers)
+	case len(s.Groups) != 1:
+		return fmt.Errorf("%s has %d kinds of peers: change their numbers there", s.Name, len(s.Groups))
+	case n >= s.Groups[0].Count:
+		return nil
+	}
+	for i := range s.Ops {
+		op := &s.Ops[i]
+		words := slices.Clone(op.Args)
+		for _, key := range []string{"at", "from", "to", "disk"} {
+			words = append(words, op.Opts[key])
+		}
+		for _, m := range machineName.FindAllStringSubmatch(strings.Join(words, " "), -1) {
+			if number, err := strconv.Atoi(m[1]); err != nil || number > n {
+				return fmt.Errorf("%d are too few: %s:%d names n%s", n, s.Name, op.Line, m[1])
+			}
+		}
+	}
+	return nil
 }
 
 // String writes the scenario in its own language; Parse reads it back.

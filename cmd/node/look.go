@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -9,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"shoal/api"
+	"shoal/api/client"
 	"shoal/job"
 )
 
@@ -59,11 +61,12 @@ func (c *cli) psCommand() *cobra.Command {
 		Args:              wants(0, 1, "at most one job or task"),
 		ValidArgsFunction: c.complete(false, taskNames),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			slots, err := c.client().Slots(cmd.Context(), strings.Join(args, ""))
+			of := strings.Join(args, "")
+			slots, err := c.client().Slots(cmd.Context(), of)
 			if err != nil {
 				return err
 			}
-			return c.answer(slots, func() { c.printSlots(slots) })
+			return c.answer(slots, func() { c.printSlots(slots, of) })
 		},
 	}
 }
@@ -72,7 +75,12 @@ func (c *cli) psCommand() *cobra.Command {
 // metered peer come each 8 s.
 const staleAfter = 10 * time.Second
 
-func (c *cli) printSlots(slots api.Slots) {
+func (c *cli) printSlots(slots api.Slots, of string) {
+	if len(slots.Slots) == 0 && of != "" && !c.quiet {
+		fmt.Fprintf(c.out, "%s is stopped: no slot is wanted\n", of)
+		c.silent(slots.Freshness)
+		return
+	}
 	var rows [][]string
 	for _, s := range slots.Slots {
 		if c.quiet {
@@ -158,11 +166,23 @@ func (c *cli) statusCommand() *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			st, err := c.client().Status(cmd.Context())
 			if err != nil {
-				return err
+				return becauseNoMember(err)
 			}
 			return c.answer(st, func() { c.printStatus(st) })
 		},
 	}
+}
+
+// becauseNoMember says of a daemon that does not answer that its peer, whose state is
+// where it is looked for by itself, is no member any more.
+func becauseNoMember(err error) error {
+	var none *client.UnreachableError
+	if dir, badDir := stateAt(""); badDir == nil && errors.As(err, &none) {
+		if id, badState := dir.load(); badState == nil && id.noMember() != nil {
+			return id.noMember()
+		}
+	}
+	return err
 }
 
 func (c *cli) printStatus(st api.Status) {

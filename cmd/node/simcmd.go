@@ -38,7 +38,12 @@ Exit codes: 0 all well; 1 a file is wrong; 3 a core crashed; 4 an invariant was 
 5 something that had to come about did not.`,
 		Args: wants(1, -1, "a scenario's file"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			o := sim.Options{Peers: peers, Encode: encode, Lines: true}
+			o := sim.Options{Encode: encode, Lines: true}
+			if cmd.Flags().Changed("peers") {
+				if o.Peers = peers; peers < 1 {
+					return usagef("--peers %d: want 1 or more", peers)
+				}
+			}
 			if cmd.Flags().Changed("seed") {
 				o.Seed = &seed
 			}
@@ -60,7 +65,7 @@ Exit codes: 0 all well; 1 a file is wrong; 3 a core crashed; 4 an invariant was 
 		},
 	}
 	cmd.Flags().Uint64Var(&seed, "seed", 0, "source of chance (default: the scenario's)")
-	cmd.Flags().IntVar(&peers, "peers", 0, "number of peers (default: the scenario's)")
+	cmd.Flags().IntVar(&peers, "peers", 0, "number of peers, if all are alike (default: the scenario's)")
 	cmd.Flags().BoolVar(&lines, "lines", false, "print what happened, not only when something was wrong")
 	cmd.Flags().BoolVar(&trace, "trace", false, "write every step to stderr")
 	cmd.Flags().BoolVar(&encode, "encode", false, "encode and decode each message")
@@ -73,10 +78,16 @@ func (c *cli) simulate(file string, o sim.Options, lines bool) (code int, err er
 		return 0, err
 	}
 	defer f.Close()
-	result, err := sim.RunScenario(f, file, o)
+	scenario, err := sim.Parse(f, file)
 	if err != nil {
 		return 0, err
 	}
+	if o.Peers > 0 {
+		if err := scenario.CheckPeers(o.Peers); err != nil {
+			return 0, usagef("--peers %w", err)
+		}
+	}
+	result := sim.Run(scenario, o)
 	if c.json() && !lines {
 		result.Lines = nil
 	}
@@ -102,7 +113,11 @@ func (c *cli) simReplayCommand() *cobra.Command {
 				return err
 			}
 			defer f.Close()
-			return c.replay(f)
+			err = c.replay(f)
+			if err != nil && !errors.Is(err, errSaid) {
+				err = fmt.Errorf("%s: %w", args[0], err)
+			}
+			return err
 		},
 	}
 }
