@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"crypto/ed25519"
 	"crypto/rand"
 	"encoding/base64"
@@ -12,6 +13,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"shoal/ledger/badger"
 	"shoal/p2p/admit"
 	"shoal/wire"
 )
@@ -20,7 +22,7 @@ import (
 //
 //	root.key       seed of the swarm's root key, on the machine that made the swarm
 //	peer.key       seed of this peer's key
-//	certificate    its membership
+//	certificate    its membership; certificate.left or certificate.removed once that is over
 //	founding       stands from the creation of the swarm until this peer was ready
 //	settings.json  what was said at the last `up`, for those that say nothing
 //	peers.json     where members were last met
@@ -31,6 +33,12 @@ import (
 type stateDir string
 
 func (d stateDir) path(name string) string { return filepath.Join(string(d), name) }
+
+// stateAt is the directory that a flag names, the environment, or nobody.
+func stateAt(flag string) (stateDir, error) {
+	dir, err := filepath.Abs(cmp.Or(flag, os.Getenv("SHOAL_STATE"), defaultState()))
+	return stateDir(dir), err
+}
 
 func defaultState() string {
 	if os.Geteuid() == 0 {
@@ -45,8 +53,30 @@ func defaultState() string {
 // An identity is who this peer is. Without a certificate it is no member yet.
 type identity struct {
 	key    ed25519.PrivateKey
-	cert   admit.Certificate
+	cert   admit.Certificate // while member, or past is set
 	member bool
+	past   past // how its membership ended
+}
+
+// A past says how a membership ended. Its value is the end of the file's name that
+// keeps the certificate: the ledger beside it is of that swarm, and of no other.
+type past string
+
+const (
+	hasLeft    past = "left"
+	wasRemoved past = "removed"
+)
+
+// noMember is why this machine is no member any more; nil if it never was, or is.
+func (i *identity) noMember() error {
+	switch {
+	case i == nil:
+	case i.past == hasLeft:
+		return fmt.Errorf("this peer left swarm %s: join again with a ticket (`shoal ticket` on a member), or use another --state", i.cert.Swarm.Short())
+	case i.past == wasRemoved:
+		return fmt.Errorf("this peer was removed from swarm %s by its members: `shoal leave --purge` clears it", i.cert.Swarm.Short())
+	}
+	return nil
 }
 
 func (i *identity) peer() wire.PeerID { return wire.Key(i.key).Peer() }
@@ -61,22 +91,65 @@ func (d stateDir) load() (*identity, error) {
 		return nil, d.cannot(err)
 	}
 	id := &identity{key: key}
-	text, err := os.ReadFile(d.path("certificate"))
+	for _, past := range []past{"", hasLeft, wasRemoved} {
+		ok, err := d.readCertificate(id, past)
+		if ok || err != nil {
+			return id, err
+		}
+	}
+	return id, nil
+}
+
+// certificateFile is the name of the certificate of a membership, or of a past one.
+func certificateFile(p past) string {
+	if p == "" {
+		return "certificate"
+	}
+	return "certificate." + string(p)
+}
+
+// readCertificate reports whether there is one.
+func (d stateDir) readCertificate(id *identity, p past) (bool, error) {
+	name := certificateFile(p)
+	text, err := os.ReadFile(d.path(name))
 	if errors.Is(err, fs.ErrNotExist) {
-		return id, nil
+		return false, nil
 	}
 	if err != nil {
-		return nil, d.cannot(err)
+		return false, d.cannot(err)
 	}
 	b, err := base64.StdEncoding.DecodeString(strings.TrimSpace(string(text)))
 	if err == nil {
 		id.cert, err = admit.DecodeCertificate(b)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("%s is damaged: %w; restore it, or join anew with a ticket and another --state", d.path("certificate"), err)
+		return false, fmt.Errorf("%s is damaged: %w; restore it, or join anew with a ticket and another --state", d.path(name), err)
 	}
-	id.member = true
-	return id, nil
+	id.member, id.past = p == "", p
+	return true, nil
+}
+
+// retire ends the membership that this directory stands for.
+func (d stateDir) retire(p past) error {
+	if err := os.Rename(d.path(certificateFile("")), d.path(certificateFile(p))); err != nil {
+		return d.cannot(err)
+	}
+	return d.sync()
+}
+
+// purge deletes the directory unless a daemon has it open.
+func (d stateDir) purge() error {
+	store, err := badger.Open(d.path("store"), badger.Options{})
+	if err != nil {
+		return err
+	}
+	if err := store.Close(); err != nil {
+		return err
+	}
+	if err := os.RemoveAll(string(d)); err != nil {
+		return d.cannot(err)
+	}
+	return nil
 }
 
 func (d stateDir) readKey(name string) (ed25519.PrivateKey, error) {
@@ -131,8 +204,14 @@ func (d stateDir) found(id *identity) error {
 
 // join keeps the certificate: from now on the peer is a member.
 func (d stateDir) join(id *identity) error {
-	id.member = true
-	return d.write("certificate", []byte(base64.StdEncoding.EncodeToString(id.cert.Encode())+"\n"))
+	id.member, id.past = true, ""
+	if err := d.write(certificateFile(""), []byte(base64.StdEncoding.EncodeToString(id.cert.Encode())+"\n")); err != nil {
+		return err
+	}
+	if err := os.Remove(d.path(certificateFile(hasLeft))); !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
 }
 
 func (d stateDir) has(name string) bool {

@@ -103,7 +103,8 @@ func closeServers(servers ...*http.Server) {
 	}
 }
 
-// ended says why the daemon ends, and deletes the state of a peer that has left.
+// ended says why the daemon ends, and notes that a peer is no member any more, or
+// deletes its state if that was asked for.
 func (p *peer) ended(err error) error {
 	var halted *daemon.Halted
 	switch {
@@ -113,22 +114,23 @@ func (p *peer) ended(err error) error {
 	case !errors.As(err, &halted):
 		return err
 	}
-	p.cli.progress("ended: this peer %s", haltText(halted.Reason))
-	if halted.Reason != node.HaltLeft || !p.purge.Load() {
-		return nil
+	if p.purge.Load() {
+		p.cli.progress("ended: %s", halted.Reason)
+		p.close()
+		return p.o.state.purge()
 	}
-	p.close()
-	if err := os.RemoveAll(string(p.o.state)); err != nil {
-		return p.o.state.cannot(err)
+	p.id.past = wasRemoved
+	if halted.Reason == node.HaltLeft {
+		p.id.past = hasLeft
 	}
+	if err := p.o.state.retire(p.id.past); err != nil {
+		return err
+	}
+	if p.id.past == wasRemoved {
+		return p.id.noMember()
+	}
+	p.cli.progress("ended: %v", p.id.noMember())
 	return nil
-}
-
-func haltText(h node.Halt) string {
-	if h == node.HaltLeft {
-		return "has left the swarm"
-	}
-	return "was removed from the swarm by another"
 }
 
 // close ends what openStore and run began, in reverse; twice is once.

@@ -199,12 +199,16 @@ ends when the daemon is back. With --for they wait that long first.`,
 func (c *cli) leaveCommand() *cobra.Command {
 	var r api.LeaveRequest
 	var timeout time.Duration
+	var state string
 	cmd := &cobra.Command{
 		Use:   "leave",
 		Short: "Move this peer's work elsewhere, give up its membership and end",
 		Args:  wants(0, 0, "no argument"),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := c.client().Leave(cmd.Context(), r); err != nil {
+				if r.Purge {
+					return c.purgePast(state, err)
+				}
 				return err
 			}
 			c.progress("leaving: the daemon ends once its slots run elsewhere")
@@ -214,9 +218,28 @@ func (c *cli) leaveCommand() *cobra.Command {
 			return c.done("this peer has left the swarm")
 		},
 	}
-	cmd.Flags().BoolVar(&r.Purge, "purge", false, "delete the state directory too")
+	cmd.Flags().BoolVar(&r.Purge, "purge", false, "delete the state directory too, also of a peer that has left or was removed")
+	cmd.Flags().StringVar(&state, "state", "", "the directory, where no daemon runs (default $SHOAL_STATE, else "+defaultState()+")")
 	cmd.Flags().DurationVar(&timeout, "timeout", 5*time.Minute, "how long to wait; the peer goes on leaving")
 	return cmd
+}
+
+// purgePast deletes the state of a peer that is no member any more. Where no daemon
+// answers for one that still is, that stays the error: its work is to be moved first.
+func (c *cli) purgePast(state string, err error) error {
+	var none *client.UnreachableError
+	dir, absErr := stateAt(state)
+	if absErr != nil || !errors.As(err, &none) {
+		return err
+	}
+	id, loadErr := dir.load()
+	if loadErr != nil || id.noMember() == nil {
+		return err
+	}
+	if err := dir.purge(); err != nil {
+		return err
+	}
+	return c.done("%s is deleted; it was of swarm %s", dir, id.cert.Swarm.Short())
 }
 
 // awaitGone waits until no daemon answers, saying what it still holds.

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -82,11 +81,10 @@ machine. With a ticket it joins. A machine that is a member resumes, and remembe
 
 // parse reads what is wrong in any case, before anything is touched.
 func (o *upOptions) parse(state string, args []string) error {
-	dir, err := filepath.Abs(cmp.Or(state, os.Getenv("SHOAL_STATE"), defaultState()))
-	if err != nil {
+	var err error
+	if o.state, err = stateAt(state); err != nil {
 		return err
 	}
-	o.state = stateDir(dir)
 	if len(args) >= 2 && args[0] == "shoal" && args[1] == "up" {
 		args = args[2:] // the whole line was pasted
 	}
@@ -200,7 +198,13 @@ const listenFor = 2 * time.Second
 // what this machine is already, or a swarm nearby that was perhaps meant.
 func (c *cli) checkMembership(ctx context.Context, o *upOptions, id *identity) error {
 	isMember := id != nil && id.member
+	if id != nil && (id.past == wasRemoved || id.past == hasLeft && o.ticket == nil) {
+		return id.noMember()
+	}
 	switch {
+	case o.ticket != nil && id != nil && id.past == hasLeft && o.ticket.Swarm != id.cert.Swarm:
+		return fmt.Errorf("this machine left swarm %s and keeps its ledger, the ticket is of swarm %s: `shoal leave --purge` first, or give another --state",
+			id.cert.Swarm.Short(), o.ticket.Swarm.Short())
 	case o.founds && isMember:
 		return fmt.Errorf("--new: this machine is a member of swarm %s already: `shoal up` alone resumes it; "+
 			"for another swarm `shoal leave --purge` first, or give another --state", id.cert.Swarm.Short())
