@@ -1,7 +1,7 @@
 // Command lab puts a lab up and takes it down. With -shoal it is the demo: it starts
 // the daemons, joins them, deploys the shop and shows what a user would look at.
 //
-//	lab up [-peers 3] [-programs DIR] [-shoal FILE -deploy FILE]    prints the lab's number last
+//	lab up [-peers 3] [-programs DIR] [-shoal FILE -deploy FILE] [-mark FILE]    prints the lab's number last
 //	lab down [NUMBER...]                                            all labs that were left standing
 //	lab list
 package main
@@ -59,6 +59,7 @@ func up(ctx context.Context, args []string) error {
 	peers := flags.Int("peers", 3, "number of peers, at most 26")
 	programs := flags.String("programs", "", "directory with the shop's web and api; their images are then imported")
 	shoal := flags.String("shoal", "", "the binary; each peer then runs its daemon")
+	mark := flags.String("mark", "", "file that gets the lab's number, for lab down")
 	file := flags.String("deploy", "", "Compose file to deploy at the first peer")
 	_ = flags.Parse(args)
 
@@ -80,6 +81,11 @@ func up(ctx context.Context, args []string) error {
 	l, err := lab.Start(ctx, cfg)
 	if err != nil {
 		return err
+	}
+	if *mark != "" {
+		if err := os.WriteFile(*mark, []byte(strconv.Itoa(l.Number)+"\n"), 0o600); err != nil {
+			return errors.Join(err, l.Close())
+		}
 	}
 	fmt.Printf("%d machines with an engine each, after %s:\n", *peers, since(began))
 	for _, p := range l.Peers {
