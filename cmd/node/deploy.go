@@ -80,6 +80,7 @@ func (c *cli) accepted(ctx context.Context, change api.Change, f waitFlags) erro
 	var err error
 	if !f.detach {
 		report.State, report.Slots, err = c.await(ctx, change, f.timeout)
+		c.warnPorts(report.Slots)
 	}
 	if c.json() {
 		if err := c.answer(report, nil); err != nil {
@@ -87,6 +88,19 @@ func (c *cli) accepted(ctx context.Context, change api.Change, f waitFlags) erro
 		}
 	}
 	return err
+}
+
+// warnPorts says once each why a published port does not answer on this peer.
+func (c *cli) warnPorts(slots []api.Slot) {
+	said := map[string]bool{}
+	for _, s := range slots {
+		for _, p := range s.Problems {
+			if !said[p] {
+				said[p] = true
+				c.progress("warning: %s", p)
+			}
+		}
+	}
 }
 
 type deployReport struct {
