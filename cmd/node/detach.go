@@ -24,6 +24,13 @@ func (c *cli) upDetached(ctx context.Context, o *upOptions) error {
 	if err := c.nobodyAt(ctx); err != nil {
 		return err
 	}
+	id, err := o.state.load()
+	if err != nil {
+		return err
+	}
+	if err := c.checkLocal(o, id != nil && id.member); err != nil {
+		return err
+	}
 	if err := o.state.make(); err != nil {
 		return err
 	}
@@ -46,6 +53,9 @@ func (c *cli) upDetached(ctx context.Context, o *upOptions) error {
 		return err
 	}
 	c.progress("the daemon runs as process %d; it logs to %s", child, o.state.path("log"))
+	if isReady, err := c.awaitReady(ctx, tail, ended); !isReady {
+		return err
+	}
 	t, err := c.client().Ticket(ctx, api.TicketRequest{})
 	if err != nil {
 		c.progress("no ticket from this peer: %v", err)
@@ -99,15 +109,51 @@ func (c *cli) awaitDaemon(ctx context.Context, t *tail, ended chan error) error 
 		}
 		select {
 		case err := <-ended:
-			t.copyTo(c.err, false)
-			code := exitError
-			var exit *exec.ExitError
-			if errors.As(err, &exit) && exit.ExitCode() > 0 {
-				code = exit.ExitCode()
-			}
-			return &coded{code, errors.New("the daemon has ended; its last words are above")}
+			return c.hasEnded(t, err)
 		case <-ctx.Done():
 			return &coded{exitTimeout, fmt.Errorf("the daemon does not answer after %s; it goes on trying, see %s", startWithin, t.file.Name())}
+		case <-time.After(pollEvery):
+		}
+	}
+}
+
+// hasEnded is the error of a daemon that has ended by itself, with its exit code.
+func (c *cli) hasEnded(t *tail, err error) error {
+	t.copyTo(c.err, false)
+	code := exitError
+	var exit *exec.ExitError
+	if errors.As(err, &exit) && exit.ExitCode() > 0 {
+		code = exit.ExitCode()
+	}
+	return &coded{code, errors.New("the daemon has ended; its last words are above")}
+}
+
+// readyWithin bounds how long a detached start waits for its peer to be ready.
+const readyWithin = 30 * time.Second
+
+// awaitReady waits until the daemon's peer is ready, who alone can admit others. The
+// daemon itself says, by way of its log, what it waits for. False without an error:
+// it has been long enough, and the daemon goes on.
+func (c *cli) awaitReady(ctx context.Context, t *tail, ended chan error) (bool, error) {
+	limit := time.NewTimer(readyWithin)
+	defer limit.Stop()
+	st := api.Status{State: "starting"}
+	for {
+		t.copyTo(c.err, c.quiet)
+		if now, err := c.client().Status(ctx); err == nil {
+			st = now
+		}
+		if st.State == "ready" {
+			return true, nil
+		}
+		select {
+		case err := <-ended:
+			return false, c.hasEnded(t, err)
+		case <-ctx.Done():
+			return false, ctx.Err()
+		case <-limit.C:
+			c.progress("still %s after %s: %s; it goes on trying, `shoal status` shows how it is", st.State, readyWithin, st.Why)
+			return false, nil
 		case <-time.After(pollEvery):
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"slices"
@@ -114,6 +115,9 @@ func (o *upOptions) parse(state string, args []string) error {
 	}
 	if o.founds && o.ticket != nil {
 		return usagef("--new makes a swarm, a ticket joins one: give one of the two")
+	}
+	if _, err := logger(io.Discard, o.logLevel); err != nil {
+		return err
 	}
 	o.Labels, err = parseLabels(o.labels)
 	return err
@@ -274,12 +278,8 @@ func (c *cli) up(ctx context.Context, o *upOptions) error {
 	if err := c.checkMembership(ctx, o, id); err != nil {
 		return err
 	}
-	if id == nil || !id.member {
-		// A ticket's use is not spent on a peer that cannot start. A member's own store
-		// is locked before its port is tried: a second daemon is the better reason.
-		if err := p2p.CheckListen(o.Port, o.listenAddrs()); err != nil {
-			return err
-		}
+	if err := c.checkLocal(o, id != nil && id.member); err != nil {
+		return err
 	}
 	if err := o.state.make(); err != nil {
 		return err
