@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -20,15 +21,15 @@ const maxFollowed = 64
 func (c *cli) logsCommand() *cobra.Command {
 	var o client.LogOptions
 	cmd := &cobra.Command{
-		Use:               "logs SLOT|JOB|JOB/TASK",
+		Use:               "logs SLOT|JOB|JOB/TASK...",
 		Short:             "Show what containers print, wherever they are",
-		Args:              wants(1, 1, "one slot, job or task"),
-		ValidArgsFunction: c.complete(false, slotNames),
+		Args:              wants(1, -1, "slots, jobs or tasks"),
+		ValidArgsFunction: c.complete(true, slotNames),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if o.Tail < 0 {
 				return usagef("--tail %d: want a number of lines", o.Tail)
 			}
-			return c.showLogs(cmd.Context(), args[0], o)
+			return c.showLogs(cmd.Context(), args, o)
 		},
 	}
 	cmd.Flags().BoolVarP(&o.Follow, "follow", "f", false, "go on until interrupted")
@@ -36,22 +37,37 @@ func (c *cli) logsCommand() *cobra.Command {
 	return cmd
 }
 
-func (c *cli) showLogs(ctx context.Context, of string, o client.LogOptions) error {
-	all, err := c.client().Slots(ctx, of)
-	if err != nil {
-		return err
-	}
+// withOutput lists the slots of what was named that have a container, each once.
+func (c *cli) withOutput(ctx context.Context, named []string) ([]string, error) {
 	var slots []string
-	for _, s := range all.Slots {
-		if s.Peer != "" && !s.Surplus {
-			slots = append(slots, s.Slot)
+	for _, of := range named {
+		all, err := c.client().Slots(ctx, of)
+		if err != nil {
+			return nil, err
+		}
+		found := false
+		for _, s := range all.Slots {
+			if s.Peer == "" || s.Surplus {
+				continue
+			}
+			if found = true; !slices.Contains(slots, s.Slot) {
+				slots = append(slots, s.Slot)
+			}
+		}
+		if !found {
+			return nil, fmt.Errorf("nothing of %s has a container yet: see `shoal why %s`", of, of)
 		}
 	}
-	switch {
-	case len(slots) == 0:
-		return fmt.Errorf("nothing of %s has a container yet: see `shoal why %s`", of, of)
-	case len(slots) > maxFollowed:
-		return fmt.Errorf("%s has %d slots, at most %d can be read at once: name a task or a slot", of, len(slots), maxFollowed)
+	if len(slots) > maxFollowed {
+		return nil, fmt.Errorf("%s: %d slots, at most %d can be read at once: name a task or a slot", strings.Join(named, ", "), len(slots), maxFollowed)
+	}
+	return slots, nil
+}
+
+func (c *cli) showLogs(ctx context.Context, named []string, o client.LogOptions) error {
+	slots, err := c.withOutput(ctx, named)
+	if err != nil {
+		return err
 	}
 	var out sync.Mutex
 	show := func(l api.LogLine) error {
