@@ -126,7 +126,7 @@ func TestLoad_RefusesInOneSentence(t *testing.T) {
 		{"failover", web + "    x-shoal:\n      failover:\n        after: soon\n", "compose.yaml:6: services.web.x-shoal.failover.after: \"soon\" is no duration"},
 		{"service's name", "services:\n  Web:\n    image: nginx\n", "compose.yaml:2: services.Web: \"Web\": character 'W' at 1 is not allowed"},
 		{"service's name of two words", "services:\n  web: {image: x}\n  a b:\n    image: nginx\n", "compose.yaml:3: services.a b: \"a b\": character ' ' at 2 is not allowed"},
-		{"no size", web + "    mem_limit: foo\n  db: {image: x, shm_size: 3q}\n", `compose.yaml:4: services.web.mem_limit: "foo" is no size; write one such as 256m`},
+		{"no size", web + "    mem_limit: foo\n  db: {image: x, shm_size: 3q}\n", `compose.yaml:4: services.web.mem_limit: "foo" is no size; write one such as 256m (and 1 more)`},
 		{"no unit", web + "    shm_size: 12q\n", `compose.yaml:4: services.web.shm_size: "q" is no unit of size; write one such as 256m`},
 		{"no duration", web + "    stop_grace_period: 5x\n", `compose.yaml:4: services.web.stop_grace_period: "5x" is no duration; write one such as 10s`},
 		{"no number", web + "    cpus: foo\n", `compose.yaml:4: services.web.cpus: "foo" is no number`},

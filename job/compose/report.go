@@ -85,8 +85,8 @@ func (l *load) explain(err error) error {
 		text = strings.TrimPrefix(text, "failed to parse "+src.name+": ")
 	}
 	text = strings.TrimPrefix(text, "invalid interpolation format for ")
-	if m := undecoded.FindStringSubmatch(text); m != nil {
-		return l.errorAt(m[1]+"."+m[2]+"."+m[3], "%s", badValue(m[4]))
+	if strings.HasPrefix(text, undecoded) {
+		return l.explainAll(text)
 	}
 	if path := pathInText.FindString(text); path != "" {
 		field := listIndex.ReplaceAllString(path, "[$1]$2")
@@ -108,10 +108,28 @@ func (l *load) explain(err error) error {
 	return &Error{File: l.files[0].name, Line: 1, Text: text}
 }
 
-// undecoded is how compose-go words the first of the values that it cannot read:
-// "decoding failed due to the following error(s): 'services[web].mem_limit' invalid
-// size: 'foo' 'services[db].shm_size' …".
-var undecoded = regexp.MustCompile(`^decoding failed due to the following error\(s\): '(\w+)\[([^\]']+)\]\.([^']+)' (.+?)(?: '\w+\[[^\]']+\]\..*)?$`)
+// undecoded begins compose-go's list of the values that it cannot read, in any order:
+// "'services[web].mem_limit' invalid size: 'foo' 'services[db].shm_size' …".
+const undecoded = "decoding failed due to the following error(s):"
+
+var undecodedPath = regexp.MustCompile(` '(\w+)\[([^\]']+)\]\.([^' ]+)' `)
+
+// explainAll returns the first of several errors, in the order of the files.
+func (l *load) explainAll(text string) error {
+	found := undecodedPath.FindAllStringSubmatchIndex(text, -1)
+	for i, at := range found {
+		end := len(text)
+		if i+1 < len(found) {
+			end = found[i+1][0]
+		}
+		path := text[at[2]:at[3]] + "." + text[at[4]:at[5]] + "." + text[at[6]:at[7]]
+		l.refuse(path, "%s", badValue(text[at[1]:end]))
+	}
+	if err := l.refused(); err != nil {
+		return err
+	}
+	return &Error{File: l.files[0].name, Line: 1, Text: text}
+}
 
 // badValues say what libraries say of a value they cannot read, in plain words.
 var badValues = []struct {
