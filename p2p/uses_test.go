@@ -52,9 +52,9 @@ func TestUses_NotKeptIsNotGranted(t *testing.T) {
 			t.Errorf("a use that cannot be written: %v", err)
 		}
 	}
-	any := one
-	any.MaxUses = 0
-	if err := nowhere.count(any, now); err != nil {
+	anyUses := one
+	anyUses.MaxUses = 0
+	if err := nowhere.count(anyUses, now); err != nil {
 		t.Errorf("a ticket that is not counted: %v", err)
 	}
 	for name, text := range map[string]string{
