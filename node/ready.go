@@ -172,7 +172,7 @@ type SlotView struct {
 	Run       uint32        `json:"run,omitempty"`
 	Exit      int           `json:"exit,omitempty"`
 	Detail    string        `json:"detail,omitempty"` // last error, or what it waits for
-	Since     time.Duration `json:"forNow"`           // in this phase, as far as this peer saw
+	Since     time.Duration `json:"forNow"`           // in this phase, as far as this peer saw; -1: since before its start
 	Heard     time.Duration `json:"heardAgo"`         // age of the holder's last word
 	Doubted   bool          `json:"doubted,omitempty"`
 	Container string        `json:"container,omitempty"`

@@ -163,7 +163,7 @@ func (c *Core) taskView(w ledger.Wanted) TaskView {
 		if cl.Phase == ledger.Serving && !c.mem.Dead(cl.Peer) {
 			t.Serving++
 		}
-		if cl.Phase.Ended() {
+		if cl.Phase == ledger.Completed {
 			t.Completed++
 		}
 		if cl.Spec == w.Spec {
@@ -218,7 +218,7 @@ func (c *Core) jobState(id job.ID, v JobView) string {
 		return "paused: bad spec"
 	case wanted == 0:
 		return "stopped"
-	case completed == wanted && c.failedForGood(id):
+	case c.failedForGood(id):
 		return "failed"
 	case completed == wanted:
 		return "completed"
@@ -266,7 +266,7 @@ func (c *Core) slotViews(w ledger.Wanted, slot job.SlotID) []SlotView {
 }
 
 func (c *Core) waitingView(w ledger.Wanted, slot job.SlotID) SlotView {
-	v := SlotView{Slot: slot.String(), ID: slot, Phase: "waiting", Life: w.Life, Ports: w.Task.Ports, Image: w.Task.Image}
+	v := SlotView{Slot: slot.String(), ID: slot, Phase: "waiting", Current: true, Life: w.Life, Ports: w.Task.Ports, Image: w.Task.Image}
 	if wt := c.waits[slot]; wt != nil {
 		v.Detail, v.Since = wt.reason, c.now.Sub(wt.since)
 	}
@@ -339,12 +339,14 @@ func (c *Core) whyPaused(id job.ID, spec wire.Hash) string {
 	return ""
 }
 
-// since is how long this peer has seen a claim in its present phase.
+// since is how long this peer has seen a claim in its present phase; -1 if it was so
+// already when this daemon started, which does not know since when.
 func (c *Core) since(cl *ledger.Claim) time.Duration {
-	if s, ok := c.holding.phases[idOf(cl)]; ok && s.phase == cl.Phase && s.run == cl.Run {
-		return c.now.Sub(s.since)
+	s, ok := c.holding.phases[idOf(cl)]
+	if !ok || s.phase != cl.Phase || s.run != cl.Run || s.since == 0 {
+		return -1
 	}
-	return 0
+	return c.now.Sub(s.since)
 }
 
 // notePhase remembers when this peer first saw a claim in its present phase.

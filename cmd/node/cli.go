@@ -126,6 +126,23 @@ func (c *cli) silent(f api.Freshness) {
 	}
 }
 
+// lasting prints how long a slot has been as it is; "-" where the answering daemon
+// found it so when it started.
+func lasting(a api.Age) string {
+	if a == api.Never {
+		return "-"
+	}
+	return age(a)
+}
+
+// sinceWhen is lasting within a sentence.
+func sinceWhen(a api.Age) string {
+	if a == api.Never {
+		return ""
+	}
+	return ", for " + age(a)
+}
+
 // age prints a duration as people say it: 3s, 12m, 5h, 2d.
 func age(a api.Age) string {
 	d := time.Duration(a)

@@ -91,7 +91,7 @@ func (c *cli) printSlots(slots api.Slots, of string) {
 		if s.Run > 0 {
 			run = fmt.Sprint(s.Run)
 		}
-		rows = append(rows, []string{s.Slot, phaseText(s), s.Peer, age(s.For), run, strings.Join(s.Addresses, " "), detail(s)})
+		rows = append(rows, []string{s.Slot, phaseText(s), s.Peer, lasting(s.For), run, strings.Join(s.Addresses, " "), detail(s)})
 	}
 	if !c.quiet {
 		c.table("", []string{"SLOT", "PHASE", "PEER", "FOR", "RUN", "ADDRESS", "DETAIL"}, rows)

@@ -82,6 +82,8 @@ func (w *watch) look(ctx context.Context) (done bool, err error) {
 			w.cli.progress("%s is %s", w.want.Job, head.State)
 			return true, nil
 		}
+	case "failed":
+		return false, fmt.Errorf("%s has failed: %s", w.want.Job, w.firstFailed())
 	case "paused: bad spec":
 		return false, fmt.Errorf("%s revision %d does not work, so no further slot moves to it: %s", w.want.Job, w.want.Revision, w.firstDetail())
 	}
@@ -120,6 +122,16 @@ func slotText(s api.Slot) string {
 		text += ": " + oneLine(s.Detail)
 	}
 	return text
+}
+
+// firstFailed names the first slot that failed for good.
+func (w *watch) firstFailed() string {
+	for _, s := range w.slots {
+		if s.Phase == "failed" {
+			return fmt.Sprintf("%s on %s: %s", s.Slot, s.Peer, oneLine(s.Detail))
+		}
+	}
+	return "a slot does not run again"
 }
 
 func (w *watch) firstDetail() string {

@@ -38,7 +38,7 @@ func (c *cli) printWhy(w api.Why) {
 	if s.Peer == "" {
 		c.printWait(w)
 	} else {
-		fmt.Fprintf(c.out, "%s is %s on %s, for %s, under token %d (run %d)\n", s.Slot, phaseText(s), s.Peer, age(s.For), s.Token, s.Run)
+		fmt.Fprintf(c.out, "%s is %s on %s%s, under token %d (run %d)\n", s.Slot, phaseText(s), s.Peer, sinceWhen(s.For), s.Token, s.Run)
 		if text := detail(s); text != "" {
 			fmt.Fprintf(c.out, "  %s\n", text)
 		}
