@@ -20,7 +20,7 @@ type log struct {
 
 func (l *log) find(v wire.Version) (int, bool) {
 	return slices.BinarySearchFunc(l.recs, v, func(r *wire.Record, v wire.Version) int {
-		return compareVersions(r.Num.Version(), v)
+		return r.Num.Version().Compare(v)
 	})
 }
 

@@ -1,7 +1,6 @@
 package ledger
 
 import (
-	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -438,8 +437,4 @@ func sortedPeers[V any](m map[wire.PeerID]V) []wire.PeerID {
 	}
 	slices.SortFunc(out, wire.PeerID.Compare)
 	return out
-}
-
-func compareVersions(a, b wire.Version) int {
-	return cmp.Or(cmp.Compare(a.Inc, b.Inc), cmp.Compare(a.Nonce, b.Nonce), cmp.Compare(a.Seq, b.Seq))
 }
