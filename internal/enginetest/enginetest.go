@@ -30,6 +30,9 @@ import (
 // startDeadline is how long an engine may take to answer first; 2 s is usual.
 const startDeadline = 60 * time.Second
 
+// stopDeadline is how long SIGSTOP may take to reach all threads; 1 ms is usual.
+const stopDeadline = 10 * time.Second
+
 // An Engine is a private dockerd.
 type Engine struct {
 	Socket string // path of its socket
@@ -88,8 +91,47 @@ func (e *Engine) Client() *client.Client {
 	return c
 }
 
-// Pause freezes the engine, as a hung one; containers go on. Resume ends it.
-func (e *Engine) Pause() { e.signal(syscall.SIGSTOP) }
+// Pause freezes the engine, as a hung one; containers go on. Resume ends it. When it
+// returns the engine answers nobody: a signal is only sent when kill returns, and on a
+// busy machine a thread of the engine may well answer before it sees it.
+func (e *Engine) Pause() {
+	e.t.Helper()
+	e.signal(syscall.SIGSTOP)
+	for late := time.Now().Add(stopDeadline); ; time.Sleep(time.Millisecond) {
+		stopped, err := allStopped(e.cmd.Process.Pid)
+		switch {
+		case err != nil:
+			e.t.Fatalf("is dockerd stopped? %v", err)
+		case stopped:
+			return
+		case time.Now().After(late):
+			e.t.Fatalf("dockerd still runs %v after SIGSTOP", stopDeadline)
+		}
+	}
+}
+
+// allStopped reports whether every thread of a process is stopped, by the state that
+// follows the name in parentheses in /proc/PID/task/TID/stat (proc(5)).
+func allStopped(pid int) (bool, error) {
+	stats, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", pid))
+	if err != nil || len(stats) == 0 {
+		return false, fmt.Errorf("process %d has no threads: %w", pid, errors.Join(err, os.ErrNotExist))
+	}
+	for _, stat := range stats {
+		text, err := os.ReadFile(stat)
+		if errors.Is(err, os.ErrNotExist) || errors.Is(err, syscall.ESRCH) {
+			continue // the thread ended
+		}
+		if err != nil {
+			return false, err
+		}
+		state := text[bytes.LastIndexByte(text, ')')+1:]
+		if !bytes.HasPrefix(state, []byte(" T")) {
+			return false, nil
+		}
+	}
+	return true, nil
+}
 
 // Resume ends a Pause.
 func (e *Engine) Resume() { e.signal(syscall.SIGCONT) }

@@ -159,9 +159,14 @@ func (d *Driver) callFor(ctx context.Context, limit time.Duration, what string, 
 	case errors.Is(ctx.Err(), context.Canceled):
 		return fmt.Errorf("%s: %w", what, ctx.Err())
 	case limited.Err() != nil, errors.Is(err, context.DeadlineExceeded):
-		return fmt.Errorf("%s: %w: no word from %s in %v", what, runtime.ErrSilent, d.opts.Host, limit)
+		return d.silent(what, limit)
 	}
 	return fmt.Errorf("%s: %w", what, d.kind(err))
+}
+
+// silent is the error of a call that the engine has not answered within limit.
+func (d *Driver) silent(what string, limit time.Duration) error {
+	return fmt.Errorf("%s: %w: no word from %s in %v", what, runtime.ErrSilent, d.opts.Host, limit)
 }
 
 // agree settles once which version of its API the engine and we speak. The client

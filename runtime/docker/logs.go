@@ -37,9 +37,11 @@ func (d *Driver) Logs(ctx context.Context, name string, opts runtime.LogOptions)
 	ctx, cancel := context.WithCancel(ctx)
 	late := time.AfterFunc(d.opts.CallDeadline, cancel)
 	stream, err := d.api.ContainerLogs(ctx, found.ID, ask)
-	if !late.Stop() && err == nil {
-		stream.Close()
-		err = context.DeadlineExceeded
+	if !late.Stop() {
+		if err == nil {
+			stream.Close()
+		}
+		return nil, d.silent("logs of "+name, d.opts.CallDeadline)
 	}
 	if err != nil {
 		cancel()

@@ -103,6 +103,32 @@ func TestHungEngine_HoldsNoCallBeyondItsDeadline(t *testing.T) {
 	}
 }
 
+// The engine tells of a container and then hangs: the logs' own deadline is silence
+// of the engine, not a call that somebody gave up.
+func TestHungEngine_LogsAreSilenceToo(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "e.sock")
+	l, err := net.Listen("unix", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	srv := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Api-Version", "1.41")
+		switch {
+		case strings.HasSuffix(r.URL.Path, "/logs"):
+			<-r.Context().Done()
+		case strings.HasSuffix(r.URL.Path, "/json"):
+			_, _ = fmt.Fprintf(w, `{"Id":"c0","Config":{"Labels":{%q:"k7m2",%q:%q}}}`,
+				runtime.LabelSwarm, runtime.LabelPeer, wire.PeerID{1}.String())
+		}
+	})}
+	go func() { _ = srv.Serve(l) }()
+	t.Cleanup(func() { srv.Close() })
+	_, err = offline(t, "unix://"+path).Logs(t.Context(), "c0", runtime.LogOptions{})
+	if !errors.Is(err, runtime.ErrSilent) {
+		t.Errorf("logs: %v", err)
+	}
+}
+
 func TestCheckBind(t *testing.T) {
 	dir := t.TempDir()
 	socket := filepath.Join(dir, "engine", "docker.sock")
