@@ -93,11 +93,15 @@ func (e *engine) delay(a *runtime.Action) time.Duration {
 	case runtime.OpCreate:
 		d := span{20 * time.Millisecond, 80 * time.Millisecond}.draw(e.rnd)
 		if a.Task != nil && !e.images[a.Task.Image] {
-			d += span{300 * time.Millisecond, 2 * time.Second}.draw(e.rnd)
+			d += e.image(a.Task).Pull.or(span{300 * time.Millisecond, 2 * time.Second}).draw(e.rnd)
 		}
 		return d
 	case runtime.OpStart:
-		return span{120 * time.Millisecond, 500 * time.Millisecond}.draw(e.rnd)
+		usual := span{120 * time.Millisecond, 500 * time.Millisecond}
+		if c := e.find(a.Container); c != nil {
+			usual = e.image(c.task).Start.or(usual)
+		}
+		return usual.draw(e.rnd)
 	case runtime.OpStop:
 		c := e.find(a.Container)
 		if c != nil && c.State == runtime.StateRunning && c.acts.stuck {
@@ -152,7 +156,7 @@ func (e *engine) create(a *runtime.Action, old *container) (string, bool) {
 	e.starts++
 	c := &container{Observed: runtime.Observed{
 		Container: a.Container, ID: fmt.Sprintf("%s-%d-%d", e.m.name, e.m.power, e.starts), Ref: a.Ref, State: runtime.StateCreated,
-	}, task: a.Task, acts: behaviourOf(a.Task)}
+	}, task: a.Task, acts: e.image(a.Task).behaviour(a.Task)}
 	at, _ := slices.BinarySearchFunc(e.containers, a.Container, byContainer)
 	e.containers = slices.Insert(e.containers, at, c)
 	e.changed()

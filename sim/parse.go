@@ -34,6 +34,9 @@ func Parse(r io.Reader, name string) (*Scenario, error) {
 	if err := lines.Err(); err != nil {
 		return nil, fmt.Errorf("%s:%d: %w", name, p.line+1, err)
 	}
+	if err := p.knownJobs(); err != nil {
+		return nil, err
+	}
 	if len(p.s.Groups) == 0 {
 		return nil, fmt.Errorf("%s:1: no peers; begin with a line such as: peers 5 cpu=2000m mem=4GiB", name)
 	}
@@ -51,10 +54,13 @@ type parser struct {
 // headers are the words that begin a statement about the whole run; several may
 // stand on one line.
 var headers = map[string]func(*parser, []string) error{
-	"peers": (*parser).peers, "net": (*parser).net, "run": (*parser).run,
+	"peers": (*parser).peers, "net": (*parser).net, "run": (*parser).run, "image": (*parser).image,
 }
 
 func (p *parser) read(text string) error {
+	if spec, ok := strings.CutPrefix(text, "job "); ok {
+		return p.job(spec)
+	}
 	words := strings.Fields(text)
 	if at := slices.IndexFunc(words, func(w string) bool { return strings.HasPrefix(w, "#") }); at >= 0 {
 		words = words[:at]
@@ -63,7 +69,7 @@ func (p *parser) read(text string) error {
 		return nil
 	}
 	switch words[0] {
-	case "at", "by":
+	case "at", "by", "from":
 		return p.op(words)
 	case "always":
 		return p.always(words[1:])
@@ -73,7 +79,7 @@ func (p *parser) read(text string) error {
 	for len(words) > 0 {
 		head := headers[words[0]]
 		if head == nil {
-			return fmt.Errorf("%q begins no statement; one of at, by, always, calm, net, peers, run does", words[0])
+			return fmt.Errorf("%q begins no statement; one of at, by, from, always, calm, image, job, net, peers, run does", words[0])
 		}
 		end := 1
 		for end < len(words) && headers[words[end]] == nil {
@@ -182,19 +188,22 @@ func (p *parser) run(words []string) (err error) {
 // op reads "at T VERB ARGS… OPTIONS…" and "by T ASSERTION…".
 func (p *parser) op(words []string) error {
 	if len(words) < 3 {
-		return fmt.Errorf("want: %s TIME VERB, such as: %s 6s %s", words[0], words[0], map[string]string{"at": "crash n1", "by": "held web.0"}[words[0]])
+		return fmt.Errorf("want: %s TIME VERB, such as: %s 6s %s", words[0], words[0], map[string]string{"at": "crash n1", "by": "held web.0", "from": "serving >=2 of web"}[words[0]])
 	}
 	t, err := parseDuration(words[1])
 	if err != nil {
 		return err
 	}
 	op := Op{Moment: At, Time: t, Line: p.line}
-	if words[0] == "by" {
+	switch words[0] {
+	case "from":
+		op.Moment = From
+	case "by":
 		op.Moment, op.From = By, p.last
 		if t < p.last {
 			return fmt.Errorf("by %v lies before the line above it, at %v", t, p.last)
 		}
-	} else {
+	default:
 		p.last = t
 	}
 	return p.verb(op, words[2:])

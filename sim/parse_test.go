@@ -21,6 +21,12 @@ func TestParse_ErrorsNameThePlace(t *testing.T) {
 		{"no assertion", "peers 2\nby 3s crash n1\n", `x.txt:2: "crash" is no assertion; those are accepted, `},
 		{"rule", "peers 2\nalways happy\n", `x.txt:2: always: "happy" is no rule; known are `},
 		{"cut", "peers 2\nat 1s cut n1\n", `x.txt:2: cut: "n1" does not say what from what; write n1,n2|n3 or n1>n2`},
+		{"range", "peers 9\nat 1s cut n4..n2|rest\n", `x.txt:2: cut: "n4..n2" is no range of peers; write n4..n9`},
+		{"job", "peers 2\njob {\"name\":7}\n", "x.txt:2: job: no spec of a job in JSON: "},
+		{"spec", "peers 2\njob {\"namespace\":\"default\",\"name\":\"shop\"}\n", "x.txt:2: job: "},
+		{"deploy", "peers 2\nat 1s deploy shop\n", "x.txt:2: deploy: there is no line job {…} of shop"},
+		{"image", "peers 2\nimage redis fetch=2s\n", "x.txt:2: image: fetch=2s: unknown option; known are exit, "},
+		{"from", "peers 2\nfrom 3s crash n1\n", `x.txt:2: "crash" is no assertion; those are accepted, `},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			_, err := Parse(strings.NewReader(c.text), "x.txt")
@@ -36,6 +42,8 @@ func TestParse_ErrorsNameThePlace(t *testing.T) {
 func FuzzParse(f *testing.F) {
 	f.Add("peers 3 cpu=2 mem=4GiB label=a=b net loss=1% run 10s seed=3\nat 1s submit web replicas=2\n" +
 		"by 5s running >=1 of web\ncalm converged within=3s\n")
+	f.Add("peers 9\njob {\"namespace\":\"default\",\"name\":\"shop\",\"tasks\":[{\"name\":\"web\",\"count\":2,\"image\":\"nginx\"}]}\n" +
+		"image nginx pull=2s..9s exit=1 stuck=yes\nat 1s deploy shop\nat 2s cut n1..n3,n5|rest for=9s\nfrom 9s serving 2 of shop/web\n")
 	f.Add("peers 2\nat 1s cut n1|rest\nat 2s crash any on=award when=before\n----\nline\n")
 	f.Fuzz(func(t *testing.T, text string) {
 		s, err := Parse(strings.NewReader(text), "fuzz")

@@ -53,6 +53,8 @@ type run struct {
 	o       Options
 	specs   map[job.ID]*job.Spec
 	pending []*Op // "by" assertions not yet seen to hold
+	lasting []*Op // "from" assertions that must hold from now on
+	cuts    []*activeCut
 	calm    time.Duration
 	unmetAt []time.Duration // by progress checker: since when something is unmet
 }
@@ -61,6 +63,7 @@ func newRun(s *Scenario, seed uint64, o Options) *run {
 	w := newWorld(seed, o.Trace)
 	w.trace.keep = o.Lines || len(s.Golden) > 0
 	w.horizon, w.encode = s.Horizon, s.Encode || o.Encode
+	w.images = s.images()
 	w.network.delay, w.network.loss, w.network.dup = s.Net.Delay, s.Net.Loss, s.Net.Dup
 	off := map[string]bool{}
 	for _, rule := range s.Off {
@@ -100,6 +103,8 @@ func (r *run) plan() {
 			r.w.later(op.Time, func() { r.do(op) })
 		case By:
 			r.w.later(op.From, func() { r.pending = append(r.pending, op) })
+		case From:
+			r.w.later(op.Time, func() { r.lasting = append(r.lasting, op) })
 		case Calm: // asked at the end
 		}
 	}
@@ -112,6 +117,11 @@ const pollEvery = 50 * time.Millisecond
 // second is what happens once a simulated second.
 func (r *run) second() {
 	r.w.checks.tick()
+	for _, op := range r.lasting {
+		if got := verbs[op.Verb].assert(r, op); got != "" {
+			r.miss(op, got)
+		}
+	}
 	if r.o.Progress != nil {
 		r.o.Progress(r.w.now)
 	}
@@ -165,6 +175,7 @@ func (r *run) finish() {
 	if r.w.failure != nil {
 		return
 	}
+	r.lasting = nil
 	r.quiet()
 	began := r.w.now
 	for r.w.failure == nil {

@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"encoding/json"
 	"fmt"
 	"regexp"
 	"slices"
@@ -21,6 +22,8 @@ type Scenario struct {
 	Seed    uint64
 	Horizon time.Duration // Config.Horizon of every peer; 0: its default
 	Encode  bool          // every message goes through its encoding
+	Jobs    []job.Spec    // for the verb deploy
+	Images  []Image       // those that do not behave as images do by default
 	Ops     []Op
 	Off     []string      // rules not checked
 	Within  time.Duration // how long the calm may take to converge; 0: the checkers' own bounds
@@ -60,6 +63,7 @@ const (
 	At   Moment = iota // at Time
 	By                 // an assertion: at some time since the line above, not after Time
 	Calm               // an assertion: once all has converged
+	From               // an assertion: at each second from Time until the calm
 )
 
 // An Op is one line of a scenario: something done, or something asserted.
@@ -83,6 +87,8 @@ func (o *Op) String() string {
 		s = "by " + o.Time.String() + " "
 	case Calm:
 		s = "calm "
+	case From:
+		s = "from " + o.Time.String() + " "
 	}
 	s += o.Verb
 	for _, a := range o.Args {
@@ -151,6 +157,13 @@ func (s *Scenario) String() string {
 		out += " encode=1"
 	}
 	out += "\n"
+	for i := range s.Jobs {
+		text, _ := json.Marshal(&s.Jobs[i]) // plain data: it cannot fail
+		out += "job " + string(text) + "\n"
+	}
+	for i := range s.Images {
+		out += s.Images[i].String() + "\n"
+	}
 	for i := range s.Ops {
 		out += s.Ops[i].String() + "\n"
 	}

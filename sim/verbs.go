@@ -32,6 +32,7 @@ var verbs map[string]verb
 func init() {
 	verbs = map[string]verb{
 		"submit":   {args: 1, usage: "JOB[/TASK] replicas=3 cpu=500m mem=256MiB at=n1 …", opts: taskOptions, check: jobArg, do: (*run).submit},
+		"deploy":   {args: 1, usage: "JOB, of a line job {…}", opts: []string{"at", "fails"}, check: jobArg, do: (*run).deploy},
 		"update":   {args: 1, usage: "JOB[/TASK] version=2 at=n1 …", opts: taskOptions, check: jobArg, do: (*run).submit},
 		"scale":    {args: 1, usage: "JOB replicas=5", opts: []string{"replicas", "at", "fails"}, check: jobArg, do: (*run).scale},
 		"remove":   {args: 1, usage: "JOB", opts: []string{"at", "volumes", "fails"}, check: jobArg, do: (*run).remove},
@@ -52,8 +53,8 @@ func init() {
 		"join": {usage: "[cpu=4 mem=8GiB first=yes]",
 			opts: []string{"cpu", "mem", "label", "datacenter", "profile", "first"}, do: (*run).join},
 
-		"cut":    {args: 1, usage: "n1,n2|n3", check: cutArgs, do: (*run).cut},
-		"oneway": {args: 1, usage: "n1,n2>n3", check: cutArgs, do: (*run).cut},
+		"cut":    {args: 1, usage: "n1,n2|n3 [for=1h]", opts: []string{"for"}, check: cutArgs, do: (*run).cut},
+		"oneway": {args: 1, usage: "n1,n2>n3 [for=1h]", opts: []string{"for"}, check: cutArgs, do: (*run).cut},
 		"heal":   {usage: "", do: (*run).heal},
 		"net":    {usage: "loss=10% dup=1% delay=20ms..80ms", opts: []string{"loss", "dup", "delay"}, do: (*run).setNet},
 		"drop":   {args: 1, usage: "KIND from=n1 to=n2 count=1", opts: []string{"from", "to", "count"}, check: messageArg, do: (*run).drop},
@@ -122,16 +123,38 @@ func splitCut(s string) (a, b []string, err error) {
 	if at < 0 {
 		return nil, nil, fmt.Errorf("%q does not say what from what; write n1,n2|n3 or n1>n2", s)
 	}
-	a, b = strings.Split(s[:at], ","), strings.Split(s[at+1:], ",")
-	for _, r := range slices.Concat(a, b) {
-		if r == "rest" {
+	if a, err = splitRefs(s[:at]); err != nil {
+		return nil, nil, err
+	}
+	b, err = splitRefs(s[at+1:])
+	return a, b, err
+}
+
+// splitRefs reads "n1,n4..n9,rest".
+func splitRefs(s string) (out []string, err error) {
+	for _, text := range strings.Split(s, ",") {
+		if text == "rest" {
+			out = append(out, text)
 			continue
 		}
-		if _, err := parseRef(r); err != nil {
-			return nil, nil, err
+		from, to, isRange := strings.Cut(text, "..")
+		first, err := parseRef(from)
+		if err != nil {
+			return nil, err
+		}
+		if !isRange {
+			out = append(out, text)
+			continue
+		}
+		last, err := parseRef(to)
+		if err != nil || first.kind != "n" || last.kind != "n" || last.n < first.n {
+			return nil, fmt.Errorf("%q is no range of peers; write n4..n9", text)
+		}
+		for n := first.n; n <= last.n; n++ {
+			out = append(out, "n"+strconv.Itoa(n+1))
 		}
 	}
-	return a, b, nil
+	return out, nil
 }
 
 // cut cuts both directions ("|") or one (">").
@@ -140,16 +163,45 @@ func (r *run) cut(op *Op) error {
 	if err != nil {
 		return err
 	}
-	for _, x := range a {
-		for _, y := range b {
-			r.w.network.setCut(x.index, y.index, true)
-			if op.Verb == "cut" {
-				r.w.network.setCut(y.index, x.index, true)
+	c := &activeCut{a, b, op.Verb == "cut"}
+	r.cuts = append(r.cuts, c)
+	c.set(r.w, true)
+	r.w.network.broken()
+	if d := op.duration("for"); d > 0 {
+		r.w.later(d, func() { r.mendCut(c) })
+	}
+	return nil
+}
+
+// An activeCut is a cut that no heal has ended.
+type activeCut struct {
+	a, b []*machine
+	both bool
+}
+
+func (c *activeCut) set(w *World, cut bool) {
+	for _, x := range c.a {
+		for _, y := range c.b {
+			w.network.setCut(x.index, y.index, cut)
+			if c.both {
+				w.network.setCut(y.index, x.index, cut)
 			}
 		}
 	}
-	r.w.network.broken()
-	return nil
+}
+
+// mendCut ends one cut; what other cuts still separate stays so.
+func (r *run) mendCut(c *activeCut) {
+	at := slices.Index(r.cuts, c)
+	if at < 0 {
+		return // a heal was first
+	}
+	r.cuts = slices.Delete(r.cuts, at, at+1)
+	c.set(r.w, false)
+	for _, other := range r.cuts {
+		other.set(r.w, true)
+	}
+	r.w.network.mended()
 }
 
 func (r *run) sides(text string) (a, b []*machine, err error) {
@@ -191,6 +243,7 @@ func (r *run) several(refs []string, others []*machine) ([]*machine, error) {
 }
 
 func (r *run) heal(*Op) error {
+	r.cuts = nil
 	for _, a := range r.w.machines {
 		for _, b := range r.w.machines {
 			r.w.network.setCut(a.index, b.index, false)

@@ -23,6 +23,7 @@ type World struct {
 	trace    trace
 	checks   *watch
 
+	images  map[string]*Image // by name: those that differ from the default
 	horizon time.Duration
 	encode  bool
 	refused uint64 // inputs that a core refused
