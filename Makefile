@@ -16,11 +16,13 @@ FUZZTIME ?= 10s
 SEEDS    ?= 200
 SCENARIO ?= sim/testdata/*.txt
 BENCH    ?= .
+ALL_SIZES := 10|30|100|300|1000
+SIZES    ?= $(ALL_SIZES)
 
 # The race detector needs a C compiler.
 RACE := $(if $(shell command -v gcc || command -v cc),-race)
 
-.PHONY: help build check test lint fuzz sim soak bench golden e2e demo demo-down clean
+.PHONY: help build check test lint fuzz sim soak bench curve golden e2e demo demo-down clean
 
 help: ## print this list
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -60,6 +62,10 @@ soak: ## random scenarios over SEEDS seeds (200); the exit code tells crash, saf
 
 bench: ## run the benchmarks matching BENCH
 	$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem ./...
+
+curve: ## what a peer costs at SIZES (10|30|100|300|1000) peers and how that grows, as Markdown; minutes
+	@set -o pipefail; $(GO) test ./sim -run '^$$' -bench '^BenchmarkScale$$/^($(SIZES))$$' -benchtime 1x -timeout 0 \
+		| $(GO) run ./internal/curve -command 'make curve$(if $(filter-out $(ALL_SIZES),$(SIZES)), SIZES="$(SIZES)")'
 
 golden: ## rewrite the golden files; read the diff before you commit it
 	$(GO) test ./wire ./sim -run Golden -update
