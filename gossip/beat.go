@@ -73,6 +73,7 @@ func (m *Membership) receiveBeat(p *member, b *wire.Beat) {
 	p.told = b.Ready
 	if p.settleReady() {
 		m.stale = true
+		m.reranked(p)
 	}
 	if p.obs != nil {
 		m.stale = m.stale || !p.obs.heard

@@ -53,6 +53,7 @@ func (m *Membership) doubt(p *member) {
 	if !p.doubted {
 		p.doubted = true
 		p.doubtedAt = m.now
+		m.views++
 		m.stir, m.fresh = true, true
 	}
 }
@@ -60,6 +61,7 @@ func (m *Membership) doubt(p *member) {
 func (m *Membership) doubtNoMore(p *member) {
 	if p.doubted {
 		p.doubted, p.mass = false, false
+		m.views++
 		m.stir = true
 	}
 }

@@ -161,6 +161,10 @@ type Membership struct {
 
 	metered, unmetered int // members of each class; see restricted
 
+	ranked []wire.PeerID // whose readiness may have changed since RankChanges
+	views  uint64        // grows when who is ready or doubted changes
+	deaths uint64        // grows when who is dead changes
+
 	started  bool
 	beat     uint64 // of this start
 	nextBeat clock.Instant
@@ -240,6 +244,7 @@ func (m *Membership) SetReady(now clock.Instant, ready bool) {
 	m.me.ready = ready
 	m.nextBeat = m.now
 	m.stale = true
+	m.reranked(m.me)
 }
 
 // Tick does everything that is due. It may be called at any time, and should be
@@ -339,6 +344,10 @@ func (m *Membership) become(p *member, to State) {
 		m.dead = remove(m.dead, p)
 		m.notices = slices.DeleteFunc(m.notices, func(q *member) bool { return q == p })
 		p.published = false
+	}
+	if p.state == Dead || to == Dead {
+		m.deaths++
+		m.reranked(p)
 	}
 	p.state = to
 	if to == Dead {

@@ -174,11 +174,54 @@ func (m *Membership) SetPeers(now clock.Instant, peers []Peer) {
 		}
 	}
 	for _, p := range joined {
-		q := &member{Peer: p}
-		q.settle()
-		m.add(q)
+		m.join(p)
 	}
 }
+
+// Put gives one member as the ledger has it now; Leave takes one away. They are
+// SetPeers for a change of one.
+func (m *Membership) Put(now clock.Instant, p Peer) {
+	m.now = max(m.now, now)
+	if q := m.byID[p.ID]; q != nil {
+		m.update(q, p)
+	} else {
+		m.join(p)
+	}
+}
+
+// Leave forgets a peer that is a member no more; this peer itself it keeps.
+func (m *Membership) Leave(now clock.Instant, id wire.PeerID) {
+	m.now = max(m.now, now)
+	if p := m.byID[id]; p != nil && p != m.me {
+		m.drop(p)
+	}
+}
+
+func (m *Membership) join(p Peer) {
+	q := &member{Peer: p}
+	q.settle()
+	m.add(q)
+}
+
+// reranked notes that p's readiness may have changed.
+func (m *Membership) reranked(p *member) {
+	m.views++
+	m.ranked = append(m.ranked, p.ID)
+}
+
+// RankChanges returns the peers for which Ready may answer otherwise than at the
+// last call, in the order of the changes; some perhaps several times.
+func (m *Membership) RankChanges() []wire.PeerID {
+	ids := m.ranked
+	m.ranked = nil
+	return ids
+}
+
+// Views grows whenever another peer is ready, or doubted, than before.
+func (m *Membership) Views() uint64 { return m.views }
+
+// Deaths grows whenever a peer is held dead or no longer so.
+func (m *Membership) Deaths() uint64 { return m.deaths }
 
 // settle takes over what the card says.
 func (p *member) settle() (changed bool) {
@@ -201,6 +244,7 @@ func (m *Membership) update(p *member, card Peer) {
 	p.Peer = card
 	if p.settle() {
 		m.stale = true
+		m.reranked(p)
 	}
 	if metered != p.Metered {
 		m.countClass(metered, -1)
@@ -238,6 +282,7 @@ func (m *Membership) add(p *member) {
 	}
 	m.countClass(p.Metered, 1)
 	m.stale = true
+	m.reranked(p)
 }
 
 // drop forgets a peer that is a member no more, and every vote by it.
@@ -262,6 +307,8 @@ func (m *Membership) drop(p *member) {
 	}
 	m.countClass(p.Metered, -1)
 	m.stale = true
+	m.deaths++
+	m.reranked(p)
 }
 
 func (m *Membership) countClass(metered bool, by int) {

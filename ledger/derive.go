@@ -15,16 +15,16 @@ import (
 // Head returns the wanted head of a job, or nil if the job is not known. It may
 // be a deleted one.
 func (s *State) Head(id job.ID) *Head {
-	if cell := s.cells[headKey(id)]; len(cell) > 0 {
-		return cell[0].Value.(*Head)
+	if r := s.HeadRecord(id); r != nil {
+		return r.Value.(*Head)
 	}
 	return nil
 }
 
 // HeadRecord returns the record of the wanted head, or nil.
 func (s *State) HeadRecord(id job.ID) *wire.Record {
-	if cell := s.cells[headKey(id)]; len(cell) > 0 {
-		return cell[0]
+	if j := s.jobs[id]; j != nil && len(j.heads) > 0 {
+		return j.heads[0]
 	}
 	return nil
 }
@@ -64,14 +64,17 @@ func Over(r *wire.Record) []wire.Hash {
 	return over[:min(len(over), MaxOver)]
 }
 
-// Jobs returns the IDs of all jobs with a head, deleted ones too, in order.
+// Jobs returns the IDs of all jobs with a head, deleted ones too, in order. The
+// caller must not change the list.
 func (s *State) Jobs() []job.ID {
-	out := make([]job.ID, 0, len(s.heads))
-	for id := range s.heads {
-		out = append(out, id)
+	if s.ids == nil {
+		s.ids = make([]job.ID, 0, len(s.heads))
+		for id := range s.heads {
+			s.ids = append(s.ids, id)
+		}
+		slices.Sort(s.ids)
 	}
-	slices.Sort(out)
-	return out
+	return s.ids
 }
 
 // RemovedLife is the greatest life of a job that is over and forgotten; 0: none.
@@ -109,16 +112,14 @@ type Wanted struct {
 // that is unknown, deleted, or whose spec has not arrived. The head's spec holds
 // unless a bad spec record stands and the task asks for rollback.
 func (s *State) Wanted(id job.ID) []Wanted {
-	if s.wantedAt != s.version {
-		clear(s.wanted)
-		s.wantedAt = s.version
+	j := s.jobs[id]
+	if j == nil {
+		return nil
 	}
-	w, ok := s.wanted[id]
-	if !ok {
-		w = s.deriveWanted(id)
-		s.wanted[id] = w
+	if at := s.StampOf(id); j.wantedAt != at {
+		j.wanted, j.wantedAt = s.deriveWanted(id), at
 	}
-	return w
+	return j.wanted
 }
 
 // hashOf is TaskHash, remembered for the tasks of specs held.
@@ -176,83 +177,6 @@ func (s *State) BadSpecs(id job.ID) []*BadSpec {
 	return out
 }
 
-// ClaimsOf returns every claim known on a slot, lowest token first.
-func (s *State) ClaimsOf(slot job.SlotID) []*Claim {
-	recs := s.claims[slot]
-	out := make([]*Claim, len(recs))
-	for i, r := range recs {
-		out[i] = r.Value.(*Claim)
-	}
-	slices.SortFunc(out, func(a, b *Claim) int {
-		return cmp.Or(cmp.Compare(a.Life, b.Life), cmp.Compare(a.Token, b.Token), a.Peer.Compare(b.Peer))
-	})
-	return out
-}
-
-// ClaimsBy returns a peer's claims by slot, life and token.
-func (s *State) ClaimsBy(p wire.PeerID) []*Claim {
-	out := make([]*Claim, 0, len(s.claimed[p]))
-	for r := range s.claimed[p] {
-		out = append(out, r.Value.(*Claim))
-	}
-	slices.SortFunc(out, func(a, b *Claim) int {
-		return cmp.Or(a.Slot.Compare(b.Slot), cmp.Compare(a.Life, b.Life), cmp.Compare(a.Token, b.Token))
-	})
-	return out
-}
-
-// ClaimRecord returns the record of a claim, or nil.
-func (s *State) ClaimRecord(slot job.SlotID, life uint64, t wire.Token, p wire.PeerID) *wire.Record {
-	if cell := s.cells[claimKey('c', slot, life, t, p)]; len(cell) > 0 {
-		return cell[0]
-	}
-	return nil
-}
-
-// ClaimedSlots returns every slot with a claim, in order.
-func (s *State) ClaimedSlots() []job.SlotID {
-	out := make([]job.SlotID, 0, len(s.claims))
-	for slot := range s.claims {
-		out = append(out, slot)
-	}
-	slices.SortFunc(out, job.SlotID.Compare)
-	return out
-}
-
-// MaxToken is the greatest token known on a slot in a life, terminal claims and
-// verdicts included; 0 if none.
-func (s *State) MaxToken(slot job.SlotID, life uint64) (t wire.Token) {
-	for _, r := range s.claims[slot] {
-		if c := r.Value.(*Claim); c.Life == life {
-			t = max(t, c.Token)
-		}
-	}
-	return t
-}
-
-// IsLost reports whether a verdict on the claim stands that its holder has not
-// refuted.
-func (s *State) IsLost(c *Claim) bool {
-	v := s.lost[claimKey('c', c.Slot, c.Life, c.Token, c.Peer)]
-	return v != nil && v.Refuted >= c.Refuted
-}
-
-// VerdictOn returns the greatest verdict on a claim, or nil.
-func (s *State) VerdictOn(c *Claim) *Verdict {
-	return s.lost[claimKey('c', c.Slot, c.Life, c.Token, c.Peer)]
-}
-
-// VerdictRecords returns the verdicts on a slot's claims, for an award to rest on.
-func (s *State) VerdictRecords(slot job.SlotID) []*wire.Record {
-	var out []*wire.Record
-	for _, c := range s.ClaimsOf(slot) {
-		if cell := s.cells[claimKey('v', c.Slot, c.Life, c.Token, c.Peer)]; len(cell) > 0 {
-			out = append(out, cell[0])
-		}
-	}
-	return out
-}
-
 // OwnVerdicts returns the verdicts that this peer wrote, by number.
 func (s *State) OwnVerdicts() []*wire.Record { return s.ownOf(wire.KindVerdict) }
 
@@ -273,17 +197,11 @@ func (s *State) IsNamed(r *wire.Record) bool {
 			return true
 		}
 	}
-	for slot, recs := range s.claims {
-		if slot.Job != id {
-			continue
-		}
-		for _, cr := range recs {
-			if c := cr.Value.(*Claim); c.JobSpec == h && !c.Phase.Ended() {
-				return true
-			}
-		}
-	}
-	return false
+	j := s.jobs[id]
+	return j != nil && slices.ContainsFunc(j.claims, func(cr *wire.Record) bool {
+		c := cr.Value.(*Claim)
+		return c.JobSpec == h && !c.Phase.Ended()
+	})
 }
 
 func (s *State) ownOf(kind wire.RecordKind) []*wire.Record {
@@ -323,7 +241,7 @@ func (s *State) IsLive(c *Claim) bool {
 // token (lowest for onReturn incumbent, greatest for newest), then by hash.
 func (s *State) LiveClaims(slot job.SlotID) []*Claim {
 	var live []*Claim
-	for _, r := range s.claims[slot] {
+	for _, r := range s.claimsOn(slot) {
 		if c := r.Value.(*Claim); s.IsLive(c) {
 			live = append(live, c)
 		}
@@ -373,7 +291,7 @@ func (s *State) Winner(slot job.SlotID) *Claim {
 // Claimed sums the needs of a peer's claims that have not ended. It counts what
 // is lost or superseded too: until a container is known gone its room is taken.
 func (s *State) Claimed(p wire.PeerID) (sum job.Resources) {
-	for r := range s.claimed[p] {
+	for _, r := range s.claimed[p] {
 		if c := r.Value.(*Claim); !c.Phase.Ended() {
 			sum = sum.Plus(c.Needs)
 		}
@@ -448,12 +366,18 @@ func (s *State) CardRecord(p wire.PeerID) *wire.Record {
 }
 
 // Members returns every peer with a card that has not left or been removed, in
-// order.
+// order. The caller must not change the list.
 func (s *State) Members() []wire.PeerID {
-	return slices.DeleteFunc(sortedPeers(s.cards), func(p wire.PeerID) bool {
-		m := s.Member(p)
-		return m != nil && (m.Revoked || m.Left)
-	})
+	if s.members == nil {
+		s.members = slices.DeleteFunc(sortedPeers(s.cards), func(p wire.PeerID) bool { return !s.IsMember(p) })
+	}
+	return s.members
+}
+
+// IsMember reports whether a peer has a card and has not left or been removed.
+func (s *State) IsMember(p wire.PeerID) bool {
+	m := s.Member(p)
+	return s.cards[p] != nil && (m == nil || !m.Revoked && !m.Left)
 }
 
 // AllPeers returns every peer with a card, gone ones too.
@@ -482,7 +406,7 @@ func (s *State) MemberRecord(p wire.PeerID) *wire.Record {
 }
 
 // Entitle sets what judges whether a peer with that certificate may submit jobs
-// and remove peers; nil: every peer may.
+// and remove peers; nil: every peer may. It is to be called before anything else.
 func (s *State) Entitle(may func(p wire.PeerID, cert []byte) bool) { s.may = may }
 
 func (s *State) entitles(p wire.PeerID) bool {

@@ -1,8 +1,8 @@
 package ledger
 
 import (
+	"encoding/binary"
 	"fmt"
-	"maps"
 	"slices"
 
 	"shoal/wire"
@@ -29,56 +29,76 @@ const (
 
 // Digest is one hash over everything held and every mark.
 func (s *State) Digest() wire.Hash {
-	if s.digest.IsZero() {
-		s.digest = wire.HashOf(wire.MustMarshal(s.Marks()))
-	}
-	return s.digest
+	total := s.sums.sum()
+	var b [16]byte
+	binary.BigEndian.PutUint64(b[:8], total[0])
+	binary.BigEndian.PutUint64(b[8:], total[1])
+	return wire.HashOf(b[:])
 }
 
 // Hash is over the records alone: equal on peers that hold the same.
 func (s *State) Hash() wire.Hash {
 	var b []byte
-	for _, p := range sortedPeers(s.logs) {
-		for _, r := range s.logs[p].recs {
-			h := r.Hash()
-			b = append(b, h[:]...)
+	for _, l := range s.sums.logs {
+		if len(l.recs) == 0 {
+			continue
 		}
+		m := l.summary()
+		m.UpTo = wire.Number{Issuer: l.issuer}
+		b = appendMark(b, m)
 	}
 	return wire.HashOf(b)
 }
 
 // Marks returns what is held of each issuer, by issuer.
 func (s *State) Marks() []wire.Mark {
-	out := make([]wire.Mark, 0, len(s.logs))
-	for _, p := range sortedPeers(s.logs) {
-		out = append(out, s.logs[p].summary())
+	out := make([]wire.Mark, 0, len(s.sums.logs))
+	for _, l := range s.sums.logs {
+		if !l.isEmpty() {
+			out = append(out, l.summary())
+		}
 	}
 	return out
 }
 
-// Lists names what is held of each issuer on which theirs differs from ours.
+// Lists names what is held of each issuer on which theirs differs from ours. It
+// takes marks in any order, once each.
 func (s *State) Lists(theirs []wire.Mark) (lists []wire.IssuerList, more bool) {
-	other := map[wire.PeerID]wire.Mark{}
-	for _, m := range theirs {
-		other[m.UpTo.Issuer] = m
-	}
-	all := maps.Clone(s.logs)
-	for p := range other {
-		if all[p] == nil {
-			all[p] = &log{issuer: p}
-		}
+	byIssuer := func(a, b wire.Mark) int { return a.UpTo.Issuer.Compare(b.UpTo.Issuer) }
+	if !slices.IsSortedFunc(theirs, byIssuer) {
+		theirs = slices.Clone(theirs)
+		slices.SortStableFunc(theirs, byIssuer)
 	}
 	room := maxListNumbers
-	for _, p := range sortedPeers(all) {
-		mine := all[p].summary()
-		if t, ok := other[p]; ok && t == mine {
-			continue
+	list := func(l *log) bool {
+		if len(l.recs) > room && len(lists) > 0 {
+			return false
 		}
-		if len(all[p].recs) > room && len(lists) > 0 {
+		room -= len(l.recs)
+		lists = append(lists, wire.IssuerList{Mark: l.summary(), Numbers: l.versions()})
+		return true
+	}
+	mine := s.sums.logs
+	for len(mine) > 0 || len(theirs) > 0 {
+		var l *log
+		switch {
+		case len(theirs) == 0 || len(mine) > 0 && mine[0].issuer.Compare(theirs[0].UpTo.Issuer) < 0:
+			l, mine = mine[0], mine[1:]
+			if l.isEmpty() {
+				continue
+			}
+		case len(mine) == 0 || mine[0].issuer != theirs[0].UpTo.Issuer:
+			l, theirs = &log{issuer: theirs[0].UpTo.Issuer}, theirs[1:]
+		default:
+			equal := mine[0].summary() == theirs[0]
+			l, mine, theirs = mine[0], mine[1:], theirs[1:]
+			if equal {
+				continue
+			}
+		}
+		if !list(l) {
 			return lists, true
 		}
-		room -= len(all[p].recs)
-		lists = append(lists, wire.IssuerList{Mark: mine, Numbers: all[p].versions()})
 	}
 	return lists, false
 }
@@ -193,10 +213,15 @@ func (s *State) Absorb(d *wire.Delta, drops []wire.Number) ([]*wire.Record, erro
 }
 
 func (s *State) raise(n wire.Number) {
-	if n.Issuer.IsZero() || !s.logOf(n.Issuer).raise(n.Version()) {
+	if n.Issuer.IsZero() || n.Version() == (wire.Version{}) {
 		return
 	}
-	s.touch()
+	l := s.logOf(n.Issuer)
+	if !l.raise(n.Version()) {
+		return
+	}
+	s.sums.changed(l)
+	s.version++
 	s.changes = append(s.changes, Change{Mark: &n})
 }
 

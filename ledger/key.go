@@ -12,14 +12,19 @@ import (
 
 // keyOf returns what a record is about. Only records with equal keys compete.
 func keyOf(r *wire.Record) string {
+	if r.Cell == "" {
+		r.Cell = makeKey(r)
+	}
+	return r.Cell
+}
+
+func makeKey(r *wire.Record) string {
 	switch v := r.Value.(type) {
 	case *job.Spec:
-		h := wire.HashOf(r.Body)
+		h := r.BodyHash()
 		return "s" + string(h[:])
 	case *Head:
 		return headKey(v.Job)
-	case *Claim:
-		return claimKey('c', v.Slot, v.Life, v.Token, v.Peer)
 	case *Verdict:
 		return claimKey('v', v.Slot, v.Life, v.Token, v.Peer)
 	case *BadSpec:
@@ -86,7 +91,7 @@ func compareRecords(a, b *wire.Record) int {
 	return cmp.Or(cmp.Compare(string(ah[:]), string(bh[:])), a.Num.Compare(b.Num))
 }
 
-func bodyHash(r *wire.Record) wire.Hash { return wire.HashOf(r.Body) }
+func bodyHash(r *wire.Record) wire.Hash { return r.BodyHash() }
 
 // CompareHeads orders heads by (life, deleted, revision); equal ones are told
 // apart by the hash of their bodies, which it does not see.

@@ -14,8 +14,9 @@ type log struct {
 	issuer wire.PeerID
 	recs   []*wire.Record
 	mark   wire.Version
-	sum    [16]byte // over all records held
-	fresh  bool     // sum is right
+	lo, hi uint64    // sum over the hashes of all records held
+	part   [2]uint64 // of this log in sums.total, as it was added there
+	stale  bool      // part is not of what is held now
 }
 
 func (l *log) find(v wire.Version) (int, bool) {
@@ -24,18 +25,47 @@ func (l *log) find(v wire.Version) (int, bool) {
 	})
 }
 
+// holds reports whether that very record is here. Several may have one number,
+// where an issuer gave it twice.
+func (l *log) holds(r *wire.Record) bool {
+	at, _ := l.find(r.Num.Version())
+	for ; at < len(l.recs) && l.recs[at].Num == r.Num; at++ {
+		if l.recs[at] == r || l.recs[at].Hash() == r.Hash() {
+			return true
+		}
+	}
+	return false
+}
+
 func (l *log) add(r *wire.Record) {
-	at, found := l.find(r.Num.Version())
-	if found && l.recs[at].Hash() == r.Hash() {
-		return
+	at := len(l.recs)
+	if at > 0 && l.recs[at-1].Num.Version().Compare(r.Num.Version()) >= 0 {
+		if l.holds(r) {
+			return
+		}
+		at, _ = l.find(r.Num.Version())
 	}
 	l.recs = slices.Insert(l.recs, at, r)
-	l.fresh = false
+	lo, hi := addend(r)
+	l.lo, l.hi = l.lo+lo, l.hi+hi
 }
 
 func (l *log) remove(r *wire.Record) {
-	l.recs = slices.DeleteFunc(l.recs, func(x *wire.Record) bool { return x == r })
-	l.fresh = false
+	at, _ := l.find(r.Num.Version())
+	for ; at < len(l.recs) && l.recs[at].Num == r.Num; at++ {
+		if l.recs[at] == r {
+			l.recs = slices.Delete(l.recs, at, at+1)
+			lo, hi := addend(r)
+			l.lo, l.hi = l.lo-lo, l.hi-hi
+			return
+		}
+	}
+}
+
+// addend is what a record adds to the sum of its log.
+func addend(r *wire.Record) (lo, hi uint64) {
+	h := r.Hash()
+	return binary.BigEndian.Uint64(h[:8]), binary.BigEndian.Uint64(h[8:16])
 }
 
 func (l *log) get(v wire.Version) *wire.Record {
@@ -51,26 +81,20 @@ func (l *log) raise(v wire.Version) bool {
 		return false
 	}
 	l.mark = v
-	l.fresh = false
 	return true
 }
 
 // summary returns the mark with its sum. The sum adds record hashes, so it does
 // not depend on order and can hold any number of them.
 func (l *log) summary() wire.Mark {
-	if !l.fresh {
-		var lo, hi uint64
-		for _, r := range l.recs {
-			h := r.Hash()
-			lo += binary.BigEndian.Uint64(h[:8])
-			hi += binary.BigEndian.Uint64(h[8:16])
-		}
-		binary.BigEndian.PutUint64(l.sum[:8], lo)
-		binary.BigEndian.PutUint64(l.sum[8:], hi)
-		l.fresh = true
-	}
-	return wire.Mark{UpTo: l.number(l.mark), Sum: l.sum, Count: uint32(len(l.recs))}
+	m := wire.Mark{UpTo: l.number(l.mark), Count: uint32(len(l.recs))}
+	binary.BigEndian.PutUint64(m.Sum[:8], l.lo)
+	binary.BigEndian.PutUint64(m.Sum[8:], l.hi)
+	return m
 }
+
+// isEmpty reports whether nothing was ever held or dropped of the issuer.
+func (l *log) isEmpty() bool { return len(l.recs) == 0 && l.mark == wire.Version{} }
 
 func (l *log) number(v wire.Version) wire.Number {
 	return wire.Number{Issuer: l.issuer, Inc: v.Inc, Nonce: v.Nonce, Seq: v.Seq}
@@ -82,4 +106,71 @@ func (l *log) versions() []wire.Version {
 		out[i] = r.Num.Version()
 	}
 	return out
+}
+
+// sums holds all logs in the order of their issuers, and what they add up to, so
+// that a Digest costs what has changed and not what is held.
+type sums struct {
+	logs  []*log // by issuer
+	stale []*log
+	total [2]uint64
+}
+
+func (s *State) logOf(p wire.PeerID) *log {
+	l := s.logs[p]
+	if l == nil {
+		l = &log{issuer: p}
+		s.logs[p] = l
+		at, _ := slices.BinarySearchFunc(s.sums.logs, p, func(l *log, p wire.PeerID) int { return l.issuer.Compare(p) })
+		s.sums.logs = slices.Insert(s.sums.logs, at, l)
+	}
+	return l
+}
+
+func (s *State) logAdd(r *wire.Record) {
+	l := s.logOf(r.Num.Issuer)
+	l.add(r)
+	s.sums.changed(l)
+}
+
+func (s *State) logRemove(r *wire.Record) {
+	l := s.logOf(r.Num.Issuer)
+	l.remove(r)
+	s.sums.changed(l)
+}
+
+func (t *sums) changed(l *log) {
+	if !l.stale {
+		l.stale = true
+		t.stale = append(t.stale, l)
+	}
+}
+
+// sum brings the total up to date and returns it. Each log adds a hash of its
+// summary; one that is empty adds nothing, whether it is kept or not.
+func (t *sums) sum() [2]uint64 {
+	for _, l := range t.stale {
+		l.stale = false
+		var now [2]uint64
+		if !l.isEmpty() {
+			h := wire.HashOf(appendMark(nil, l.summary()))
+			now = [2]uint64{binary.BigEndian.Uint64(h[:8]), binary.BigEndian.Uint64(h[8:16])}
+		}
+		for i := range now {
+			t.total[i] += now[i] - l.part[i]
+		}
+		l.part = now
+	}
+	t.stale = t.stale[:0]
+	return t.total
+}
+
+// appendMark appends a mark in a fixed layout.
+func appendMark(b []byte, m wire.Mark) []byte {
+	b = append(b, m.UpTo.Issuer[:]...)
+	b = binary.BigEndian.AppendUint32(b, m.UpTo.Inc)
+	b = binary.BigEndian.AppendUint64(b, m.UpTo.Nonce)
+	b = binary.BigEndian.AppendUint64(b, m.UpTo.Seq)
+	b = append(b, m.Sum[:]...)
+	return binary.BigEndian.AppendUint32(b, m.Count)
 }

@@ -30,32 +30,38 @@ type State struct {
 	self    wire.PeerID
 	swarm   wire.Hash
 	verify  wire.Verifier
-	cells   map[string][]*wire.Record // by key, greatest first
+	cells   map[string][]*wire.Record // by key, greatest first; all but claims
+	jobs    map[job.ID]*jobState
 	logs    map[wire.PeerID]*log
+	sums    sums
 	removed map[job.ID]uint64
 	changes []Change
 
 	heads   map[job.ID]struct{}
-	claims  map[job.SlotID][]*wire.Record
-	claimed map[wire.PeerID]map[*wire.Record]struct{} // claims by peer
-	lost    map[string]*Verdict                       // by the claim's key
+	claimed map[wire.PeerID][]*wire.Record // claims by peer, as compareClaims orders them
+	own     []*Claim                       // those of this peer; nil when they must be listed anew
+	slots   int                            // with a claim
+	lost    map[claimRef]*Verdict
 	bad     map[job.ID][]*wire.Record
 	places  map[placeKey][]*wire.Record
 	cards   map[wire.PeerID]*Card
+	members []wire.PeerID // sorted; nil when they must be listed anew
+	ids     []job.ID      // of heads, sorted; nil when they must be listed anew
+	moved   []wire.PeerID // whose card or membership changed since ChangedPeers
 	may     func(p wire.PeerID, cert []byte) bool
 	judged  map[*Card]bool // answers of may
 	count   int
 	whole   bool               // our own log is known to miss nothing: our own mark follows what we write
 	revive  []*wire.Record     // specs that another dropped and that are still named here
 	unfit   map[*job.Spec]bool // specs that no valid submission has: nothing of theirs is wanted
-	digest  wire.Hash          // of everything; zero when it must be summed anew
 	refused map[string]uint64
 	version uint64 // grows with every change, for caches
 	peers   uint64 // grows with every change of a card or a membership
+	headsAt uint64 // the version of the last change of a head
+	specs   uint64 // grows with every change of a job spec
+	ours    uint64 // the version of the last change that may concern this peer's own claims
 
-	hashes   map[*job.Task]wire.Hash // TaskHash of the tasks of specs held
-	wanted   map[job.ID][]Wanted     // of the version wantedAt
-	wantedAt uint64
+	hashes map[*job.Task]wire.Hash // TaskHash of the tasks of specs held
 }
 
 type placeKey struct {
@@ -68,12 +74,11 @@ type placeKey struct {
 func New(self wire.PeerID, swarm wire.Hash, verify wire.Verifier) *State {
 	return &State{
 		self: self, swarm: swarm, verify: verify,
-		cells: map[string][]*wire.Record{}, logs: map[wire.PeerID]*log{}, removed: map[job.ID]uint64{},
-		heads: map[job.ID]struct{}{}, claims: map[job.SlotID][]*wire.Record{},
-		claimed: map[wire.PeerID]map[*wire.Record]struct{}{}, lost: map[string]*Verdict{},
+		cells: map[string][]*wire.Record{}, jobs: map[job.ID]*jobState{}, logs: map[wire.PeerID]*log{}, removed: map[job.ID]uint64{},
+		heads: map[job.ID]struct{}{}, claimed: map[wire.PeerID][]*wire.Record{}, lost: map[claimRef]*Verdict{},
 		bad: map[job.ID][]*wire.Record{}, places: map[placeKey][]*wire.Record{},
 		cards: map[wire.PeerID]*Card{}, refused: map[string]uint64{},
-		judged: map[*Card]bool{}, unfit: map[*job.Spec]bool{}, hashes: map[*job.Task]wire.Hash{}, wanted: map[job.ID][]Wanted{},
+		judged: map[*Card]bool{}, unfit: map[*job.Spec]bool{}, hashes: map[*job.Task]wire.Hash{},
 	}
 }
 
@@ -148,7 +153,7 @@ func (s *State) Revive() []*wire.Record {
 // Holds reports whether a record is held, or, for a spec, one with the same body.
 func (s *State) Holds(r *wire.Record) bool {
 	if _, ok := r.Value.(*job.Spec); ok {
-		return s.SpecRecord(wire.HashOf(r.Body)) != nil
+		return s.SpecRecord(r.BodyHash()) != nil
 	}
 	return r.Value != nil && s.holds(r)
 }
@@ -163,7 +168,11 @@ func (s *State) Load(r *wire.Record) error {
 }
 
 // LoadMark restores the mark of an issuer.
-func (s *State) LoadMark(n wire.Number) { s.logOf(n.Issuer).raise(n.Version()) }
+func (s *State) LoadMark(n wire.Number) {
+	l := s.logOf(n.Issuer)
+	l.raise(n.Version())
+	s.sums.changed(l)
+}
 
 // LoadRemoved restores a removed life.
 func (s *State) LoadRemoved(r Removed) { s.removed[r.Job] = max(s.removed[r.Job], r.Life) }
@@ -175,13 +184,10 @@ func (s *State) Take() []Change {
 	return c
 }
 
+// holds reports whether that very record is in its issuer's log.
 func (s *State) holds(r *wire.Record) bool {
-	for _, have := range s.cells[keyOf(r)] {
-		if have == r || have.Num == r.Num && have.Hash() == r.Hash() {
-			return true
-		}
-	}
-	return false
+	l := s.logs[r.Num.Issuer]
+	return l != nil && l.holds(r)
 }
 
 // admit refuses what a rule has dropped: a number at or below the issuer's mark
@@ -213,8 +219,11 @@ func lifeOf(r *wire.Record) (job.ID, uint64, bool) {
 	return "", 0, false
 }
 
-// join inserts r into its cell and drops what no longer has a place there.
+// join inserts r where its key belongs and drops what no longer has a place there.
 func (s *State) join(r *wire.Record, quiet bool) Outcome {
+	if c, ok := r.Value.(*Claim); ok {
+		return s.joinClaim(r, c, quiet)
+	}
 	key := keyOf(r)
 	cell := s.cells[key]
 	at, found := slices.BinarySearchFunc(cell, r, func(a, b *wire.Record) int { return -compareRecords(a, b) })
@@ -230,7 +239,7 @@ func (s *State) join(r *wire.Record, quiet bool) Outcome {
 		out = cell[len(cell)-1]
 		cell = cell[:len(cell)-1]
 	}
-	s.cells[key] = cell
+	s.setCell(key, cell, r)
 	s.insert(r)
 	if out != nil {
 		s.forget(out, quiet)
@@ -243,23 +252,38 @@ func (s *State) join(r *wire.Record, quiet bool) Outcome {
 
 // drop takes a record out by a rule, not by its join.
 func (s *State) drop(r *wire.Record) {
+	if c, ok := r.Value.(*Claim); ok {
+		if s.removeClaim(r, c) {
+			s.forget(r, false)
+		}
+		return
+	}
 	key := keyOf(r)
 	cell := slices.DeleteFunc(slices.Clone(s.cells[key]), func(x *wire.Record) bool { return x == r })
 	if len(cell) == len(s.cells[key]) {
 		return
 	}
+	s.setCell(key, cell, r)
+	s.forget(r, false)
+}
+
+// setCell puts what is left in, or came to, the cell that r is of.
+func (s *State) setCell(key string, cell []*wire.Record, r *wire.Record) {
 	if len(cell) == 0 {
 		delete(s.cells, key)
 	} else {
 		s.cells[key] = cell
 	}
-	s.forget(r, false)
+	if h, ok := r.Value.(*Head); ok {
+		s.jobOf(h.Job).heads = cell
+	}
 }
 
+// insert brings r into its log and the indices; its cell is the caller's.
 func (s *State) insert(r *wire.Record) {
 	s.count++
-	s.touch()
-	s.logOf(r.Num.Issuer).add(r)
+	s.logAdd(r)
+	s.touch(r)
 	switch v := r.Value.(type) {
 	case *job.Spec:
 		if v.Validate() != nil {
@@ -267,14 +291,9 @@ func (s *State) insert(r *wire.Record) {
 		}
 	case *Head:
 		s.heads[v.Job] = struct{}{}
-	case *Claim:
-		s.claims[v.Slot] = append(s.claims[v.Slot], r)
-		if s.claimed[v.Peer] == nil {
-			s.claimed[v.Peer] = map[*wire.Record]struct{}{}
-		}
-		s.claimed[v.Peer][r] = struct{}{}
+		s.ids = nil
 	case *Verdict:
-		s.lost[claimKey('c', v.Slot, v.Life, v.Token, v.Peer)] = v
+		s.lost[refOf(v.Slot, v.Life, v.Token, v.Peer)] = v
 	case *BadSpec:
 		s.bad[v.Job] = append(s.bad[v.Job], r)
 	case *VolumePlace:
@@ -282,32 +301,27 @@ func (s *State) insert(r *wire.Record) {
 		s.places[k] = append(s.places[k], r)
 	case *Card:
 		s.cards[v.Peer] = v
-		s.peers++
-	case *Member:
-		s.peers++
 	}
 }
 
 // forget takes a record out of the log and the indices; its cell is the caller's.
 func (s *State) forget(r *wire.Record, quiet bool) {
 	s.count--
-	s.touch()
-	s.logOf(r.Num.Issuer).remove(r)
+	s.logRemove(r)
+	s.touch(r)
 	switch v := r.Value.(type) {
 	case *Head:
 		if len(s.cells[headKey(v.Job)]) == 0 {
 			delete(s.heads, v.Job)
+			s.ids = nil
 		}
 	case *job.Spec:
 		delete(s.unfit, v)
 		for i := range v.Tasks {
 			delete(s.hashes, &v.Tasks[i])
 		}
-	case *Claim:
-		remove(s.claims, v.Slot, r)
-		delete(s.claimed[v.Peer], r)
 	case *Verdict:
-		if k := claimKey('c', v.Slot, v.Life, v.Token, v.Peer); s.lost[k] == v {
+		if k := refOf(v.Slot, v.Life, v.Token, v.Peer); s.lost[k] == v {
 			delete(s.lost, k)
 		}
 	case *BadSpec:
@@ -319,9 +333,6 @@ func (s *State) forget(r *wire.Record, quiet bool) {
 			delete(s.cards, v.Peer)
 		}
 		delete(s.judged, v)
-		s.peers++
-	case *Member:
-		s.peers++
 	}
 	if !quiet {
 		s.changes = append(s.changes, Change{Drop: r})
@@ -337,13 +348,73 @@ func remove[K comparable](m map[K][]*wire.Record, k K, r *wire.Record) {
 	m[k] = rest
 }
 
-func (s *State) touch() {
-	s.digest = wire.Hash{}
+// touch notes that r came or went: what is derived from it must be derived anew.
+func (s *State) touch(r *wire.Record) {
 	s.version++
+	switch v := r.Value.(type) {
+	case *Claim:
+		if v.Peer == s.self {
+			s.own, s.ours = nil, s.version
+		}
+		s.touchJob(v.Slot.Job)
+	case *Verdict:
+		s.touchJob(v.Slot.Job)
+	case *Head:
+		s.headsAt = s.version
+		s.touchJob(v.Job)
+	case *BadSpec:
+		s.touchJob(v.Job)
+	case *VolumePlace:
+		s.touchJob(v.Job)
+	case *job.Spec:
+		s.specs++
+		s.touchJob(v.ID())
+	case *Card:
+		s.touchPeer(v.Peer)
+		if s.may != nil { // its word about others may count from now on, or no longer
+			s.moved = append(s.moved, s.spokenOf(v.Peer)...)
+		}
+	case *Member:
+		s.touchPeer(v.Peer)
+	}
+}
+
+func (s *State) touchPeer(p wire.PeerID) {
+	s.peers++
+	s.members = nil
+	s.ours = s.version // rights decide whose heads count
+	s.moved = append(s.moved, p)
+}
+
+// spokenOf returns the peers whose membership records are by a given one.
+func (s *State) spokenOf(by wire.PeerID) (out []wire.PeerID) {
+	if l := s.logs[by]; l != nil {
+		for _, r := range l.recs {
+			if m, ok := r.Value.(*Member); ok {
+				out = append(out, m.Peer)
+			}
+		}
+	}
+	return out
 }
 
 // Version grows with every change; equal versions mean an unchanged ledger.
 func (s *State) Version() uint64 { return s.version }
+
+// OwnVersion is the Version of the last change that may concern this peer's own
+// claims: of a record about a job it has claims in, of a right, of a job spec.
+func (s *State) OwnVersion() uint64 { return s.ours }
+
+// HeadsVersion is the Version of the last change of a job's head.
+func (s *State) HeadsVersion() uint64 { return s.headsAt }
+
+// ChangedPeers returns whose card or membership changed since the last call, some
+// perhaps several times.
+func (s *State) ChangedPeers() []wire.PeerID {
+	moved := s.moved
+	s.moved = nil
+	return moved
+}
 
 // PeersVersion grows with every change of a card or a membership.
 func (s *State) PeersVersion() uint64 { return s.peers }
@@ -356,9 +427,18 @@ func (s *State) Refusals() map[string]uint64 { return maps.Clone(s.refused) }
 
 // Records returns everything held, by number.
 func (s *State) Records() []*wire.Record {
-	out := make([]*wire.Record, 0, s.count)
+	return s.recordsWhere(func(*wire.Record) bool { return true })
+}
+
+// recordsWhere returns what f accepts of everything held, by number.
+func (s *State) recordsWhere(f func(*wire.Record) bool) []*wire.Record {
+	var out []*wire.Record
 	for _, l := range s.logs {
-		out = append(out, l.recs...)
+		for _, r := range l.recs {
+			if f(r) {
+				out = append(out, r)
+			}
+		}
 	}
 	slices.SortFunc(out, func(a, b *wire.Record) int { return a.Num.Compare(b.Num) })
 	return out
@@ -379,21 +459,19 @@ func (s *State) Remove(id job.ID, life uint64) (kept []*Claim) {
 	if s.removed[id] < life {
 		s.removed[id] = life
 		s.changes = append(s.changes, Change{Removed: &Removed{id, life}})
-		s.touch()
+		s.version++
+		s.touchJob(id)
 	}
-	for _, r := range s.Records() {
-		of, n, ok := lifeOf(r)
-		if !ok || of != id || n > life {
-			continue
-		}
+	for _, r := range s.recordsWhere(func(r *wire.Record) bool { of, n, ok := lifeOf(r); return ok && of == id && n <= life }) {
 		if c, is := r.Value.(*Claim); is && c.Peer == s.self && !c.Phase.Ended() {
 			kept = append(kept, c)
 			continue
 		}
 		s.drop(r)
 	}
-	for _, r := range s.Records() {
-		if spec, ok := r.Value.(*job.Spec); ok && spec.ID() == id && !s.IsNamed(r) {
+	isSpec := func(r *wire.Record) bool { spec, ok := r.Value.(*job.Spec); return ok && spec.ID() == id }
+	for _, r := range s.recordsWhere(isSpec) {
+		if !s.IsNamed(r) {
 			s.drop(r)
 		}
 	}
@@ -417,15 +495,6 @@ func (s *State) Sweep() {
 	for _, r := range over {
 		s.drop(r)
 	}
-}
-
-func (s *State) logOf(p wire.PeerID) *log {
-	l := s.logs[p]
-	if l == nil {
-		l = &log{issuer: p}
-		s.logs[p] = l
-	}
-	return l
 }
 
 // sortedPeers returns the keys of a map of peers in their order, because map

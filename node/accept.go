@@ -478,6 +478,7 @@ func (c *Core) setLabels(set map[string]string) {
 			c.self.labels[k] = set[k]
 		}
 	}
+	c.self.relabels++
 	c.local(localLabels, wire.MustMarshal(c.self.labels), true)
 }
 

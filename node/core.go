@@ -47,22 +47,24 @@ type Core struct {
 	mem *gossip.Membership
 	rec *runtime.Reconciler
 
-	self    course
-	ex      exchanges
-	subs    submissions
-	lanes   [Lanes]lane
-	ranks   ranks
-	waits   map[job.SlotID]*waiting
-	holding holding
-	fresh   []push // records new here, to be passed on
-	sync    bool   // this step's records must be on disk before its messages
+	self     course
+	ex       exchanges
+	subs     submissions
+	lanes    [Lanes]lane
+	ranks    ranks
+	waits    map[job.SlotID]*waiting
+	calm     map[job.ID]stamp // jobs that a scan found to miss nothing
+	restless bool             // the job being scanned may miss something
+	holding  holding
+	fresh    []push // records new here, to be passed on
+	sync     bool   // this step's records must be on disk before its messages
 
 	facts   *runtime.Facts
 	disk    Disk
-	peersAt uint64 // ledger's PeersVersion that gossip was last given
 	swept   uint64 // ledger's Version at the last housekeeping
 	nextID  uint64 // of exchanges, sales, submissions
 	houseAt clock.Instant
+	headsAt uint64                 // ledger's HeadsVersion when removals were last looked at
 	stepped bool                   // Step has been called
 	incs    map[wire.PeerID]uint32 // the start of each peer that was last told of
 }
@@ -86,6 +88,9 @@ type course struct {
 	labels     map[string]string
 	addrs      []string
 	card       []byte        // body of the card as published
+	cardOf     cardFrom      // what it was made of
+	relabels   int           // changes of labels
+	readdrs    int           // and of addrs
 	oldMarks   []string      // keys of marks that a damaged store still has
 	past       *past         // a card of our own that we did not write
 	ran        time.Duration // running time before this start
@@ -115,9 +120,9 @@ func New(cfg Config, stored Stored) (*Core, error) {
 	c := &Core{
 		cfg: cfg, prof: prof, rng: rand.New(rand.NewPCG(cfg.Seed, cfg.Nonce)),
 		led:   ledger.New(cfg.Self, cfg.Swarm, cfg.Verify),
-		waits: map[job.SlotID]*waiting{},
-		subs:  submissions{open: map[uint64]*submission{}},
-		ex:    exchanges{out: map[wire.PeerID]*exchange{}, in: map[wire.PeerID]*exchange{}, done: map[wire.PeerID]clock.Instant{}},
+		waits: map[job.SlotID]*waiting{}, calm: map[job.ID]stamp{},
+		subs: submissions{open: map[uint64]*submission{}},
+		ex:   exchanges{out: map[wire.PeerID]*exchange{}, in: map[wire.PeerID]*exchange{}, done: map[wire.PeerID]clock.Instant{}},
 	}
 	c.incs = map[wire.PeerID]uint32{}
 	c.self.linked = map[wire.PeerID]clock.Instant{}
@@ -191,6 +196,7 @@ func (c *Core) take(in Input) error {
 		c.disk = *in.Disk
 	case in.Addrs != nil:
 		c.self.addrs = in.Addrs
+		c.self.readdrs++
 	}
 	return nil
 }
@@ -265,9 +271,13 @@ func (c *Core) settle() {
 
 // settleMembers tells gossip who belongs to the swarm and does what it asks.
 func (c *Core) settleMembers() {
-	if v := c.led.PeersVersion(); v != c.peersAt || v == 0 {
-		c.peersAt = v
-		c.mem.SetPeers(c.now, c.gossipPeers())
+	for _, id := range c.led.ChangedPeers() {
+		if c.led.IsMember(id) {
+			c.mem.Put(c.now, c.gossipPeer(id))
+		} else {
+			c.mem.Leave(c.now, id)
+		}
+		c.ranks.moved = append(c.ranks.moved, id)
 	}
 	eff := c.mem.Tick(c.now)
 	if c.self.stage != muted {
@@ -282,18 +292,15 @@ func (c *Core) settleMembers() {
 	c.wake(eff.WakeAt)
 }
 
-func (c *Core) gossipPeers() []gossip.Peer {
-	var peers []gossip.Peer
-	for _, id := range c.led.Members() {
-		r := c.led.CardRecord(id)
-		card := r.Value.(*ledger.Card)
-		p := ProfileOf(card.Profile)
-		peers = append(peers, gossip.Peer{
-			ID: id, Inc: r.Num.Inc, Nonce: r.Num.Nonce, Ready: true, Metered: p.Metered,
-			BeatEvery: p.BeatEvery, Waiting: time.Duration(card.WaitSec) * time.Second,
-		})
+// gossipPeer is what gossip must know of a member.
+func (c *Core) gossipPeer(id wire.PeerID) gossip.Peer {
+	r := c.led.CardRecord(id)
+	card := r.Value.(*ledger.Card)
+	p := ProfileOf(card.Profile)
+	return gossip.Peer{
+		ID: id, Inc: r.Num.Inc, Nonce: r.Num.Nonce, Ready: true, Metered: p.Metered,
+		BeatEvery: p.BeatEvery, Waiting: time.Duration(card.WaitSec) * time.Second,
 	}
-	return peers
 }
 
 func (c *Core) peerChanged(ch gossip.Change) {

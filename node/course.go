@@ -10,6 +10,7 @@ import (
 	"shoal/clock"
 	"shoal/job"
 	"shoal/ledger"
+	"shoal/runtime"
 	"shoal/wire"
 )
 
@@ -180,7 +181,7 @@ func (c *Core) settleTrust() {
 // peer's start: every one that may still be there, or many of a large swarm, where
 // each holds what the others do; of a damaged store at least one must have.
 func (c *Core) heardAll() bool {
-	if len(c.unheard()) > 0 && len(c.ex.done) < manyHeard {
+	if len(c.ex.done) < manyHeard && len(c.unheard()) > 0 {
 		return false
 	}
 	return c.self.exchanged || !c.cfg.Damaged || c.cfg.AcceptLoss
@@ -192,7 +193,7 @@ const manyHeard = 16
 // unheard returns the members that may be there and have not given their ledgers
 // since this peer's start, in order.
 func (c *Core) unheard() []wire.PeerID {
-	return slices.DeleteFunc(c.led.Members(), func(p wire.PeerID) bool {
+	return slices.DeleteFunc(slices.Clone(c.led.Members()), func(p wire.PeerID) bool {
 		_, done := c.ex.done[p]
 		return done || p == c.cfg.Self || c.mem.Dead(p)
 	})
@@ -241,14 +242,31 @@ func (c *Core) becomeReady(why string) {
 
 // settleCard publishes the card anew when what it says has changed.
 func (c *Core) settleCard() {
+	if c.self.cardOf == c.cardFrom() {
+		return
+	}
+	c.self.cardOf = c.cardFrom()
 	if !bytes.Equal(wire.MustMarshal(c.cardNow()), c.self.card) {
 		c.publishCard()
 	}
 }
 
+// cardFrom is what a card is made of, without the making: equal values, equal cards.
+type cardFrom struct {
+	facts    *runtime.Facts
+	relabels int
+	readdrs  int
+	leaves   bool
+	wait     time.Duration
+}
+
+func (c *Core) cardFrom() cardFrom {
+	return cardFrom{c.facts, c.self.relabels, c.self.readdrs, c.self.draining || c.self.leaving, c.self.wait}
+}
+
 func (c *Core) publishCard() {
 	card := c.cardNow()
-	c.self.card = wire.MustMarshal(card)
+	c.self.card, c.self.cardOf = wire.MustMarshal(card), c.cardFrom()
 	c.write(wire.KindCard, card)
 }
 

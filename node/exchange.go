@@ -41,16 +41,8 @@ func (c *Core) settleExchanges() {
 			c.write(wire.KindSpec, cloneSpec(r.Body))
 		}
 	}
-	for _, p := range slices.SortedFunc(keys(c.ex.out), wire.PeerID.Compare) {
-		if c.due(c.ex.out[p].began.Add(exchangeAfter)) {
-			delete(c.ex.out, p)
-		}
-	}
-	for _, p := range slices.SortedFunc(keys(c.ex.in), wire.PeerID.Compare) {
-		if c.due(c.ex.in[p].began.Add(exchangeAfter)) {
-			delete(c.ex.in, p)
-		}
-	}
+	c.lapse(c.ex.out)
+	c.lapse(c.ex.in)
 	if c.self.stage == muted {
 		return
 	}
@@ -60,6 +52,15 @@ func (c *Core) settleExchanges() {
 	c.exchangeUntilWhole()
 	if p, ok := c.mem.Partner(c.now); ok && c.self.stage != starting {
 		c.open(p)
+	}
+}
+
+// lapse gives up exchanges that take too long.
+func (c *Core) lapse(side map[wire.PeerID]*exchange) {
+	for p, x := range side { // in any order: each is judged alone, and the earliest wakes
+		if c.due(x.began.Add(exchangeAfter)) {
+			delete(side, p)
+		}
 	}
 }
 

@@ -76,8 +76,8 @@ func (c *Core) settleHolding() {
 		return
 	}
 	h := &c.holding
-	if h.dirty || h.version != c.led.Version() || c.due(h.looked.Add(holdEvery)) {
-		h.dirty, h.version, h.looked = false, c.led.Version(), c.now
+	if h.dirty || h.version != c.led.OwnVersion() || c.due(h.looked.Add(holdEvery)) {
+		h.dirty, h.version, h.looked = false, c.led.OwnVersion(), c.now
 		c.judgeSilence()
 		for _, cl := range c.ownClaims() {
 			c.judgeOwn(cl)

@@ -85,6 +85,10 @@ func (c *Core) isOver(cl *ledger.Claim) bool {
 // since it heard of the removal. Only its own running time counts: wall clocks
 // may be wrong, and a peer that was off has kept nothing from anyone.
 func (c *Core) forgetJobs() {
+	if len(c.holding.deleted) == 0 && c.headsAt == c.led.HeadsVersion() {
+		return
+	}
+	c.headsAt = c.led.HeadsVersion()
 	for _, id := range c.led.Jobs() {
 		h := c.led.Head(id)
 		at, noted := c.holding.deleted[id]
@@ -101,6 +105,7 @@ func (c *Core) forgetJobs() {
 		case c.running()-at.Ran >= c.cfg.Horizon:
 			if kept := c.led.Remove(id, h.Life); len(kept) == 0 {
 				delete(c.holding.deleted, id)
+				delete(c.calm, id)
 				c.local(localDeleted+string(id), nil, false)
 			}
 		}

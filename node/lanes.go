@@ -67,46 +67,6 @@ func laneOf(id job.ID) int {
 
 func (c *Core) cell() string { return c.cfg.Swarm.String() }
 
-// ranks remembers the rankings of all lanes for one view.
-type ranks struct {
-	peers []wire.PeerID // ready ones of the view, ourselves among them
-	cards uint64        // PeersVersion of the ledger
-	lanes [Lanes][]wire.PeerID
-	said  []wire.PeerID // what gossip was last told: whom to watch, and the stewards
-	asked []wire.PeerID
-}
-
-// ranking orders the ready peers for a lane by rendezvous hash, metered ones last
-// (Thaler and Ravishankar, 1998). It is alike for all who share the view.
-func (c *Core) ranking(l int) []wire.PeerID {
-	peers := c.mem.ReadyPeers()
-	if c.self.stage == ready && !slices.Contains(peers, c.cfg.Self) {
-		peers = append(slices.Clone(peers), c.cfg.Self)
-	}
-	if v := c.led.PeersVersion(); v != c.ranks.cards || !slices.Equal(peers, c.ranks.peers) {
-		c.ranks.peers, c.ranks.cards = slices.Clone(peers), v
-		for i := range c.ranks.lanes {
-			c.ranks.lanes[i] = c.rank(peers, fmt.Sprintf("lane/%s/%d", c.cell(), i))
-		}
-	}
-	return c.ranks.lanes[l]
-}
-
-func (c *Core) rank(peers []wire.PeerID, ctx string) []wire.PeerID {
-	place := make(map[wire.PeerID]uint64, len(peers))
-	for _, p := range peers {
-		place[p] = wire.Order(ctx, p) >> 1
-		if card := c.led.Card(p); card != nil && (ProfileOf(card.Profile).Metered || card.Draining) {
-			place[p] |= 1 << 63
-		}
-	}
-	peers = slices.Clone(peers)
-	slices.SortFunc(peers, func(a, b wire.PeerID) int {
-		return cmp.Or(cmp.Compare(place[a], place[b]), a.Compare(b))
-	})
-	return peers
-}
-
 // stewards returns the peers of a lane's ranking that are not doubted here.
 func (c *Core) stewards(l int) []wire.PeerID {
 	return slices.DeleteFunc(slices.Clone(c.ranking(l)), func(p wire.PeerID) bool { return p != c.cfg.Self && c.mem.Doubted(p) })
@@ -121,7 +81,7 @@ func (c *Core) dirtyLanes() {
 // settleLanes does this peer's part as steward, of each lane in which it is first.
 func (c *Core) settleLanes() {
 	if c.self.stage != ready {
-		c.lanes = [Lanes]lane{}
+		c.lanes, c.ranks.at = [Lanes]lane{}, ranksAt{}
 		return
 	}
 	c.settleRanks()
@@ -139,11 +99,16 @@ func (c *Core) settleLanes() {
 	}
 }
 
-func (c *Core) alone() bool { return len(c.mem.ReadyPeers()) <= 1 }
+func (c *Core) alone() bool { return len(c.ranking(0)) <= 1 }
 
 // settleRanks notes in which lanes this peer is first, and has the first three of
 // each lane watch one another: doubt among them is enough for succession.
 func (c *Core) settleRanks() {
+	if at := (ranksAt{c.mem.Views(), c.led.PeersVersion()}); c.ranks.at == at {
+		return
+	} else {
+		c.ranks.at = at
+	}
 	var watch, stewards []wire.PeerID
 	for i := range c.lanes {
 		all := c.ranking(i)
@@ -204,13 +169,17 @@ func (c *Core) scan(i int, l *lane) {
 	c.fill(l)
 	var lots []auction.Lot
 	for _, id := range c.led.Jobs() {
-		if laneOf(id) != i {
+		if laneOf(id) != i || c.isCalm(id) {
 			continue
 		}
+		c.restless = false
 		for _, w := range c.led.Wanted(id) {
 			if lot, ok := c.lotOf(l, w); ok {
 				lots = append(lots, lot)
 			}
+		}
+		if !c.restless {
+			c.calm[id] = c.stampOf(id)
 		}
 	}
 	c.forgetWaits(i)
@@ -219,10 +188,25 @@ func (c *Core) scan(i int, l *lane) {
 	}
 }
 
+// A stamp stands for all on which it depends whether a job misses anything.
+type stamp struct {
+	job    ledger.Stamp
+	deaths uint64
+}
+
+func (c *Core) stampOf(id job.ID) stamp { return stamp{c.led.StampOf(id), c.mem.Deaths()} }
+
+// isCalm reports whether a scan has found that a job misses nothing, and nothing
+// has changed since that could alter it.
+func (c *Core) isCalm(id job.ID) bool {
+	at, ok := c.calm[id]
+	return ok && at == c.stampOf(id)
+}
+
 // fill adds to a lane's verdict budget: a quarter of max(8, 5 % of the slots) a
 // second, at most one second's worth saved up.
 func (c *Core) fill(l *lane) {
-	rate := max(8, float64(len(c.led.ClaimedSlots()))*0.05) / Lanes
+	rate := max(8, float64(c.led.CountClaimed())*0.05) / Lanes
 	if l.filled == 0 {
 		l.budget = rate
 	} else {
@@ -293,6 +277,7 @@ func (c *Core) isMissing(l *lane, w ledger.Wanted, slot job.SlotID) bool {
 			return false
 		}
 	}
+	c.restless = true
 	return true
 }
 
@@ -311,6 +296,7 @@ func (c *Core) condemn(l *lane, w ledger.Wanted, cl *ledger.Claim) bool {
 	why := "its peer was removed from the swarm"
 	if !c.led.IsRevoked(cl.Peer) && !c.hasLeft(cl.Peer) {
 		since, dead := c.mem.DeadSince(cl.Peer)
+		c.restless = c.restless || dead
 		if !dead || c.neverMoves(w, cl) || !c.mem.MayJudge(c.now) {
 			return false
 		}
@@ -323,6 +309,7 @@ func (c *Core) condemn(l *lane, w ledger.Wanted, cl *ledger.Claim) bool {
 		}
 		why = "its peer is gone"
 	}
+	c.restless = true
 	if l.budget < 1 {
 		c.wake(c.now.Add(100 * time.Millisecond))
 		l.dirty = true

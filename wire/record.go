@@ -84,8 +84,15 @@ type Record struct {
 	Body []byte // the kind's body, deterministic CBOR; bytes are kept as received
 	Sig  []byte // Issuer's, over SignedBytes
 
-	Value any  `cbor:"-"` // the decoded body; set by the ledger, nil for a kind it does not know
-	hash  Hash // of the whole record; zero until asked for
+	Value any    `cbor:"-"` // the decoded body; set by the ledger, nil for a kind it does not know
+	Cell  string `cbor:"-"` // the ledger's key of it; set by the ledger
+
+	hash     Hash // of the whole record; zero until asked for
+	body     Hash // of Body; zero until asked for
+	verified struct {
+		at    *Record // this record, if it was found to be its issuer's; a copy is not
+		swarm Hash    // for that swarm
+	}
 }
 
 // MaxRecordBytes is the greatest size of an encoded record; a job spec with its
@@ -107,9 +114,25 @@ func (r *Record) SignedBytes(swarm Hash) []byte {
 // Seal signs the record in place. It must not change afterwards.
 func (r *Record) Seal(swarm Hash, key Signer) { r.Sig = key.Sign(r.SignedBytes(swarm)) }
 
-// Verify reports whether the issuer signed the record for this swarm.
+// Verify reports whether the issuer signed the record for this swarm. A yes is
+// remembered: a record that many peers of one process share is checked once.
 func (r *Record) Verify(swarm Hash, verify Verifier) bool {
-	return verify(r.Num.Issuer, r.SignedBytes(swarm), r.Sig)
+	if r.verified.at == r && r.verified.swarm == swarm {
+		return true
+	}
+	if !verify(r.Num.Issuer, r.SignedBytes(swarm), r.Sig) {
+		return false
+	}
+	r.verified.at, r.verified.swarm = r, swarm
+	return true
+}
+
+// BodyHash is the hash of the body's bytes, by which job specs are named.
+func (r *Record) BodyHash() Hash {
+	if r.body.IsZero() {
+		r.body = HashOf(r.Body)
+	}
+	return r.body
 }
 
 // Hash names the record by its signed part; it is the last tie-break between

@@ -1,0 +1,90 @@
+package node
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+
+	"shoal/wire"
+)
+
+// ranks keeps the order of the ready peers of every lane, by rendezvous hash,
+// metered ones and draining ones last (Thaler and Ravishankar, 1998). It is alike
+// for all who share the view. It follows what changes: at a thousand peers that
+// come one by one, sorting anew each time would be most of a start.
+type ranks struct {
+	lanes [Lanes][]wire.PeerID
+	place map[wire.PeerID][Lanes]uint64 // of the peers in lanes
+	moved []wire.PeerID                 // whose card changed
+	at    ranksAt                       // of the view that settleRanks last saw
+
+	said  []wire.PeerID // what gossip was last told: whom to watch, and the stewards
+	asked []wire.PeerID
+}
+
+type ranksAt struct{ views, peers uint64 }
+
+// ranking orders the ready peers for a lane. The caller must not change it.
+func (c *Core) ranking(l int) []wire.PeerID {
+	moved := append(c.ranks.moved, c.mem.RankChanges()...)
+	c.ranks.moved = c.ranks.moved[:0]
+	for _, p := range moved {
+		c.rerank(p)
+	}
+	if c.self.stage == ready && len(c.ranks.lanes[l]) == 0 {
+		c.rerank(c.cfg.Self)
+	}
+	return c.ranks.lanes[l]
+}
+
+// rerank puts a peer where it belongs in every lane, if it does.
+func (c *Core) rerank(p wire.PeerID) {
+	if c.ranks.place == nil {
+		c.ranks.place = map[wire.PeerID][Lanes]uint64{}
+	}
+	old, was := c.ranks.place[p]
+	var now [Lanes]uint64
+	is := c.mem.Ready(p) || p == c.cfg.Self && c.self.stage == ready
+	if is {
+		now = c.placeOf(p)
+	}
+	if was == is && old == now {
+		return
+	}
+	for i := range c.ranks.lanes {
+		lane := c.ranks.lanes[i]
+		if was {
+			at, _ := c.find(lane, i, old[i], p)
+			lane = slices.Delete(lane, at, at+1)
+		}
+		if is {
+			at, _ := c.find(lane, i, now[i], p)
+			lane = slices.Insert(lane, at, p)
+		}
+		c.ranks.lanes[i] = lane
+	}
+	if is {
+		c.ranks.place[p] = now
+	} else {
+		delete(c.ranks.place, p)
+	}
+}
+
+func (c *Core) find(lane []wire.PeerID, i int, place uint64, p wire.PeerID) (int, bool) {
+	return slices.BinarySearchFunc(lane, p, func(q, p wire.PeerID) int {
+		return cmp.Or(cmp.Compare(c.ranks.place[q][i], place), q.Compare(p))
+	})
+}
+
+// placeOf is where a peer stands in each lane.
+func (c *Core) placeOf(p wire.PeerID) (place [Lanes]uint64) {
+	card := c.led.Card(p)
+	last := card != nil && (ProfileOf(card.Profile).Metered || card.Draining)
+	for i := range place {
+		place[i] = wire.Order(fmt.Sprintf("lane/%s/%d", c.cell(), i), p) >> 1
+		if last {
+			place[i] |= 1 << 63
+		}
+	}
+	return place
+}
