@@ -8,7 +8,7 @@ import (
 // workVerbs are the verbs of users; whatever else does something is a fault, or
 // the end of one.
 var workVerbs = map[string]bool{
-	"submit": true, "update": true, "scale": true, "remove": true, "redeploy": true, "rollback": true,
+	"submit": true, "deploy": true, "update": true, "scale": true, "remove": true, "redeploy": true, "rollback": true,
 	"drain": true, "leave": true, "expel": true, "exit": true,
 }
 

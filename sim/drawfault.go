@@ -82,8 +82,12 @@ func (d *drawer) pause(at time.Duration) {
 }
 
 func (d *drawer) split(at time.Duration) {
-	d.add(at, "cut %s|rest", d.side())
-	d.add(at+d.seconds(2, 60), "heal")
+	if d.r.IntN(4) == 0 {
+		d.add(at, "cut %s|rest", d.side())
+		d.add(at+d.seconds(2, 60), "heal") // of whatever else is cut, too
+		return
+	}
+	d.add(at, "cut %s|rest for=%v", d.side(), d.seconds(2, 60))
 }
 
 // side is up to half of the peers, as a list.
@@ -96,12 +100,11 @@ func (d *drawer) side() string {
 }
 
 func (d *drawer) oneway(at time.Duration) {
+	to := "rest"
 	if d.r.IntN(2) == 0 {
-		d.add(at, "oneway %s>rest", d.peer())
-	} else {
-		d.add(at, "oneway %s>%s", d.peer(), d.peer())
+		to = d.peer()
 	}
-	d.add(at+d.seconds(2, 40), "heal")
+	d.add(at, "oneway %s>%s for=%v", d.peer(), to, d.seconds(2, 40))
 }
 
 func (d *drawer) weather(at time.Duration) {
