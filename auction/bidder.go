@@ -5,7 +5,6 @@ import (
 	"slices"
 	"strings"
 
-	"shoal/internal/mutant"
 	"shoal/job"
 	"shoal/wire"
 )
@@ -86,7 +85,7 @@ func CheckAward(self *Self, slot *wire.AwardedSlot, find Lookup) string {
 	if _, no := volumes(self, spec.ID(), task, []int{slot.Slot.Index}); no != "" {
 		return no
 	}
-	if no := lacks(task.Needs, self.Free, self.Total); no != "" && !mutant.Is(mutant.Overcommit) {
+	if no := lacks(task.Needs, self.Free, self.Total); no != "" {
 		return no
 	}
 	self.Free = self.Free.Minus(task.Needs)

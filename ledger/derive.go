@@ -5,7 +5,6 @@ import (
 	"cmp"
 	"slices"
 
-	"shoal/internal/mutant"
 	"shoal/job"
 	"shoal/wire"
 )
@@ -247,7 +246,7 @@ func (s *State) LiveClaims(slot job.SlotID) []*Claim {
 			live = append(live, c)
 		}
 	}
-	if len(live) < 2 || mutant.Is(mutant.ForgetTieBreak) {
+	if len(live) < 2 {
 		return live
 	}
 	spec, newest := s.rule(slot)

@@ -5,7 +5,6 @@ import (
 	"maps"
 	"slices"
 
-	"shoal/internal/mutant"
 	"shoal/job"
 	"shoal/wire"
 )
@@ -107,12 +106,9 @@ func (s *State) Merge(r *wire.Record) (Outcome, error) {
 	if err := s.admit(r); err != nil {
 		return Refused, err
 	}
-	if !mutant.Is(mutant.SkipVerification) && !r.Verify(s.swarm, s.verify) {
+	if !r.Verify(s.swarm, s.verify) {
 		s.refused["signature"]++
 		return Refused, fmt.Errorf("record %v: %w: its signature is not its issuer's for this swarm", r.Num, wire.ErrInvalid)
-	}
-	if mutant.Is(mutant.MarkOnPush) {
-		s.raise(r.Num)
 	}
 	return s.join(r, false), nil
 }
@@ -460,7 +456,7 @@ func (s *State) DropOwn(r *wire.Record) {
 // specs, and specs nothing else names. What may not be forgotten yet, this
 // peer's own claims that have not ended, is returned and kept.
 func (s *State) Remove(id job.ID, life uint64) (kept []*Claim) {
-	if s.removed[id] < life && !mutant.Is(mutant.ForgetRemoved) {
+	if s.removed[id] < life {
 		s.removed[id] = life
 		s.changes = append(s.changes, Change{Removed: &Removed{id, life}})
 		s.version++

@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"shoal/clock"
-	"shoal/internal/mutant"
 	"shoal/ledger"
 	"shoal/wire"
 )
@@ -51,7 +50,7 @@ func (c *Core) settleExchanges() {
 		c.exchangeWhileJoining()
 	}
 	c.exchangeUntilWhole()
-	if p, ok := c.mem.Partner(c.now); ok && c.self.stage != starting && !mutant.Is(mutant.NoAntiEntropy) {
+	if p, ok := c.mem.Partner(c.now); ok && c.self.stage != starting {
 		c.open(p)
 	}
 }

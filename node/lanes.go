@@ -9,7 +9,6 @@ import (
 
 	"shoal/auction"
 	"shoal/clock"
-	"shoal/internal/mutant"
 	"shoal/job"
 	"shoal/ledger"
 	"shoal/wire"
@@ -244,7 +243,7 @@ func (c *Core) lotOf(l *lane, w ledger.Wanted) (auction.Lot, bool) {
 			continue
 		}
 		c.noteFails(wt, slot, sell)
-		if !c.due(wt.next) && wt.next != 0 || len(lot.Slots) >= auction.MaxSlots || mutant.Is(mutant.NeverCallAgain) && wt.tries > 0 {
+		if !c.due(wt.next) && wt.next != 0 || len(lot.Slots) >= auction.MaxSlots {
 			continue
 		}
 		lot.Slots = append(lot.Slots, auction.Want{

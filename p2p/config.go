@@ -45,6 +45,11 @@ type Config struct {
 	Port   int
 	Listen []string
 
+	// Sockets, if set, opens what QUIC sends and receives on, in place of the system's
+	// sockets; there is no TCP then, and Listen must name /udp/…/quic-v1 alone. It is
+	// for running the whole stack over a network inside the process.
+	Sockets ListenUDP
+
 	// Bootstrap are multiaddrs that end in /p2p/ID, dialled until somebody answers.
 	Bootstrap []string
 

@@ -102,7 +102,10 @@ func New(ctx context.Context, cfg Config) (*Host, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := probe(listen); err != nil {
+	if cfg.Sockets == nil {
+		err = probe(listen)
+	}
+	if err != nil {
 		return nil, err
 	}
 	bootstrap, err := parseBootstrap(cfg.Bootstrap)
@@ -188,9 +191,7 @@ func options(cfg Config, l limits, g *gate) ([]libp2p.Option, error) {
 	opts := []libp2p.Option{
 		libp2p.Identity(key), resources, connections,
 		libp2p.NoListenAddrs,
-		// A TCP port shared with another program would get half of our connections.
-		libp2p.Transport(tcp.NewTCPTransport, tcp.DisableReuseport()),
-		libp2p.Transport(quic.NewTransport),
+		transports(cfg.Sockets),
 		libp2p.Security(libp2ptls.ID, libp2ptls.New),
 		libp2p.Muxer(yamux.ID, yamux.DefaultTransport),
 		libp2p.AddrsFactory(ownAddrs),
@@ -202,6 +203,17 @@ func options(cfg Config, l limits, g *gate) ([]libp2p.Option, error) {
 		opts = append(opts, libp2p.ConnectionGater(g))
 	}
 	return opts, nil
+}
+
+func transports(sockets ListenUDP) libp2p.Option {
+	if sockets != nil {
+		return sockets.transport()
+	}
+	return libp2p.ChainOptions(
+		// A TCP port shared with another program would get half of our connections.
+		libp2p.Transport(tcp.NewTCPTransport, tcp.DisableReuseport()),
+		libp2p.Transport(quic.NewTransport),
+	)
 }
 
 // spawn runs fn as a task that Close waits for; false if the host is closed.

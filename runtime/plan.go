@@ -1,9 +1,6 @@
 package runtime
 
-import (
-	"shoal/clock"
-	"shoal/internal/mutant"
-)
+import "shoal/clock"
 
 // A step is the next action of a slot. cl is the claim it is for; nil when c is
 // to be stopped or removed.
@@ -32,7 +29,7 @@ const (
 func (r *Reconciler) fate(s *slot, c *container) fate {
 	cl := s.owner(c)
 	if cl == nil {
-		if r.settled && !mutant.Is(mutant.KeepOrphans) {
+		if r.settled {
 			return drop
 		}
 		return keep

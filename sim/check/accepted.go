@@ -11,8 +11,7 @@ import (
 )
 
 // Accepted is S1: an accepted job is on as many stores as its answer named, less
-// those destroyed since. A store is named by its key: where two machines have used
-// one, the answer does not say on whose disk the job is.
+// those destroyed since.
 type Accepted struct {
 	jobs    []*accepted
 	version []uint64          // by host: of its disk, when it was last read
@@ -121,7 +120,7 @@ func (a *Accepted) look(now time.Duration, h Host) error {
 		}
 	})
 	for _, x := range a.jobs {
-		if !slices.Contains(x.stores, h.Peer()) || h.Shared() {
+		if !slices.Contains(x.stores, h.Peer()) {
 			continue
 		}
 		switch b := best[x.job]; {
