@@ -101,8 +101,15 @@ func ParseSlotID(text string) (SlotID, error) {
 
 // Compare orders slots by job, task, number and place.
 func (s SlotID) Compare(t SlotID) int {
-	return cmp.Or(cmp.Compare(s.Job, t.Job), cmp.Compare(s.Task, t.Task),
-		cmp.Compare(s.Index, t.Index), cmp.Compare(s.At, t.At))
+	switch {
+	case s.Job != t.Job:
+		return cmp.Compare(s.Job, t.Job)
+	case s.Task != t.Task:
+		return cmp.Compare(s.Task, t.Task)
+	case s.Index != t.Index:
+		return cmp.Compare(s.Index, t.Index)
+	}
+	return cmp.Compare(s.At, t.At)
 }
 
 // MaxName is the greatest length of a name in bytes.

@@ -4,16 +4,18 @@ import (
 	"cmp"
 	"slices"
 
+	"shoal/clock"
 	"shoal/job"
 	"shoal/wire"
 )
 
 // A jobState is what is held of one job, and when it last changed.
 type jobState struct {
-	heads    []*wire.Record // greatest first
-	claims   []*wire.Record // as compareClaims orders them
-	version  uint64         // of the State, at the last change of a record about this job
-	wanted   []Wanted       // as of wantedAt
+	heads    []*wire.Record  // greatest first
+	claims   []*wire.Record  // as compareClaims orders them
+	since    []clock.Instant // by claim: when its present phase was seen first here; 0: not since our start
+	version  uint64          // of the State, at the last change of a record about this job
+	wanted   []Wanted        // as of wantedAt
 	wantedAt Stamp
 }
 
@@ -89,9 +91,7 @@ func (s *State) joinClaim(r *wire.Record, c *Claim, quiet bool) Outcome {
 			s.slots++
 		}
 		j.claims = slices.Insert(j.claims, at, r)
-		by := s.claimed[c.Peer]
-		i, _ := findClaim(by, c)
-		s.claimed[c.Peer] = slices.Insert(by, i, r)
+		j.since = slices.Insert(j.since, at, s.seenNow(quiet))
 		s.insert(r)
 	} else {
 		have := j.claims[at]
@@ -102,9 +102,9 @@ func (s *State) joinClaim(r *wire.Record, c *Claim, quiet bool) Outcome {
 			return Beaten
 		}
 		j.claims[at] = r
-		by := s.claimed[c.Peer]
-		i, _ := findClaim(by, c)
-		by[i] = r
+		if was := have.Value.(*Claim); was.Phase != c.Phase || was.Run != c.Run {
+			j.since[at] = s.seenNow(quiet)
+		}
 		s.insert(r)
 		s.forget(have, quiet)
 	}
@@ -112,6 +112,33 @@ func (s *State) joinClaim(r *wire.Record, c *Claim, quiet bool) Outcome {
 		s.changes = append(s.changes, Change{Put: r})
 	}
 	return Merged
+}
+
+// At tells what time it is for what is merged from now on.
+func (s *State) At(now clock.Instant) { s.now = now }
+
+func (s *State) seenNow(loaded bool) clock.Instant {
+	if loaded {
+		return 0
+	}
+	return s.now
+}
+
+// SeenSince returns when this peer first saw a claim in its present phase and run;
+// 0 if it was so already when this daemon started, or is not held.
+func (s *State) SeenSince(c *Claim) clock.Instant {
+	j := s.jobs[c.Slot.Job]
+	if j == nil {
+		return 0
+	}
+	at, found := findClaim(j.claims, c)
+	if !found {
+		return 0
+	}
+	if is := j.claims[at].Value.(*Claim); is.Phase != c.Phase || is.Run != c.Run {
+		return 0
+	}
+	return j.since[at]
 }
 
 func isOn(recs []*wire.Record, at int, slot job.SlotID) bool {
@@ -126,15 +153,9 @@ func (s *State) removeClaim(r *wire.Record, c *Claim) bool {
 		return false
 	}
 	j.claims = slices.Delete(j.claims, at, at+1)
+	j.since = slices.Delete(j.since, at, at+1)
 	if !isOn(j.claims, at-1, c.Slot) && !isOn(j.claims, at, c.Slot) {
 		s.slots--
-	}
-	by := s.claimed[c.Peer]
-	i, _ := findClaim(by, c)
-	if by = slices.Delete(by, i, i+1); len(by) == 0 {
-		delete(s.claimed, c.Peer)
-	} else {
-		s.claimed[c.Peer] = by
 	}
 	return true
 }
@@ -157,9 +178,8 @@ func (s *State) claimsOn(slot job.SlotID) []*wire.Record {
 }
 
 // ClaimsOf returns every claim known on a slot, lowest token first.
-func (s *State) ClaimsOf(slot job.SlotID) []*Claim { return values(s.claimsOn(slot)) }
-
-func values(recs []*wire.Record) []*Claim {
+func (s *State) ClaimsOf(slot job.SlotID) []*Claim {
+	recs := s.claimsOn(slot)
 	out := make([]*Claim, len(recs))
 	for i, r := range recs {
 		out[i] = r.Value.(*Claim)
@@ -173,14 +193,28 @@ func (s *State) ClaimsBy(p wire.PeerID) []*Claim {
 	if p == s.self {
 		return s.ownClaims()
 	}
-	return values(s.claimed[p])
+	return s.claimsIn(p)
 }
 
 func (s *State) ownClaims() []*Claim {
 	if s.own == nil {
-		s.own = values(s.claimed[s.self])
+		s.own = s.claimsIn(s.self)
 	}
 	return s.own
+}
+
+// claimsIn picks a peer's claims from its log: only a holder writes its claims.
+func (s *State) claimsIn(p wire.PeerID) []*Claim {
+	out := []*Claim{}
+	if l := s.logs[p]; l != nil {
+		for _, r := range l.recs {
+			if c, ok := r.Value.(*Claim); ok {
+				out = append(out, c)
+			}
+		}
+	}
+	slices.SortFunc(out, compareClaims)
+	return out
 }
 
 // ClaimRecord returns the record of a claim, or nil.

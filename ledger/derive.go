@@ -291,8 +291,8 @@ func (s *State) Winner(slot job.SlotID) *Claim {
 // Claimed sums the needs of a peer's claims that have not ended. It counts what
 // is lost or superseded too: until a container is known gone its room is taken.
 func (s *State) Claimed(p wire.PeerID) (sum job.Resources) {
-	for _, r := range s.claimed[p] {
-		if c := r.Value.(*Claim); !c.Phase.Ended() {
+	for _, c := range s.ClaimsBy(p) {
+		if !c.Phase.Ended() {
 			sum = sum.Plus(c.Needs)
 		}
 	}
@@ -387,14 +387,11 @@ func (s *State) AllPeers() []wire.PeerID { return sortedPeers(s.cards) }
 // no such record is a member.
 // The word of a peer whose right does not reach so far does not count.
 func (s *State) Member(p wire.PeerID) *Member {
-	cell := s.cells["m"+string(p[:])]
-	if len(cell) == 0 {
+	r := s.said[p]
+	if r == nil || r.Num.Issuer != p && !s.entitles(r.Num.Issuer) {
 		return nil
 	}
-	if by := cell[0].Num.Issuer; by != p && !s.entitles(by) {
-		return nil
-	}
-	return cell[0].Value.(*Member)
+	return r.Value.(*Member)
 }
 
 // MemberRecord returns the record that Member's answer is from, or nil.
@@ -402,7 +399,7 @@ func (s *State) MemberRecord(p wire.PeerID) *wire.Record {
 	if s.Member(p) == nil {
 		return nil
 	}
-	return s.cells["m"+string(p[:])][0]
+	return s.said[p]
 }
 
 // Entitle sets what judges whether a peer with that certificate may submit jobs

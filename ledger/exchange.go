@@ -124,28 +124,44 @@ func (s *State) answerOne(theirs wire.IssuerList, d *wire.Delta, size *int) (dro
 		mine = &log{issuer: issuer} // not kept: a list of numbers is no record
 	}
 	d.Marks = append(d.Marks, mine.summary())
-	has := make(map[wire.Version]struct{}, len(theirs.Numbers))
-	for _, v := range theirs.Numbers {
-		has[v] = struct{}{}
-		if mine.get(v) != nil {
-			continue
-		}
-		if v.Compare(mine.mark) <= 0 {
-			d.Drop = append(d.Drop, mine.number(v))
-		} else {
-			d.Want = append(d.Want, mine.number(v))
-		}
+	numbers := theirs.Numbers
+	if !slices.IsSortedFunc(numbers, wire.Version.Compare) {
+		numbers = slices.Clone(numbers)
+		slices.SortFunc(numbers, wire.Version.Compare)
 	}
-	for _, r := range mine.recs {
-		v := r.Num.Version()
-		if _, ok := has[v]; ok {
-			continue
+	recs := mine.recs
+	for len(numbers) > 0 || len(recs) > 0 {
+		order := 0
+		switch {
+		case len(recs) == 0:
+			order = -1
+		case len(numbers) == 0:
+			order = 1
+		default:
+			order = numbers[0].Compare(recs[0].Num.Version())
 		}
-		if v.Compare(theirs.Mark.UpTo.Version()) <= 0 {
-			drops = append(drops, r.Num)
-			continue
+		switch {
+		case order < 0: // theirs alone
+			if v := numbers[0]; v.Compare(mine.mark) <= 0 {
+				d.Drop = append(d.Drop, mine.number(v))
+			} else {
+				d.Want = append(d.Want, mine.number(v))
+			}
+			numbers = numbers[1:]
+		case order == 0:
+			v := numbers[0] // several of ours may have it
+			for numbers = numbers[1:]; len(numbers) > 0 && numbers[0] == v; numbers = numbers[1:] {
+			}
+			for recs = recs[1:]; len(recs) > 0 && recs[0].Num.Version() == v; recs = recs[1:] {
+			}
+		default: // ours alone
+			if recs[0].Num.Version().Compare(theirs.Mark.UpTo.Version()) <= 0 {
+				drops = append(drops, recs[0].Num)
+			} else {
+				addTo(d, recs[0], size)
+			}
+			recs = recs[1:]
 		}
-		addTo(d, r, size)
 	}
 	return drops
 }

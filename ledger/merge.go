@@ -5,6 +5,7 @@ import (
 	"maps"
 	"slices"
 
+	"shoal/clock"
 	"shoal/job"
 	"shoal/wire"
 )
@@ -30,6 +31,7 @@ type State struct {
 	self    wire.PeerID
 	swarm   wire.Hash
 	verify  wire.Verifier
+	now     clock.Instant
 	cells   map[string][]*wire.Record // by key, greatest first; all but claims
 	jobs    map[job.ID]*jobState
 	logs    map[wire.PeerID]*log
@@ -38,16 +40,16 @@ type State struct {
 	changes []Change
 
 	heads   map[job.ID]struct{}
-	claimed map[wire.PeerID][]*wire.Record // claims by peer, as compareClaims orders them
-	own     []*Claim                       // those of this peer; nil when they must be listed anew
-	slots   int                            // with a claim
+	own     []*Claim // those of this peer; nil when they must be listed anew
+	slots   int      // with a claim
 	lost    map[claimRef]*Verdict
 	bad     map[job.ID][]*wire.Record
 	places  map[placeKey][]*wire.Record
 	cards   map[wire.PeerID]*Card
-	members []wire.PeerID // sorted; nil when they must be listed anew
-	ids     []job.ID      // of heads, sorted; nil when they must be listed anew
-	moved   []wire.PeerID // whose card or membership changed since ChangedPeers
+	said    map[wire.PeerID]*wire.Record // the membership record of a peer, where there is one
+	members []wire.PeerID                // sorted; nil when they must be listed anew
+	ids     []job.ID                     // of heads, sorted; nil when they must be listed anew
+	moved   []wire.PeerID                // whose card or membership changed since ChangedPeers
 	may     func(p wire.PeerID, cert []byte) bool
 	judged  map[*Card]bool // answers of may
 	count   int
@@ -75,9 +77,9 @@ func New(self wire.PeerID, swarm wire.Hash, verify wire.Verifier) *State {
 	return &State{
 		self: self, swarm: swarm, verify: verify,
 		cells: map[string][]*wire.Record{}, jobs: map[job.ID]*jobState{}, logs: map[wire.PeerID]*log{}, removed: map[job.ID]uint64{},
-		heads: map[job.ID]struct{}{}, claimed: map[wire.PeerID][]*wire.Record{}, lost: map[claimRef]*Verdict{},
+		heads: map[job.ID]struct{}{}, lost: map[claimRef]*Verdict{},
 		bad: map[job.ID][]*wire.Record{}, places: map[placeKey][]*wire.Record{},
-		cards: map[wire.PeerID]*Card{}, refused: map[string]uint64{},
+		cards: map[wire.PeerID]*Card{}, said: map[wire.PeerID]*wire.Record{}, refused: map[string]uint64{},
 		judged: map[*Card]bool{}, unfit: map[*job.Spec]bool{}, hashes: map[*job.Task]wire.Hash{},
 	}
 }
@@ -274,8 +276,15 @@ func (s *State) setCell(key string, cell []*wire.Record, r *wire.Record) {
 	} else {
 		s.cells[key] = cell
 	}
-	if h, ok := r.Value.(*Head); ok {
-		s.jobOf(h.Job).heads = cell
+	switch v := r.Value.(type) {
+	case *Head:
+		s.jobOf(v.Job).heads = cell
+	case *Member:
+		if len(cell) == 0 {
+			delete(s.said, v.Peer)
+		} else {
+			s.said[v.Peer] = cell[0]
+		}
 	}
 }
 

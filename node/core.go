@@ -139,9 +139,6 @@ func New(cfg Config, stored Stored) (*Core, error) {
 		if err := c.led.Load(r); err != nil {
 			c.cfg.Damaged = true
 		}
-		if cl, ok := r.Value.(*ledger.Claim); ok {
-			c.notePhase(cl)
-		}
 	}
 	if err := c.loadLocals(stored.Locals); err != nil {
 		return nil, fmt.Errorf("read this peer's own state: %w", err)
@@ -163,6 +160,7 @@ func (c *Core) Step(in Input) (Ready, error) {
 		c.rec.Resume(in.Now) // the silence was ours, not the engine's
 	}
 	c.now = max(c.now, in.Now)
+	c.led.At(c.now)
 	if !c.stepped {
 		c.stepped = true
 		c.begin()

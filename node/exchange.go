@@ -208,7 +208,6 @@ func (c *Core) learned(fresh []*wire.Record) {
 func (c *Core) arrived(r *wire.Record) {
 	switch v := r.Value.(type) {
 	case *ledger.Claim:
-		c.notePhase(v)
 		if v.Refuted > 0 {
 			c.mem.Refuted(c.now, v.Peer, r.Num.Inc, v.Beat)
 		}

@@ -27,7 +27,6 @@ type holding struct {
 	ends      map[claimID]ending
 	beaten    map[claimID]clock.Instant
 	lost      map[claimID]clock.Instant // since when a verdict is known here
-	phases    map[claimID]seen
 	deleted   map[job.ID]deletedAt
 	silenced  bool
 	stopFirst map[*job.Task]*job.Task // tasks whose start-first has no room here
@@ -45,12 +44,6 @@ type ending struct {
 	why   string
 }
 
-type seen struct {
-	phase ledger.Phase
-	run   uint32
-	since clock.Instant
-}
-
 // deletedAt is when, in this keeper's own running time, a deleted head came.
 type deletedAt struct {
 	_    struct{} `cbor:",toarray"`
@@ -61,7 +54,7 @@ type deletedAt struct {
 func newHolding() holding {
 	return holding{
 		ends: map[claimID]ending{}, beaten: map[claimID]clock.Instant{}, lost: map[claimID]clock.Instant{},
-		phases: map[claimID]seen{}, deleted: map[job.ID]deletedAt{}, stopFirst: map[*job.Task]*job.Task{},
+		deleted: map[job.ID]deletedAt{}, stopFirst: map[*job.Task]*job.Task{},
 	}
 }
 

@@ -342,22 +342,11 @@ func (c *Core) whyPaused(id job.ID, spec wire.Hash) string {
 // since is how long this peer has seen a claim in its present phase; -1 if it was so
 // already when this daemon started, which does not know since when.
 func (c *Core) since(cl *ledger.Claim) time.Duration {
-	s, ok := c.holding.phases[idOf(cl)]
-	if !ok || s.phase != cl.Phase || s.run != cl.Run || s.since == 0 {
+	since := c.led.SeenSince(cl)
+	if since == 0 {
 		return -1
 	}
-	return c.now.Sub(s.since)
-}
-
-// notePhase remembers when this peer first saw a claim in its present phase.
-func (c *Core) notePhase(cl *ledger.Claim) {
-	s, ok := c.holding.phases[idOf(cl)]
-	if !ok || s.phase != cl.Phase || s.run != cl.Run {
-		if len(c.holding.phases) > 200_000 {
-			clear(c.holding.phases)
-		}
-		c.holding.phases[idOf(cl)] = seen{cl.Phase, cl.Run, c.now}
-	}
+	return c.now.Sub(since)
 }
 
 // Why explains a slot, as far as this peer knows; if it is not a steward of the

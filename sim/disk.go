@@ -14,21 +14,32 @@ import (
 // since, in order. A power cut keeps some prefix of those; a dead daemon loses
 // none of them, because the operating system has them.
 type disk struct {
-	records map[wire.Number]*wire.Record
+	records recordSet
 	locals  map[string][]byte
 	pending []node.Write
 	version uint64 // grows with every write
 }
 
 func newDisk() *disk {
-	return &disk{records: map[wire.Number]*wire.Record{}, locals: map[string][]byte{}}
+	return &disk{records: newRecordSet(), locals: map[string][]byte{}}
 }
+
+// maxUnsynced is how many writes wait at most for a sync that nobody asks for: the
+// operating system writes back by itself what is old.
+const maxUnsynced = 512
 
 // append writes without syncing.
 func (d *disk) append(writes []node.Write) {
-	if len(writes) > 0 {
-		d.pending = append(d.pending, writes...)
-		d.version++
+	if len(writes) == 0 {
+		return
+	}
+	d.pending = append(d.pending, writes...)
+	d.version++
+	if old := len(d.pending) - maxUnsynced; old >= maxUnsynced {
+		for i := range d.pending[:old] {
+			d.apply(&d.pending[i])
+		}
+		d.pending = slices.Delete(d.pending, 0, old)
 	}
 }
 
@@ -44,9 +55,9 @@ func (d *disk) sync() {
 func (d *disk) apply(w *node.Write) {
 	switch {
 	case w.Put != nil:
-		d.records[w.Put.Num] = w.Put
+		d.records.put(w.Put)
 	case w.Drop != nil:
-		delete(d.records, *w.Drop)
+		d.records.drop(*w.Drop)
 	case w.Local != nil && w.Local.Value == nil:
 		delete(d.locals, w.Local.Key)
 	case w.Local != nil:
@@ -75,7 +86,7 @@ func (d *disk) discard(n int) {
 func (d *disk) rot(r *rand.Rand, p float64) (lost int) {
 	for _, rec := range d.stored().Records {
 		if chance(r, p) {
-			delete(d.records, rec.Num)
+			d.records.drop(rec.Num)
 			lost++
 		}
 	}
@@ -86,36 +97,50 @@ func (d *disk) rot(r *rand.Rand, p float64) (lost int) {
 // clone copies the disk, as an image written to a second card does.
 func (d *disk) clone() *disk {
 	d.sync()
-	return &disk{records: maps.Clone(d.records), locals: maps.Clone(d.locals), version: d.version + 1}
+	return &disk{records: d.records.clone(), locals: maps.Clone(d.locals), version: d.version + 1}
 }
 
 // stored is what a starting daemon reads. The records are handed on by pointer:
 // they are immutable and shared between all machines.
 func (d *disk) stored() node.Stored {
 	d.sync()
-	s := node.Stored{Records: make([]*wire.Record, 0, len(d.records)), Locals: maps.Clone(d.locals)}
-	for _, r := range d.records {
-		s.Records = append(s.Records, r)
-	}
-	slices.SortFunc(s.Records, func(a, b *wire.Record) int { return a.Num.Compare(b.Num) })
+	s := node.Stored{Records: make([]*wire.Record, 0, d.records.count), Locals: maps.Clone(d.locals)}
+	d.records.each(func(r *wire.Record) { s.Records = append(s.Records, r) })
 	return s
 }
 
-// all calls f with every record written, synced or not, in no order.
+// all calls f with every record written, synced or not, by number.
 func (d *disk) all(f func(*wire.Record)) {
 	if len(d.pending) == 0 {
-		for _, r := range d.records {
-			f(r)
-		}
+		d.records.each(f)
 		return
 	}
-	now := disk{records: maps.Clone(d.records), locals: map[string][]byte{}, pending: slices.Clone(d.pending)}
+	now := disk{records: d.records.clone(), locals: map[string][]byte{}, pending: slices.Clone(d.pending)}
 	now.sync()
 	now.all(f)
 }
 
+// ofJobs calls f with every head and spec written, synced or not, in no order.
+func (d *disk) ofJobs(f func(*wire.Record)) {
+	gone := map[wire.Number]bool{}
+	for i := len(d.pending) - 1; i >= 0; i-- { // the last word on a number counts
+		switch w := &d.pending[i]; {
+		case w.Drop != nil:
+			gone[*w.Drop] = true
+		case w.Put != nil && isOfJob(w.Put) && !gone[w.Put.Num]:
+			gone[w.Put.Num] = true
+			f(w.Put)
+		}
+	}
+	for n, r := range d.records.jobs {
+		if !gone[n] {
+			f(r)
+		}
+	}
+}
+
 // holds reports whether a record is synced.
-func (d *disk) holds(n wire.Number) bool { return d.records[n] != nil }
+func (d *disk) holds(n wire.Number) bool { return d.records.has(n) }
 
 // pends reports whether a record is written and not yet synced.
 func (d *disk) pends(n wire.Number) bool {

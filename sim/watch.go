@@ -181,6 +181,8 @@ func (h host) Counts() bool { return h.m.up() && h.m.state() == "ready" }
 
 func (h host) Disk(f func(*wire.Record)) { h.m.disk.all(f) }
 
+func (h host) DiskJobs(f func(*wire.Record)) { h.m.disk.ofJobs(f) }
+
 func (h host) Synced(n wire.Number) bool { return h.m.disk.holds(n) }
 
 func (h host) Pending(n wire.Number) bool { return h.m.disk.pends(n) }

@@ -60,12 +60,12 @@ func TestDisk_TearKeepsAPrefix(t *testing.T) {
 	m := w.add(MachineSpec{Capacity: defaultCapacity})
 	m.start()
 	w.runUntil(5 * time.Second)
-	before := len(m.disk.records)
+	before := m.disk.records.count
 	if before == 0 {
 		t.Fatal("a founder has written nothing")
 	}
 	m.powerCut()
-	if len(m.disk.pending) != 0 || len(m.disk.records) < before {
-		t.Fatalf("%d writes pending, %d records of %d kept", len(m.disk.pending), len(m.disk.records), before)
+	if len(m.disk.pending) != 0 || m.disk.records.count < before {
+		t.Fatalf("%d writes pending, %d records of %d kept", len(m.disk.pending), m.disk.records.count, before)
 	}
 }

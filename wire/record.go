@@ -21,8 +21,10 @@ type Number struct {
 
 // Compare orders by issuer, incarnation, nonce and sequence.
 func (n Number) Compare(o Number) int {
-	return cmp.Or(n.Issuer.Compare(o.Issuer), cmp.Compare(n.Inc, o.Inc),
-		cmp.Compare(n.Nonce, o.Nonce), cmp.Compare(n.Seq, o.Seq))
+	if c := n.Issuer.Compare(o.Issuer); c != 0 {
+		return c
+	}
+	return n.Version().Compare(o.Version())
 }
 
 // Version returns the number's (incarnation, nonce, sequence), by which the
@@ -43,7 +45,13 @@ type Version struct {
 
 // Compare orders versions.
 func (v Version) Compare(o Version) int {
-	return cmp.Or(cmp.Compare(v.Inc, o.Inc), cmp.Compare(v.Nonce, o.Nonce), cmp.Compare(v.Seq, o.Seq))
+	switch { // ledgers do little else than this
+	case v.Inc != o.Inc:
+		return cmp.Compare(v.Inc, o.Inc)
+	case v.Nonce != o.Nonce:
+		return cmp.Compare(v.Nonce, o.Nonce)
+	}
+	return cmp.Compare(v.Seq, o.Seq)
 }
 
 // A RecordKind says what a record's body is. Kinds from FirstOpenKind on carry

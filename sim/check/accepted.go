@@ -104,9 +104,9 @@ func (a *Accepted) headlessFor(now time.Duration, h Host, id job.ID) time.Durati
 func (a *Accepted) look(now time.Duration, h Host) error {
 	best := map[job.ID]*ledger.Head{}
 	specs := map[wire.Hash]bool{}
-	h.Disk(func(r *wire.Record) {
+	h.DiskJobs(func(r *wire.Record) {
 		if r.Kind == wire.KindSpec {
-			specs[wire.HashOf(r.Body)] = true
+			specs[r.BodyHash()] = true
 		}
 		if r.Kind != wire.KindHead || ledger.Open(r) != nil {
 			return

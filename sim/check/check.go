@@ -40,7 +40,8 @@ type Host interface {
 	Ledger() *ledger.State // read only; nil if the daemon does not run
 	Containers() []runtime.Observed
 	DiskVersion() uint64
-	Disk(func(*wire.Record)) // every record written, in no order
+	Disk(func(*wire.Record))     // every record written, in no order
+	DiskJobs(func(*wire.Record)) // the heads and specs among them
 	Synced(wire.Number) bool
 	Pending(wire.Number) bool // written and not yet synced
 }

@@ -42,6 +42,14 @@ func (f *fake) Reaches(int, int) bool                   { return true }
 func (f *fake) Verify(wire.PeerID, []byte, []byte) bool { return true }
 func (f *fake) Swarm() wire.Hash                        { return wire.Hash{9} }
 
+func (f *fake) DiskJobs(each func(*wire.Record)) {
+	f.Disk(func(r *wire.Record) {
+		if r.Kind == wire.KindHead || r.Kind == wire.KindSpec {
+			each(r)
+		}
+	})
+}
+
 func (f *fake) Disk(each func(*wire.Record)) {
 	for _, r := range f.records {
 		each(r)
