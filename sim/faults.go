@@ -254,12 +254,13 @@ func (r *run) loseImage(op *Op) error {
 func (r *run) quiet() {
 	w := r.w
 	_ = r.heal(nil)
-	w.network.loss, w.network.dup = r.s.Net.Loss, r.s.Net.Dup
-	w.network.delay = r.s.Net.Delay
+	w.network.calm(&r.s.Net)
+	r.changeLinks()
 	w.network.drops, w.network.traps = nil, nil
 	for _, m := range w.machines {
 		m.resume()
 		m.badSync = false
+		m.slow = 0
 	}
 	w.trace.note(w.now, "world", "calm")
 }

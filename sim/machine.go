@@ -42,10 +42,12 @@ type machine struct {
 	batch   int        // writes of that step
 	inbox   []event    // what came while paused or syncing
 	wakeAt  time.Duration
-	spins   int // wakes in a row that were due at once
+	spins   int           // wakes in a row that were due at once
+	slow    time.Duration // everything takes so many times as long; 0 and 1: as ever
 
 	rnd       *rand.Rand // of the hardware: sync times, tears, boot
 	net       *rand.Rand // of what it sends
+	nic       nic
 	streams   []time.Duration
 	linked    []bool  // there is a connection to that machine
 	told      []bool  // the core was told so
@@ -58,6 +60,7 @@ type MachineSpec struct {
 	Labels     map[string]string
 	Datacenter string
 	Profile    string
+	NIC        nicSpec
 }
 
 // now returns the machine's own instant. An instant of zero means "none" to the
@@ -168,8 +171,14 @@ func (m *machine) handle(e event) {
 	if m.core == nil || e.boot != m.boot {
 		return
 	}
+	if e.kind == evGossip && !m.paused { // gossip goes on while the daemon is busy
+		m.w.network.heardGossip(m, e)
+		return
+	}
 	if m.paused || m.syncing && e.kind != evSynced {
-		m.inbox = append(m.inbox, e)
+		if e.kind != evGossip || !m.inboxFull() {
+			m.inbox = append(m.inbox, e)
+		}
 		return
 	}
 	switch e.kind {
@@ -181,7 +190,7 @@ func (m *machine) handle(e event) {
 		m.receive(e)
 	case evInput:
 		m.step(*e.input)
-	case evCall: // the world's own
+	case evCall, evGossip: // the world's own, and the network's
 	}
 }
 
@@ -221,25 +230,42 @@ func (m *machine) step(in node.Input) {
 	m.disk.append(rd.Records)
 	w.checks.wrote(m, rd.Records)
 	m.setWake(rd.WakeAt)
-	if !rd.MustSync() {
+	delay := m.stepTime(rd.MustSync())
+	if delay == 0 {
 		m.perform(&rd)
 		return
 	}
 	m.syncing, m.held, m.batch = true, rd, len(rd.Records)
-	delay := span{300 * time.Microsecond, 6 * time.Millisecond}.draw(m.rnd)
 	w.push(event{at: w.now + delay, kind: evSynced, machine: int32(m.index), boot: m.boot})
+}
+
+// stepCost is what one step of a core costs; it counts only where a machine is slow.
+const stepCost = 50 * time.Microsecond
+
+// stepTime is how long the daemon does nothing else after a step.
+func (m *machine) stepTime(sync bool) (d time.Duration) {
+	if sync {
+		d = span{300 * time.Microsecond, 6 * time.Millisecond}.draw(m.rnd)
+	}
+	if m.slow > 1 {
+		d = (d + stepCost) * m.slow
+	}
+	return d
 }
 
 // synced ends the wait for the disk: the effects of that step may go out.
 func (m *machine) synced() {
-	if m.badSync {
+	sync := m.held.MustSync() // else the machine is just slow
+	if m.badSync && sync {
 		m.badSync = false
 		m.disk.discard(m.batch)
 		m.w.trace.note(m.w.now, m.name, "cannot sync: the daemon ends")
 		m.stopDaemon()
 		return
 	}
-	m.disk.sync()
+	if sync {
+		m.disk.sync()
+	}
 	if m.damaged && m.core.Status().State == "ready" {
 		m.damaged = false // as the store's own mark of damage, it stays until others have refilled it
 	}
@@ -309,6 +335,8 @@ func (m *machine) setWake(i clock.Instant) {
 	m.wakeAt = at
 	m.w.push(event{at: at, kind: evWake, machine: int32(m.index), boot: m.boot})
 }
+
+func (m *machine) inboxFull() bool { return len(m.inbox) >= inboxBound }
 
 // resume ends a pause: all that came meanwhile is there at once.
 func (m *machine) resume() {

@@ -1,7 +1,7 @@
 package sim
 
 import (
-	"slices"
+	"cmp"
 	"time"
 
 	"shoal/node"
@@ -9,22 +9,55 @@ import (
 )
 
 // The network carries messages between machines. On a stream they come in order,
-// once, and late after a loss; none comes over a cut. On a topic each copy may be
-// lost, doubled and overtaken, but finds its way through any machine that both
-// sides reach.
+// once, and late after a loss; none comes over a cut. On a topic they go from
+// neighbour to neighbour (gossipnet.go), and may be lost, doubled and overtaken.
 type network struct {
 	w     *World
-	delay span
-	loss  float64
-	dup   float64
+	now   NetSpec // the weather
+	links links
 	cut   [][]bool // cut[a][b]: nothing goes from a to b
-	cuts  int
 	drops []*drop
 	traps []*trap
 
-	sent, delivered, lost uint64
+	matrix    *Matrix // nil: none
+	siteOf    func(index int) int32
+	metered   bool           // bytes are counted, and queues: some bandwidth or queue is bounded
+	uplink    int64          // of each machine, bits a second; 0: without bound
+	gossipCap int            // messages of topics that wait for one neighbour
+	strict    bool           // who may connect to whom depends on addresses
+	addrs     map[string]int // public addresses that several share, counted from 1
+	connCap   int            // 0: without bound
+	punch     float64
+	noRelay   bool
+
+	watch func(wire.Message) // of tests: told of each message sent, if not nil
+
+	sent, delivered, lost uint64 // delivered: on streams
+	gossiped              uint64 // first copies of topics' messages that a daemon got
+	overflow              uint64 // copies dropped at full queues
 	sentKinds             [64]uint64
 }
+
+// setUp makes the network what the spec says; machines are added afterwards.
+func (n *network) setUp(s *NetSpec) {
+	n.matrix, n.connCap, n.punch, n.noRelay, n.uplink = s.Matrix, s.ConnCap, s.Punch, s.NoRelay, s.Uplink
+	if s.Matrix != nil {
+		n.siteOf = s.Matrix.sites(n.w.seed, !s.Indexed)
+	}
+	n.gossipCap = cmp.Or(s.GossipCap, gossipQueue)
+	n.metered = s.Uplink > 0 || s.GossipCap > 0
+	n.calm(s)
+}
+
+// calm ends what faults have made of the weather and of single links.
+func (n *network) calm(s *NetSpec) {
+	n.now = *s
+	n.links.reset(s)
+	n.meter(s.Bandwidth > 0)
+}
+
+// meter begins to count bytes; it never ends, or what waits would be forgotten.
+func (n *network) meter(on bool) { n.metered = n.metered || on }
 
 // A drop is a wish of the scenario: lose the next count messages of a kind.
 type drop struct {
@@ -54,15 +87,7 @@ func (n *network) grow(count int) {
 
 // setCut cuts or mends one direction.
 func (n *network) setCut(a, b int, cut bool) {
-	if a == b || n.cut[a][b] == cut {
-		return
-	}
-	n.cut[a][b] = cut
-	if cut {
-		n.cuts++
-	} else {
-		n.cuts--
-	}
+	n.cut[a][b] = cut && a != b
 }
 
 func (n *network) open(a, b int) bool { return !n.cut[a][b] }
@@ -75,6 +100,9 @@ func (n *network) send(m *machine, e *wire.Envelope) bool {
 	kind := e.Msg.Kind()
 	n.sent++
 	n.sentKinds[kind%64]++
+	if n.watch != nil {
+		n.watch(e.Msg)
+	}
 	t := n.sprung(m, kind)
 	if t != nil && t.before {
 		n.spring(m, t)
@@ -83,7 +111,7 @@ func (n *network) send(m *machine, e *wire.Envelope) bool {
 	n.w.checks.sent(m, e)
 	msg := n.code(m, e.Msg)
 	if e.To.IsZero() {
-		n.flood(m, e.Topic, msg)
+		n.publish(m, e.Topic, msg)
 	} else if to := n.w.speaker(m, e.To); to != nil {
 		n.stream(m, to, msg)
 	}
@@ -139,17 +167,15 @@ func (n *network) stream(m, to *machine, msg wire.Message) {
 		n.arrive(m, to, 0, msg, n.w.now)
 		return
 	}
-	if !n.open(m.index, to.index) || to.core == nil {
+	if !n.open(m.index, to.index) || to.core == nil || !n.hintUp(m, to) {
 		n.lost++
 		n.hintDown(m, to, span{500 * time.Millisecond, 3 * time.Second})
 		return
 	}
-	n.hintUp(m, to)
-	at := n.w.now + n.delay.draw(m.net)
-	for wait := 200 * time.Millisecond; chance(m.net, n.loss); wait *= 2 {
-		if at += wait; wait > 10*time.Second {
-			break
-		}
+	at, ok := n.carry(m, to, msg)
+	if !ok {
+		n.lost++
+		return
 	}
 	at = max(at, m.streams[to.index])
 	m.streams[to.index] = at
@@ -157,35 +183,40 @@ func (n *network) stream(m, to *machine, msg wire.Message) {
 		return
 	}
 	n.arrive(m, to, 0, msg, at)
-	if chance(m.net, n.dup) {
+	if chance(m.nic.luck, n.links.between(m.index, to.index).dup) {
 		n.arrive(m, to, 0, msg, at)
 	}
 }
 
-// flood sends to everybody within reach, directly or through one other machine.
-func (n *network) flood(m *machine, topic wire.Topic, msg wire.Message) {
-	for _, to := range n.w.machines {
-		if to == m || to.core == nil || !n.reaches(m.index, to.index) {
-			continue
+// carry says when a message on a stream is at the other end; false if it never is.
+func (n *network) carry(m, to *machine, msg wire.Message) (at time.Duration, ok bool) {
+	if n.strict {
+		r, up := n.relay(m, to)
+		if !up {
+			n.hintDown(m, to, span{time.Second, 8 * time.Second})
+			n.hintDown(to, m, span{time.Second, 8 * time.Second})
+			return 0, false
 		}
-		if chance(m.net, n.loss) || n.dropped(m, to, msg) {
-			n.lost++
-			continue
-		}
-		n.arrive(m, to, topic, msg, n.w.now+n.delay.draw(m.net))
-		if chance(m.net, n.dup) {
-			n.arrive(m, to, topic, msg, n.w.now+n.delay.draw(m.net))
+		if r != nil {
+			if at, ok = n.hop(m, r, msg, n.w.now); !ok {
+				return 0, false
+			}
+			return n.hop(r, to, msg, at)
 		}
 	}
+	return n.hop(m, to, msg, n.w.now)
 }
 
-func (n *network) reaches(a, b int) bool {
-	if n.cuts == 0 || n.open(a, b) {
-		return true
+// hop takes a message over one link.
+func (n *network) hop(m, to *machine, msg wire.Message, at time.Duration) (time.Duration, bool) {
+	if n.metered {
+		var ok bool
+		if at, ok = n.depart(m, to, sizeOf(msg)+streamOverhead, at, false); !ok {
+			return 0, false
+		}
 	}
-	return slices.ContainsFunc(n.w.machines, func(k *machine) bool {
-		return k.core != nil && n.open(a, k.index) && n.open(k.index, b)
-	})
+	l := n.links.between(m.index, to.index)
+	return at + n.travel(m, to) + l.resends(m.nic.luck), true
 }
 
 func (n *network) arrive(m, to *machine, topic wire.Topic, msg wire.Message, at time.Duration) {
@@ -205,13 +236,20 @@ func (n *network) dropped(m, to *machine, msg wire.Message) bool {
 	return false
 }
 
-// hintUp tells both ends of a connection that was not there before.
-func (n *network) hintUp(m, to *machine) {
-	if m.linked[to.index] || !n.both(m.index, to.index) || to.core == nil {
-		return
+// hintUp tells both ends of a connection that was not there before. It reports
+// whether messages can go: over half a cut they still do, but nobody connects.
+func (n *network) hintUp(m, to *machine) bool {
+	switch {
+	case m.linked[to.index] && (!n.strict || to.linked[m.index]):
+		return true
+	case to.core == nil || !n.both(m.index, to.index):
+		return !n.strict
+	case !n.connect(m, to):
+		return false
 	}
-	n.link(m, to, true, n.delay.draw(m.net))
-	n.link(to, m, true, n.delay.draw(m.net))
+	n.link(m, to, true, n.travel(m, to))
+	n.link(to, m, true, n.travel(to, m))
+	return true
 }
 
 func (n *network) hintDown(m, to *machine, after span) {
@@ -225,6 +263,9 @@ func (n *network) link(m, to *machine, up bool, after time.Duration) {
 		return
 	}
 	m.linked[to.index] = up
+	if !up && n.strict {
+		n.hangUp(m, to)
+	}
 	boot := m.boot
 	n.w.later(after, func() { // what is true by then is told, so that hints never come in the wrong order
 		if now := m.linked[to.index]; m.boot == boot && m.core != nil && m.told[to.index] != now {
@@ -241,6 +282,7 @@ const maxDials = 32
 func (n *network) dialAll(m *machine) {
 	clear(m.linked)
 	clear(m.told)
+	m.nic.mesh, m.nic.beat = nil, 0
 	dialled := 0
 	for _, to := range n.w.machines {
 		if to == m || to.core == nil || dialled >= maxDials {
@@ -264,7 +306,7 @@ func (n *network) dialLater(m, to *machine, after span) {
 // redial tries a lost peer now.
 func (n *network) redial(m *machine, p wire.PeerID) {
 	if to := n.w.speaker(m, p); to != nil && to.core != nil {
-		n.dialLater(m, to, span{n.delay.from, n.delay.to * 2})
+		n.dialLater(m, to, span{n.now.Delay.from, n.now.Delay.to * 2})
 	}
 }
 
@@ -274,6 +316,9 @@ func (n *network) gone(m *machine) {
 		if to != m {
 			n.hintDown(to, m, span{50 * time.Millisecond, 8 * time.Second})
 		}
+	}
+	if n.strict {
+		n.relayGone(m)
 	}
 }
 

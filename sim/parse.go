@@ -55,6 +55,7 @@ type parser struct {
 // stand on one line.
 var headers = map[string]func(*parser, []string) error{
 	"peers": (*parser).peers, "net": (*parser).net, "run": (*parser).run, "image": (*parser).image,
+	"link": (*parser).link,
 }
 
 func (p *parser) read(text string) error {
@@ -79,7 +80,7 @@ func (p *parser) read(text string) error {
 	for len(words) > 0 {
 		head := headers[words[0]]
 		if head == nil {
-			return fmt.Errorf("%q begins no statement; one of at, by, from, always, calm, image, job, net, peers, run does", words[0])
+			return fmt.Errorf("%q begins no statement; one of at, by, from, always, calm, image, job, link, net, peers, run does", words[0])
 		}
 		end := 1
 		for end < len(words) && headers[words[end]] == nil {
@@ -110,7 +111,7 @@ func (p *parser) peers(words []string) error {
 	return nil
 }
 
-// machineOptions reads cpu= mem= label= datacenter= profile= into spec.
+// machineOptions reads cpu= mem= label= datacenter= profile= and those of nicSpec into spec.
 func machineOptions(spec *MachineSpec, words []string) (err error) {
 	for _, w := range words {
 		key, value, _ := strings.Cut(w, "=")
@@ -134,27 +135,10 @@ func machineOptions(spec *MachineSpec, words []string) (err error) {
 			}
 			spec.Profile = value
 		default:
-			err = fmt.Errorf("unknown option; known are cpu, datacenter, label, mem, profile")
-		}
-		if err != nil {
-			return fmt.Errorf("%s: %w", w, err)
-		}
-	}
-	return nil
-}
-
-func (p *parser) net(words []string) (err error) {
-	for _, w := range words {
-		key, value, _ := strings.Cut(w, "=")
-		switch key {
-		case "delay":
-			p.s.Net.Delay, err = parseSpan(value)
-		case "loss":
-			p.s.Net.Loss, err = parseRate(value)
-		case "dup":
-			p.s.Net.Dup, err = parseRate(value)
-		default:
-			err = fmt.Errorf("unknown option; known are delay, dup, loss")
+			var ok bool
+			if ok, err = spec.NIC.option(key, value); !ok {
+				err = fmt.Errorf("unknown option; known are addr, cpu, datacenter, label, mem, nat, profile, uplink")
+			}
 		}
 		if err != nil {
 			return fmt.Errorf("%s: %w", w, err)

@@ -15,6 +15,7 @@ type eventKind uint8
 const (
 	evCall    eventKind = iota // run fn; belongs to the world, or to a machine's hardware
 	evMessage                  // a message arrives
+	evGossip                   // a copy of a topic's message arrives
 	evInput                    // any other input arrives
 	evWake                     // the core asked to be woken
 	evSynced                   // the disk has synced the batch of the last step
@@ -26,7 +27,7 @@ type event struct {
 	seq     uint64        // order of events of one time: the order they were made in
 	kind    eventKind
 	machine int32
-	from    int32  // evMessage: the sending machine
+	from    int32  // evMessage, evGossip: the sending machine
 	boot    uint32 // the daemon start it is for; an event of an earlier start is void
 	topic   wire.Topic
 	msg     wire.Message

@@ -64,7 +64,7 @@ func newRun(s *Scenario, seed uint64, o Options) *run {
 	w.trace.keep = o.Lines || len(s.Golden) > 0
 	w.horizon, w.encode = s.Horizon, s.Encode || o.Encode
 	w.images = s.images()
-	w.network.delay, w.network.loss, w.network.dup = s.Net.Delay, s.Net.Loss, s.Net.Dup
+	w.network.setUp(&s.Net)
 	off := map[string]bool{}
 	for _, rule := range s.Off {
 		off[rule] = true
@@ -85,6 +85,7 @@ func (r *run) start() {
 			r.w.add(g.MachineSpec)
 		}
 	}
+	r.changeLinks()
 	for i, m := range r.w.machines {
 		if i == 0 {
 			r.w.later(0, m.start)

@@ -36,18 +36,8 @@ type PeerGroup struct {
 	MachineSpec
 }
 
-// A NetSpec is how the network is while no fault changes it.
-type NetSpec struct {
-	Delay span
-	Loss  float64 // of each message, 0 to 1
-	Dup   float64
-}
-
-// The zero values of a scenario's parts.
-var (
-	defaultCapacity = job.Resources{CPUMilli: 4000, MemBytes: 8 << 30, DiskBytes: 64 << 30}
-	defaultNet      = NetSpec{Delay: span{time.Millisecond, 5 * time.Millisecond}}
-)
+// What a peer has, if the scenario does not say.
+var defaultCapacity = job.Resources{CPUMilli: 4000, MemBytes: 8 << 30, DiskBytes: 64 << 30}
 
 const (
 	defaultRun = 60 * time.Second
@@ -146,9 +136,9 @@ func (s *Scenario) String() string {
 		if g.Profile != "" {
 			out += " profile=" + g.Profile
 		}
-		out += "\n"
+		out += g.NIC.String() + "\n"
 	}
-	out += fmt.Sprintf("net delay=%v..%v loss=%g%% dup=%g%%\n", s.Net.Delay.from, s.Net.Delay.to, s.Net.Loss*100, s.Net.Dup*100)
+	out += s.Net.String()
 	out += fmt.Sprintf("run %v seed=%d", s.Run, s.Seed)
 	if s.Horizon > 0 {
 		out += fmt.Sprintf(" horizon=%v", s.Horizon)

@@ -56,7 +56,6 @@ func init() {
 		"cut":    {args: 1, usage: "n1,n2|n3 [for=1h]", opts: []string{"for"}, check: cutArgs, do: (*run).cut},
 		"oneway": {args: 1, usage: "n1,n2>n3 [for=1h]", opts: []string{"for"}, check: cutArgs, do: (*run).cut},
 		"heal":   {usage: "", do: (*run).heal},
-		"net":    {usage: "loss=10% dup=1% delay=20ms..80ms", opts: []string{"loss", "dup", "delay"}, do: (*run).setNet},
 		"drop":   {args: 1, usage: "KIND from=n1 to=n2 count=1", opts: []string{"from", "to", "count"}, check: messageArg, do: (*run).drop},
 
 		"hang": {args: 1, more: 1, usage: "engine PEER [for=60s] [down]", opts: []string{"for", "down"}, check: engineArgs, do: (*run).hang},
@@ -65,6 +64,7 @@ func init() {
 		"lose": {args: 1, usage: "IMAGE: nobody can fetch it any more", do: (*run).loseImage},
 	}
 	addAssertions()
+	addNetVerbs()
 }
 
 func jobArg(op *Op) error {
@@ -250,25 +250,6 @@ func (r *run) heal(*Op) error {
 		}
 	}
 	r.w.network.mended()
-	return nil
-}
-
-func (r *run) setNet(op *Op) error {
-	n := &r.w.network
-	var err error
-	for k, v := range op.Opts {
-		switch k {
-		case "loss":
-			n.loss, err = parseRate(v)
-		case "dup":
-			n.dup, err = parseRate(v)
-		case "delay":
-			n.delay, err = parseSpan(v)
-		}
-		if err != nil {
-			return err
-		}
-	}
 	return nil
 }
 

@@ -52,10 +52,10 @@ func newWorld(seed uint64, out io.Writer) *World {
 	w := &World{
 		seed: seed, byID: map[wire.PeerID][]*machine{}, requests: map[uint64]*request{},
 		outcomes: map[string]*outcome{}, events: map[string][]told{},
-		network: network{delay: span{time.Millisecond, 5 * time.Millisecond}},
-		swarm:   streamHash(seed, 0, "swarm"),
+		swarm: streamHash(seed, 0, "swarm"),
 	}
 	w.network.w = w
+	w.network.setUp(&defaultNet)
 	w.trace.out = out
 	w.checks = newWatch(w)
 	return w
@@ -79,6 +79,7 @@ func (w *World) add(spec MachineSpec) *machine {
 		x.heardFrom = append(x.heardFrom, make([]int32, i+1-len(x.heardFrom))...)
 	}
 	w.network.grow(i + 1)
+	w.network.join(m, &spec.NIC)
 	w.checks.added(m)
 	return m
 }
