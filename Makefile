@@ -14,6 +14,7 @@ PURE := $(foreach p,$(PURE),$(if $(wildcard $(p)/*.go),$(p)))
 
 FUZZTIME ?= 10s
 SEEDS    ?= 200
+FIRST    ?= 1
 SCENARIO ?= sim/testdata/*.txt
 BENCH    ?= .
 ALL_SIZES := 10|30|100|300|1000
@@ -57,8 +58,8 @@ fuzz: ## run every fuzz target for FUZZTIME (10s)
 sim: build ## run SCENARIO (sim/testdata/*.txt) in the simulator with SEED, if given
 	@set -e; for file in $(SCENARIO); do bin/shoal sim run $$file $(if $(SEED),--seed $(SEED)); done
 
-soak: ## random scenarios over SEEDS seeds (200); the exit code tells crash, safety and liveness apart
-	SHOAL_SEEDS=$(SEEDS) SHOAL_SOAK=1 $(GO) test -count=1 -timeout 0 -run Soak -v ./sim
+soak: build ## random scenarios over SEEDS seeds (200) from FIRST (1) on; failing ones, cut down, go to soak/
+	bin/shoal sim soak --seeds $(SEEDS) --first $(FIRST)
 
 bench: ## run the benchmarks matching BENCH
 	$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem ./...

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"shoal/clock"
+	"shoal/internal/mutant"
 	"shoal/wire"
 )
 
@@ -113,13 +114,20 @@ func (m *Membership) reweigh(p *member) {
 func (m *Membership) condemned(p *member, votes func(wire.PeerID) bool) bool {
 	var buf [MaxRings]*member
 	sound, against := 0, 0
-	for _, o := range m.observersOf(p, buf[:0]) {
-		if o.doubted {
+	observers := m.observersOf(p, buf[:0])
+	if mutant.Is(mutant.CountDeadObservers) {
+		observers = m.successorsOf(p, buf[:0], func(*member) bool { return true })
+	}
+	for _, o := range observers {
+		if o.doubted && !mutant.Is(mutant.CountDeadObservers) {
 			continue
 		}
 		sound++
 		if votes(o.ID) {
 			against++
+			if mutant.Is(mutant.CountVoteTwice) {
+				against++
+			}
 		}
 	}
 	if sound > 0 {
@@ -187,7 +195,7 @@ func (m *Membership) RepairDelay(id wire.PeerID, after time.Duration) time.Durat
 	if p == nil || p == m.me {
 		return after
 	}
-	if p.mass || !p.spoke && !p.vouched {
+	if !mutant.Is(mutant.NoMassWait) && (p.mass || !p.spoke && !p.vouched) {
 		return max(after, massRepair)
 	}
 	return after

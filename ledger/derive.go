@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"slices"
 
+	"shoal/internal/mutant"
 	"shoal/job"
 	"shoal/wire"
 )
@@ -246,7 +247,7 @@ func (s *State) LiveClaims(slot job.SlotID) []*Claim {
 			live = append(live, c)
 		}
 	}
-	if len(live) < 2 {
+	if len(live) < 2 || mutant.Is(mutant.ForgetTieBreak) {
 		return live
 	}
 	spec, newest := s.rule(slot)

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"shoal/clock"
+	"shoal/internal/mutant"
 	"shoal/job"
 	"shoal/wire"
 )
@@ -108,9 +109,12 @@ func (s *State) Merge(r *wire.Record) (Outcome, error) {
 	if err := s.admit(r); err != nil {
 		return Refused, err
 	}
-	if !r.Verify(s.swarm, s.verify) {
+	if !mutant.Is(mutant.SkipVerification) && !r.Verify(s.swarm, s.verify) {
 		s.refused["signature"]++
 		return Refused, fmt.Errorf("record %v: %w: its signature is not its issuer's for this swarm", r.Num, wire.ErrInvalid)
+	}
+	if mutant.Is(mutant.MarkOnPush) {
+		s.raise(r.Num)
 	}
 	return s.join(r, false), nil
 }
@@ -465,7 +469,7 @@ func (s *State) DropOwn(r *wire.Record) {
 // specs, and specs nothing else names. What may not be forgotten yet, this
 // peer's own claims that have not ended, is returned and kept.
 func (s *State) Remove(id job.ID, life uint64) (kept []*Claim) {
-	if s.removed[id] < life {
+	if s.removed[id] < life && !mutant.Is(mutant.ForgetRemoved) {
 		s.removed[id] = life
 		s.changes = append(s.changes, Change{Removed: &Removed{id, life}})
 		s.version++

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"shoal/clock"
+	"shoal/internal/mutant"
 	"shoal/job"
 	"shoal/ledger"
 	"shoal/wire"
@@ -50,7 +51,7 @@ func (c *Core) request(r *Request) {
 	case r.Leave != nil:
 		c.self.leaving = true
 		c.holding.dirty = true
-	case c.self.stage != ready:
+	case !c.mayAct():
 		code, err = CodeNotReady, fmt.Errorf("this peer is %s, not ready: %s", c.self.stage, c.waitsFor())
 	case !c.mayDeploy():
 		code, err = CodeForbidden, fmt.Errorf("this peer may only run: it joined with a ticket made by `shoal ticket --run`")
@@ -376,6 +377,9 @@ func (c *Core) settleSubmission(id uint64, s *submission) {
 			continue
 		}
 		s.asked = append(s.asked, p)
+		if mutant.Is(mutant.EarlyAccept) {
+			s.stored = append(s.stored, p)
+		}
 		s.nextAsk = c.now.Add(askNextAfter)
 		pending++
 		c.send(p, &wire.Store{ID: id, Records: s.records})
@@ -424,7 +428,7 @@ func (c *Core) onStore(from wire.PeerID, m *wire.Store) error {
 		c.send(from, &wire.Stored{ID: m.ID, Refused: "not valid"})
 		return err
 	}
-	c.sync = true
+	c.sync = c.sync || !mutant.Is(mutant.StoreUnsynced)
 	ans := &wire.Stored{ID: m.ID}
 	for _, r := range m.Records {
 		if !c.led.Holds(r) {

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"shoal/auction"
+	"shoal/internal/mutant"
 	"shoal/job"
 	"shoal/ledger"
 	"shoal/wire"
@@ -15,7 +16,7 @@ import (
 func (c *Core) bidder() *auction.Self {
 	s := &auction.Self{
 		ID: c.cfg.Self, Labels: c.labels(), Datacenter: c.cfg.Datacenter,
-		Ready: c.self.stage == ready && c.self.settled, Silent: c.rec.Silent(c.now),
+		Ready: c.mayAct() && c.self.settled, Silent: c.rec.Silent(c.now),
 		Draining: c.self.draining || c.self.leaving || c.self.wait > 0, Metered: c.prof.Metered,
 		CopiesOf: c.copiesHere, FailsOf: c.failsHere, VolumePlace: c.volumePlace,
 	}
@@ -211,11 +212,11 @@ func (c *Core) standsAgainst(a *wire.AwardedSlot) (string, []*wire.Record) {
 	}
 	for _, cl := range c.led.ClaimsOf(a.Slot) {
 		switch {
-		case cl.Peer == c.cfg.Self && !cl.Phase.Ended():
+		case cl.Peer == c.cfg.Self && !cl.Phase.Ended() && !mutant.Is(mutant.SecondClaim):
 			return fmt.Sprintf("held here still: token %d has not ended", cl.Token), record(cl)
 		case c.led.IsLive(cl) && !cl.Leaving && !c.mem.Doubted(cl.Peer):
 			return fmt.Sprintf("taken: %s holds it with token %d", c.nameOf(cl.Peer), cl.Token), record(cl)
-		case cl.Life == a.Life && cl.Token >= a.Token:
+		case cl.Life == a.Life && cl.Token >= a.Token && !mutant.Is(mutant.AcceptStale):
 			return fmt.Sprintf("stale: token %d is known", cl.Token), record(cl)
 		}
 	}

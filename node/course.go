@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"shoal/clock"
+	"shoal/internal/mutant"
 	"shoal/job"
 	"shoal/ledger"
 	"shoal/runtime"
@@ -105,6 +106,9 @@ func (c *Core) begin() {
 
 func (c *Core) chooseIncarnation() {
 	c.self.inc = max(c.self.storedInc, c.led.MaxIncarnation(c.cfg.Self)) + 1
+	if mutant.Is(mutant.SameIncarnation) {
+		c.self.inc = max(c.self.inc-1, 1)
+	}
 	c.self.seq = 0
 	c.local(localInc, wire.MustMarshal(c.self.inc), true)
 	c.mem.Start(c.now, c.self.inc, c.cfg.Nonce)
@@ -131,7 +135,7 @@ func (c *Core) settleCourse() {
 		c.settleLeaving()
 	}
 	c.settleTrust()
-	if !c.self.settled && c.self.stage != starting && (c.mayTakeUp() || c.due(clock.Instant(takeUpAfter))) {
+	if !c.self.settled && c.self.stage != starting && (c.mayTakeUp() || mutant.Is(mutant.RestartResold) || c.due(clock.Instant(takeUpAfter))) {
 		c.takeUp()
 	}
 }
@@ -376,7 +380,7 @@ func (c *Core) probed(from wire.PeerID, m *wire.Probe) {
 		c.send(from, &wire.Probe{Of: m.Of, Inc: m.Inc, Nonce: m.Nonce, Answer: true, Heard: heard})
 		return
 	}
-	if p := c.self.past; p != nil && m.Heard && m.Of == c.cfg.Self && m.Inc == p.inc && m.Nonce == p.nonce {
+	if p := c.self.past; p != nil && m.Heard && m.Of == c.cfg.Self && m.Inc == p.inc && m.Nonce == p.nonce && !mutant.Is(mutant.NoStepBack) {
 		c.stepBack()
 	}
 }
@@ -418,6 +422,11 @@ func (c *Core) settleLeaving() {
 	}
 }
 
+// mayAct reports whether this peer bids and accepts jobs: only a ready one does.
+func (c *Core) mayAct() bool {
+	return c.self.stage == ready || mutant.Is(mutant.ActWhileJoining) && c.self.stage == joining
+}
+
 // reachable returns the peers with a connection, in order.
 func (c *Core) reachable() []wire.PeerID {
 	out := make([]wire.PeerID, 0, len(c.self.linked))
@@ -425,6 +434,9 @@ func (c *Core) reachable() []wire.PeerID {
 		if !c.led.IsRevoked(p) {
 			out = append(out, p)
 		}
+	}
+	if mutant.Is(mutant.LeakMapOrder) {
+		return out
 	}
 	slices.SortFunc(out, wire.PeerID.Compare)
 	return out

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"shoal/clock"
+	"shoal/internal/mutant"
 	"shoal/ledger"
 	"shoal/wire"
 )
@@ -50,7 +51,7 @@ func (c *Core) settleExchanges() {
 		c.exchangeWhileJoining()
 	}
 	c.exchangeUntilWhole()
-	if p, ok := c.mem.Partner(c.now); ok && c.self.stage != starting {
+	if p, ok := c.mem.Partner(c.now); ok && c.self.stage != starting && !mutant.Is(mutant.NoAntiEntropy) {
 		c.open(p)
 	}
 }

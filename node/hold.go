@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"shoal/clock"
+	"shoal/internal/mutant"
 	"shoal/job"
 	"shoal/ledger"
 	"shoal/runtime"
@@ -170,7 +171,7 @@ func (c *Core) judgeLost(cl *ledger.Claim) {
 		return
 	}
 	others := slices.DeleteFunc(c.led.LiveClaims(cl.Slot), func(o *ledger.Claim) bool { return o.Peer == c.cfg.Self })
-	if len(others) > 0 && !c.runs(cl) {
+	if len(others) > 0 && !c.runs(cl) && !mutant.Is(mutant.RefuteAlways) {
 		c.end(cl, ledger.Superseded, fmt.Sprintf("it was declared lost and sold again to %s", c.nameOf(others[0].Peer)))
 		return
 	}
@@ -210,6 +211,9 @@ func (c *Core) judgeBeaten(cl, winner *ledger.Claim) {
 	}
 	if c.mem.Doubted(winner.Peer) || c.mem.Dead(winner.Peer) {
 		c.holding.beaten[id] = max(c.now, 1)
+		return
+	}
+	if mutant.Is(mutant.KeepSurplus) {
 		return
 	}
 	runs := winner.Phase == ledger.Running || winner.Phase == ledger.Serving
@@ -271,7 +275,7 @@ func (c *Core) judgeHolder(cl *ledger.Claim) {
 		}
 		return
 	}
-	if cl.Spec != w.Spec && !w.Paused && c.mayMove(cl, w) {
+	if cl.Spec != w.Spec && !w.Paused && c.mayMove(cl, w) && !mutant.Is(mutant.NeverMove) {
 		c.move(cl, w)
 	}
 }
@@ -298,7 +302,7 @@ func (c *Core) mayMove(cl *ledger.Claim, w ledger.Wanted) bool {
 			moving++
 		}
 	}
-	return moving < max(1, w.Task.Update.Parallelism)
+	return moving < max(1, w.Task.Update.Parallelism) || mutant.Is(mutant.MoveAllAtOnce)
 }
 
 // move takes a claim to the wanted spec in place, or, if its needs no longer fit
@@ -331,6 +335,11 @@ func (c *Core) end(cl *ledger.Claim, p ledger.Phase, why string) {
 		c.holding.dirty = true
 	}
 	c.holding.ends[id] = ending{p, why}
+	if mutant.Is(mutant.EndFirst) {
+		again := *cl
+		again.Phase = p
+		c.write(wire.KindClaim, &again)
+	}
 }
 
 func (c *Core) ref(cl *ledger.Claim) runtime.Ref {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"time"
 
+	"shoal/internal/mutant"
 	"shoal/job"
 	"shoal/ledger"
 	"shoal/wire"
@@ -27,6 +28,9 @@ func (c *Core) settleHouse() {
 	c.houseAt = c.now.Add(houseEvery)
 	c.wake(c.houseAt)
 	c.led.Sweep()
+	if mutant.Is(mutant.RepublishUnpaced) && c.self.stage == ready {
+		c.publishCard()
+	}
 	c.prune()
 	c.pruneSpecs()
 	c.forgetJobs()
@@ -102,7 +106,7 @@ func (c *Core) forgetJobs() {
 			at = deletedAt{Life: h.Life, Ran: c.running()}
 			c.holding.deleted[id] = at
 			c.local(localDeleted+string(id), wire.MustMarshal(at), false)
-		case c.running()-at.Ran >= c.cfg.Horizon:
+		case c.running()-at.Ran >= c.cfg.Horizon, mutant.Is(mutant.ForgetRemoved):
 			if kept := c.led.Remove(id, h.Life); len(kept) == 0 {
 				delete(c.holding.deleted, id)
 				delete(c.calm, id)

@@ -9,6 +9,7 @@ import (
 
 	"shoal/auction"
 	"shoal/clock"
+	"shoal/internal/mutant"
 	"shoal/job"
 	"shoal/ledger"
 	"shoal/wire"
@@ -243,7 +244,7 @@ func (c *Core) lotOf(l *lane, w ledger.Wanted) (auction.Lot, bool) {
 			continue
 		}
 		c.noteFails(wt, slot, sell)
-		if !c.due(wt.next) && wt.next != 0 || len(lot.Slots) >= auction.MaxSlots {
+		if !c.due(wt.next) && wt.next != 0 || len(lot.Slots) >= auction.MaxSlots || mutant.Is(mutant.NeverCallAgain) && wt.tries > 0 {
 			continue
 		}
 		lot.Slots = append(lot.Slots, auction.Want{

@@ -1,6 +1,9 @@
 package runtime
 
-import "shoal/clock"
+import (
+	"shoal/clock"
+	"shoal/internal/mutant"
+)
 
 // A step is the next action of a slot. cl is the claim it is for; nil when c is
 // to be stopped or removed.
@@ -29,7 +32,7 @@ const (
 func (r *Reconciler) fate(s *slot, c *container) fate {
 	cl := s.owner(c)
 	if cl == nil {
-		if r.settled {
+		if r.settled && !mutant.Is(mutant.KeepOrphans) {
 			return drop
 		}
 		return keep

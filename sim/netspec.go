@@ -93,12 +93,12 @@ func (s *NetSpec) String() string {
 	if s.Lognormal {
 		kind = lognormalPrefix
 	}
-	out := fmt.Sprintf("net delay=%s%v..%v loss=%g%% dup=%g%%", kind, s.Delay.from, s.Delay.to, s.Loss*100, s.Dup*100)
+	out := fmt.Sprintf("net delay=%s%v..%v loss=%s dup=%s", kind, s.Delay.from, s.Delay.to, formatRate(s.Loss), formatRate(s.Dup))
 	if s.Matrix != nil {
 		out += " matrix=" + s.Matrix.path
 	}
 	if s.TopicLoss != nil {
-		out += fmt.Sprintf(" topicloss=%g%%", *s.TopicLoss*100)
+		out += " topicloss=" + formatRate(*s.TopicLoss)
 	}
 	for _, o := range []struct {
 		set  bool

@@ -122,7 +122,8 @@ func (s *Scenario) CheckPeers(n int) error {
 	return nil
 }
 
-// String writes the scenario in its own language; Parse reads it back.
+// String writes the scenario in its own language, all of it: Parse reads back one
+// that runs the very same.
 func (s *Scenario) String() string {
 	out := ""
 	for _, g := range s.Groups {
@@ -157,5 +158,27 @@ func (s *Scenario) String() string {
 	for i := range s.Ops {
 		out += s.Ops[i].String() + "\n"
 	}
+	if len(s.Off) > 0 {
+		out += "always except " + strings.Join(s.Off, ", ") + "\n"
+	}
+	if s.Within > 0 {
+		out += fmt.Sprintf("calm converged within=%v\n", s.Within)
+	}
+	if len(s.Golden) > 0 {
+		out += "----\n" + strings.Join(s.Golden, "\n") + "\n"
+	}
 	return out
+}
+
+// formatRate writes a rate so that parseRate reads the very same number.
+func formatRate(v float64) string {
+	if text := strconv.FormatFloat(v*100, 'g', 4, 64) + "%"; isTheRate(text, v) {
+		return text
+	}
+	return strconv.FormatFloat(v, 'g', -1, 64)
+}
+
+func isTheRate(text string, v float64) bool {
+	got, err := parseRate(text)
+	return err == nil && got == v
 }

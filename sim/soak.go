@@ -1,225 +1,192 @@
 package sim
 
 import (
+	"context"
 	"fmt"
-	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"runtime"
 	"slices"
-	"strconv"
-	"strings"
+	"sync"
 	"time"
 )
 
-// Draw makes a random scenario from a seed: a subset of the kinds of fault, each
-// at its own rate, and work among them. All of it is drawn here, before the run,
-// so that a failing plan can be printed, cut down and kept as a file.
-func Draw(seed uint64, peers int) *Scenario {
-	d := &drawer{r: stream(seed, 0, "plan"), peers: peers}
-	s := &Scenario{Name: fmt.Sprintf("soak-%d", seed), Seed: seed, Run: 3 * time.Minute, Encode: seed%8 == 0}
-	room := defaultCapacity
-	room.CPUMilli = int64(500 * (2 + d.r.IntN(7))) // often less than the work needs
-	s.Groups = []PeerGroup{{Count: peers, MachineSpec: MachineSpec{Capacity: room}}}
-	from := time.Duration(1+d.r.IntN(20)) * time.Millisecond
-	s.Net.Delay = span{from, from * time.Duration(2+d.r.IntN(5))}
-	if d.r.IntN(2) == 0 {
-		s.Net.Loss = float64(d.r.IntN(6)) / 100
-		s.Net.Dup = float64(d.r.IntN(4)) / 100
-	}
-	if d.r.IntN(4) == 0 {
-		s.Horizon = time.Minute
-	}
-	d.work()
-	d.faults()
-	slices.SortStableFunc(d.ops, func(a, b Op) int { return int(a.Time - b.Time) })
-	s.Ops = d.ops
-	for i := range s.Ops {
-		s.Ops[i].Line = i + 1
-	}
-	return s
+// A SoakPlan says which seeds a soak draws scenarios of, and how large those are.
+type SoakPlan struct {
+	First uint64        // the first seed; 0 means 1
+	Seeds int           // how many
+	Peers int           // of each plan; 0 means DrawPeers
+	Time  time.Duration // simulated, before the calm; 0 means DrawTime
+	Jobs  int           // runs at once; 0 means GOMAXPROCS
+	Keep  string        // directory for the shrunk plans of failing seeds; "": none is shrunk
+	// Progress is told after each seed, from one goroutine at a time, if not nil.
+	Progress func(*Soaked)
 }
 
+// A Soaked is what a soak has found. But for Wall and PerMinute, equal plans and
+// programs give equal results.
+type Soaked struct {
+	Seeds     int             `json:"seeds"` // run
+	First     uint64          `json:"first"`
+	Peers     int             `json:"peers"`
+	Time      time.Duration   `json:"time"` // of each plan
+	Verdicts  map[Verdict]int `json:"verdicts"`
+	Faults    int             `json:"faults"`    // in all plans
+	Simulated time.Duration   `json:"simulated"` // all runs together
+	Steps     uint64          `json:"steps"`
+	Failures  []SoakFailure   `json:"failures"` // by seed
+	Wall      time.Duration   `json:"wall"`
+	PerMinute float64         `json:"perMinute"` // seeds a minute
+}
+
+// A SoakFailure is a seed that failed.
+type SoakFailure struct {
+	Seed    uint64  `json:"seed"`
+	Verdict Verdict `json:"verdict"`
+	Failure Failure `json:"failure"`
+	File    string  `json:"file,omitempty"`  // the shrunk plan, if plans are kept
+	Lines   int     `json:"lines,omitempty"` // of it, of all in Of
+	Of      int     `json:"of"`
+	Replay  string  `json:"replay"`
+}
+
+// Every so many seeds one is run twice: the two traces must be the same.
+const twiceEvery = 50
+
+// A soak shrinks at most so many plans, each with at most so many runs.
 const (
-	soakBegin = 3 * time.Second
-	soakEnd   = 170 * time.Second
+	maxKept    = 20
+	shrinkRuns = 300
 )
 
-type drawer struct {
-	r     *rand.Rand
-	peers int
-	ops   []Op
-}
-
-func (d *drawer) add(at time.Duration, format string, args ...any) {
-	op := Op{Time: at.Round(time.Millisecond), Opts: map[string]string{}}
-	words := strings.Fields(fmt.Sprintf(format, args...))
-	op.Verb = words[0]
-	for _, w := range words[1:] {
-		if k, v, ok := strings.Cut(w, "="); ok && k != "" {
-			op.Opts[k] = v
-		} else if optionKinds[w] != nil {
-			op.Opts[w] = ""
-		} else {
-			op.Args = append(op.Args, w)
+// Soak draws and runs a plan per seed, several at once, until ctx ends. The error
+// is about the directory Keep alone; what was found is in the result.
+func Soak(ctx context.Context, p SoakPlan) (*Soaked, error) {
+	p = p.withDefaults()
+	if p.Keep != "" {
+		if err := os.MkdirAll(p.Keep, 0o750); err != nil {
+			return nil, err
 		}
 	}
-	d.ops = append(d.ops, op)
+	s := &soak{p: p, began: time.Now(), out: Soaked{
+		First: p.First, Peers: p.Peers, Time: p.Time, Verdicts: map[Verdict]int{}, Failures: []SoakFailure{},
+	}}
+	seeds := make(chan uint64)
+	var wait sync.WaitGroup
+	for range p.Jobs {
+		wait.Go(func() {
+			for seed := range seeds {
+				s.one(seed)
+			}
+		})
+	}
+	for i := 0; i < p.Seeds && ctx.Err() == nil && s.problem() == nil; i++ {
+		seeds <- p.First + uint64(i)
+	}
+	close(seeds)
+	wait.Wait()
+	slices.SortFunc(s.out.Failures, func(a, b SoakFailure) int { return int(int64(a.Seed) - int64(b.Seed)) })
+	return &s.out, s.err
 }
 
-func (d *drawer) time() time.Duration {
-	return soakBegin + time.Duration(d.r.Int64N(int64(soakEnd-soakBegin)))
+func (p SoakPlan) withDefaults() SoakPlan {
+	if p.First == 0 {
+		p.First = 1
+	}
+	if p.Peers == 0 {
+		p.Peers = DrawPeers
+	}
+	if p.Time == 0 {
+		p.Time = DrawTime
+	}
+	if p.Jobs <= 0 {
+		p.Jobs = runtime.GOMAXPROCS(0)
+	}
+	return p
 }
 
-func (d *drawer) peer() string { return "n" + strconv.Itoa(1+d.r.IntN(d.peers)) }
+type soak struct {
+	p     SoakPlan
+	began time.Time
 
-func (d *drawer) pick(list ...string) string { return list[d.r.IntN(len(list))] }
+	mu   sync.Mutex // guards what follows
+	out  Soaked
+	kept int
+	err  error
+}
 
-// work draws jobs, and what is done to each afterwards.
-func (d *drawer) work() {
-	jobs := 2 + d.r.IntN(4)
-	for i := range jobs {
-		name := "job" + strconv.Itoa(i)
-		opts := fmt.Sprintf("replicas=%d cpu=%dm mem=%dMiB", 1+d.r.IntN(6), 100*(1+d.r.IntN(8)), 64*(1+d.r.IntN(6)))
-		if d.r.IntN(3) == 0 {
-			opts += " onreturn=" + d.pick("newest", "incumbent")
-		}
-		if d.r.IntN(4) == 0 {
-			opts += " failover=" + d.pick("0s", "2s", "10s")
-		}
-		if d.r.IntN(4) == 0 {
-			opts += " health=ok"
-		}
-		if d.r.IntN(5) == 0 {
-			opts += " order=start-first"
-		}
-		if d.r.IntN(6) == 0 {
-			opts += " volume=data"
-		}
-		if d.r.IntN(8) == 0 {
-			opts += " stuck=yes"
-		}
-		begin := soakBegin + time.Duration(d.r.Int64N(int64(40*time.Second)))
-		d.add(begin, "submit %s %s fails=no", name, opts)
-		for range d.r.IntN(5) {
-			d.change(begin, name)
+func (s *soak) problem() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.err
+}
+
+// one draws, runs and tells of one seed.
+func (s *soak) one(seed uint64) {
+	plan := DrawFor(seed, s.p.Peers, s.p.Time)
+	res := Run(plan, Options{})
+	if seed%twiceEvery == 0 {
+		if again := Run(plan, Options{}); again.Hash != res.Hash || again.Steps != res.Steps {
+			res.Verdict = Crash
+			res.Failure = &Failure{Kind: Crash, Text: fmt.Sprintf("two runs differ: trace %s after %d steps, %s after %d",
+				res.Hash, res.Steps, again.Hash, again.Steps)}
 		}
 	}
-}
-
-// change draws one later operation on a job. Its answer may be a refusal: the job
-// may be removed by then, or changed at the other side of a cut.
-func (d *drawer) change(begin time.Duration, name string) {
-	at := begin + 2*time.Second + time.Duration(d.r.Int64N(int64(soakEnd-begin)))
-	at = min(at, soakEnd)
-	where := ""
-	if d.r.IntN(3) == 0 {
-		where = " at=" + d.peer()
+	var failed *SoakFailure
+	if res.Failure != nil {
+		failed = &SoakFailure{Seed: seed, Verdict: res.Verdict, Failure: *res.Failure, Of: len(plan.Ops),
+			Replay: fmt.Sprintf("shoal sim soak --first %d --seeds 1 --peers %d --time %v", seed, s.p.Peers, s.p.Time)}
+		s.keep(plan, failed)
 	}
-	switch d.r.IntN(10) {
-	case 0, 1, 2:
-		d.add(at, "update %s version=%d%s fails=no", name, d.r.IntN(1000), where)
-	case 3, 4, 5:
-		d.add(at, "scale %s replicas=%d%s fails=no", name, d.r.IntN(8), where)
-	case 6:
-		d.add(at, "remove %s%s fails=no", name, where)
-	case 7:
-		d.add(at, "remove %s%s fails=no", name, where)
-		d.add(at+time.Duration(d.r.Int64N(int64(20*time.Second))), "redeploy %s fails=no", name)
-	case 8:
-		d.add(at, "exit %s.%d code=%d", name, d.r.IntN(3), d.r.IntN(3))
-	case 9:
-		d.add(at, "redeploy %s%s fails=no", name, where)
-	}
+	s.add(plan, &res, failed)
 }
 
-// faults draws which kinds of fault this run has, and how many of each.
-func (d *drawer) faults() {
-	kinds := []func(time.Duration){
-		d.crash, d.crash, d.daemon, d.pause, d.split, d.oneway, d.weather, d.engine, d.diskLost, d.clock, d.drops, d.trap, d.diskFail, d.join,
-	}
-	d.r.Shuffle(len(kinds), func(i, j int) { kinds[i], kinds[j] = kinds[j], kinds[i] })
-	for _, kind := range kinds[:1+d.r.IntN(6)] {
-		for range 1 + d.r.IntN(4) {
-			kind(d.time())
-		}
-	}
-}
-
-func (d *drawer) seconds(from, to int) time.Duration {
-	return time.Duration(from)*time.Second + time.Duration(d.r.Int64N(int64(to-from)*int64(time.Second)))
-}
-
-func (d *drawer) crash(at time.Duration) {
-	d.add(at, "crash %s for=%v", d.peer(), d.seconds(1, 60).Round(time.Millisecond))
-}
-
-func (d *drawer) daemon(at time.Duration) {
-	d.add(at, "crashdaemon %s for=%v", d.peer(), d.seconds(1, 40).Round(time.Millisecond))
-}
-
-func (d *drawer) pause(at time.Duration) {
-	d.add(at, "pause %s for=%v", d.peer(), d.seconds(1, 60).Round(time.Millisecond))
-}
-
-func (d *drawer) split(at time.Duration) {
-	side := map[string]bool{}
-	for range 1 + d.r.IntN(d.peers/2) {
-		side[d.peer()] = true
-	}
-	d.add(at, "cut %s|rest", strings.Join(sortedKeys(side), ","))
-	d.add(at+d.seconds(2, 60), "heal")
-}
-
-func (d *drawer) oneway(at time.Duration) {
-	if d.r.IntN(2) == 0 {
-		d.add(at, "oneway %s>rest", d.peer())
-	} else {
-		d.add(at, "oneway %s>%s", d.peer(), d.peer())
-	}
-	d.add(at+d.seconds(2, 40), "heal")
-}
-
-func (d *drawer) weather(at time.Duration) {
-	d.add(at, "net loss=%d%% dup=%d%% delay=%dms..%dms", d.r.IntN(25), d.r.IntN(5), 1+d.r.IntN(50), 60+d.r.IntN(400))
-	d.add(at+d.seconds(2, 40), "net loss=1%% dup=0%% delay=2ms..20ms")
-}
-
-func (d *drawer) engine(at time.Duration) {
-
-	if d.r.IntN(3) == 0 {
-		d.add(at, "hang %s for=%v down", d.peer(), d.seconds(1, 60).Round(time.Millisecond))
+// keep shrinks a failing plan and writes it down, if plans are kept.
+func (s *soak) keep(plan *Scenario, f *SoakFailure) {
+	s.mu.Lock()
+	s.kept++
+	want := s.p.Keep != "" && s.kept <= maxKept
+	s.mu.Unlock()
+	if !want {
 		return
 	}
-	d.add(at, "hang %s for=%v", d.peer(), d.seconds(1, 60).Round(time.Millisecond))
-}
-
-func (d *drawer) diskLost(at time.Duration) {
-	p := d.peer()
-	d.add(at, "crash %s", p)
-	d.add(at+d.seconds(1, 30), "restart %s disk=%s", p, d.pick("lost", "lost", "damaged"))
-}
-
-func (d *drawer) clock(at time.Duration) {
-	d.add(at, "clockjump %s by=%s", d.peer(), d.pick("10y", "-10y", "1h", "-300s"))
-}
-
-func (d *drawer) drops(at time.Duration) {
-	d.add(at, "drop %s count=%d", d.pick("reply", "award", "bid", "call", "delta", "push", "store", "stored", "votes", "lists", "vector"), 1+d.r.IntN(6))
-}
-
-func (d *drawer) trap(at time.Duration) {
-	d.add(at, "crash any on=%s when=%s after=%d for=%v", d.pick("reply", "award", "call", "store", "stored", "delta"),
-		d.pick("before", "after"), d.r.IntN(3), d.seconds(1, 40).Round(time.Millisecond))
-}
-
-func (d *drawer) diskFail(at time.Duration) {
-	p := d.peer()
-	d.add(at, "diskfail %s", p)
-	d.add(at+d.seconds(5, 30), "restart %s", p)
-}
-
-func (d *drawer) join(at time.Duration) {
-	if d.r.IntN(2) == 0 {
-		d.add(at, "join first=yes")
-	} else {
-		d.add(at, "join")
+	small, _ := Shrink(plan, shrinkRuns)
+	f.File = filepath.Join(s.p.Keep, fmt.Sprintf("soak-%d.txt", f.Seed))
+	f.Lines, f.Replay = len(small.Ops), "shoal sim run "+f.File
+	text := fmt.Sprintf("# Seed %d, cut down from %d lines to %d: %s\n%s", f.Seed, f.Of, f.Lines, firstLine(f.Failure.String()), small)
+	if err := os.WriteFile(f.File, []byte(text), 0o600); err != nil {
+		s.mu.Lock()
+		s.err = err
+		s.mu.Unlock()
 	}
+}
+
+func (s *soak) add(plan *Scenario, res *Result, failed *SoakFailure) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	o := &s.out
+	o.Seeds++
+	o.Verdicts[res.Verdict]++
+	o.Faults += plan.Faults()
+	o.Simulated += res.Simulated
+	o.Steps += res.Steps
+	if failed != nil {
+		o.Failures = append(o.Failures, *failed)
+	}
+	o.Wall = time.Since(s.began)
+	o.PerMinute = float64(o.Seeds) / o.Wall.Minutes()
+	if s.p.Progress != nil {
+		s.p.Progress(o)
+	}
+}
+
+// Verdict is the gravest of all seeds: a crash before a broken invariant before
+// something that did not come about.
+func (o *Soaked) Verdict() Verdict {
+	for _, v := range []Verdict{Crash, Safety, Liveness} {
+		if o.Verdicts[v] > 0 {
+			return v
+		}
+	}
+	return OK
 }

@@ -17,7 +17,7 @@ func BenchmarkSoakSeeds(b *testing.B) {
 	cpu := cpuTime()
 	b.RunParallel(func(pb *testing.PB) {
 		for pb.Next() {
-			s := Draw(uint64(last.Add(1)), soakPeers)
+			s := Draw(uint64(last.Add(1)), DrawPeers)
 			res := Run(s, Options{})
 			if res.Verdict != OK {
 				b.Error(res.String())

@@ -1,21 +1,18 @@
 package sim
 
 import (
+	"context"
 	"flag"
 	"os"
-	"path/filepath"
-	"runtime"
+	"reflect"
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 )
 
-var seedsFlag = flag.Int("seeds", 0, "seeds of TestSoak; 0: SHOAL_SEEDS if SHOAL_SOAK is set, else 20")
-
-const soakPeers = 9
+var seedsFlag = flag.Int("seeds", 0, "seeds of TestSoak; 0: SHOAL_SEEDS if that is set, else 20")
 
 func seeds() int {
 	if *seedsFlag > 0 {
@@ -27,67 +24,79 @@ func seeds() int {
 	return 20
 }
 
-func firstSeed() uint64 {
-	n, _ := strconv.ParseUint(os.Getenv("SHOAL_FIRST_SEED"), 10, 64)
-	return max(n, 1)
-}
-
 // TestSoak runs a random scenario per seed. A failing plan is written to
 // SHOAL_SOAK_DIR, if that is set, from where `shoal sim run` takes it.
 func TestSoak(t *testing.T) {
-	n := seeds()
-	work := make(chan uint64)
-	var wait sync.WaitGroup
-	var mu sync.Mutex
-	tally := map[Verdict]int{}
-	var simulated time.Duration
-	for range runtime.GOMAXPROCS(0) {
-		wait.Go(func() {
-			for seed := range work {
-				s := Draw(seed, soakPeers)
-				res := Run(s, Options{})
-				mu.Lock()
-				tally[res.Verdict]++
-				simulated += res.Simulated
-				mu.Unlock()
-				if res.Verdict != OK {
-					keep(t, s)
-					t.Errorf("%s\n  plan: %d ops, written if SHOAL_SOAK_DIR is set", res.String(), len(s.Ops))
-				}
-			}
-		})
+	first, _ := strconv.ParseUint(os.Getenv("SHOAL_FIRST_SEED"), 10, 64)
+	got, err := Soak(context.Background(), SoakPlan{First: first, Seeds: seeds(), Keep: os.Getenv("SHOAL_SOAK_DIR")})
+	if err != nil {
+		t.Fatal(err)
 	}
-	for i := range n {
-		work <- firstSeed() + uint64(i)
+	for _, f := range got.Failures {
+		t.Errorf("seed %d: %s\n  again: %s", f.Seed, &f.Failure, f.Replay)
 	}
-	close(work)
-	wait.Wait()
-	t.Logf("%d seeds of %d peers, %v simulated: %v", n, soakPeers, simulated, tally)
+	t.Logf("%d seeds of %d peers, %d faults, %v simulated: %v", got.Seeds, got.Peers, got.Faults, got.Simulated, got.Verdicts)
 }
 
-func keep(t *testing.T, s *Scenario) {
-	if dir := os.Getenv("SHOAL_SOAK_DIR"); dir != "" {
-		small := Shrink(s, 100)
-		if err := os.WriteFile(filepath.Join(dir, s.Name+".txt"), []byte(small.String()), 0o600); err != nil {
-			t.Log(err)
-		}
-	}
-}
-
-// TestDraw_ReadsBack writes drawn plans as text: reading them gives the same run.
+// TestDraw_ReadsBack writes drawn plans as text: what is read is the very same
+// plan, and runs the very same.
 func TestDraw_ReadsBack(t *testing.T) {
-	for seed := uint64(1); seed <= 3; seed++ {
-		s := Draw(seed, 5)
-		s.Run = 20 * time.Second
+	for seed := uint64(1); seed <= 200; seed++ {
+		s := Draw(seed, DrawPeers)
 		again, err := Parse(strings.NewReader(s.String()), s.Name)
 		if err != nil {
 			t.Fatalf("seed %d: %v in\n%s", seed, err, s)
 		}
+		for i := range again.Ops {
+			again.Ops[i].Opts = cloneOpts(again.Ops[i].Opts) // none and empty are the same
+		}
+		if !reflect.DeepEqual(s, again) {
+			t.Fatalf("seed %d reads back as\n%s\nnot as\n%s", seed, again, s)
+		}
+		if seed > 3 {
+			continue
+		}
+		s.Run, again.Run = 40*time.Second, 40*time.Second
 		if a, b := Run(s, Options{}), Run(again, Options{}); a.Hash != b.Hash {
 			t.Fatalf("seed %d: hash %s as drawn, %s as read", seed, a.Hash, b.Hash)
 		}
 	}
 }
+
+// TestDraw_IsHarsh counts what plans hold: each has its twelve faults, no two
+// seeds give one plan, and every kind of fault is drawn.
+func TestDraw_IsHarsh(t *testing.T) {
+	used, plans := map[string]int{}, map[string]bool{}
+	for seed := uint64(1); seed <= 500; seed++ {
+		s := Draw(seed, DrawPeers)
+		if n := s.Faults(); n < minFaults || s.Run != DrawTime {
+			t.Fatalf("seed %d has %d faults in %v", seed, n, s.Run)
+		}
+		kinds := map[string]bool{}
+		for i := range s.Ops {
+			kinds[s.Ops[i].Verb] = true
+		}
+		for k := range kinds {
+			used[k]++
+		}
+		_, text, _ := strings.Cut(s.String(), "\nrun ")
+		plans[text] = true
+	}
+	if len(plans) != 500 {
+		t.Errorf("500 seeds give %d plans", len(plans))
+	}
+	for _, verb := range sortedKeys(verbs) {
+		if v := verbs[verb]; v.do == nil || slices.Contains(undrawn, verb) {
+			continue
+		}
+		if n := used[verb]; n == 0 || n == 500 && verb != "submit" {
+			t.Errorf("%s is in %d of 500 plans", verb, n)
+		}
+	}
+}
+
+// undrawn are verbs that plans leave to scenarios written by hand.
+var undrawn = []string{"deploy", "fix", "lose", "bridge", "link", "ring", "slow"}
 
 // BenchmarkWorld reports how much of the world is simulated per second of ours.
 func BenchmarkWorld(b *testing.B) {
@@ -103,17 +112,5 @@ func BenchmarkWorld(b *testing.B) {
 			}
 			b.ReportMetric(float64(peers)*simulated.Seconds()/b.Elapsed().Seconds(), "peers·s/s")
 		})
-	}
-}
-
-// TestShrink cuts a plan that cannot succeed down to what makes it fail.
-func TestShrink(t *testing.T) {
-	s := Draw(3, 3)
-	s.Run = 10 * time.Second
-	s.Ops = slices.DeleteFunc(s.Ops, func(op Op) bool { return op.Time > 8*time.Second })
-	s.Ops = append(s.Ops, Op{Time: 9 * time.Second, Verb: "submit", Args: []string{"web"}, Opts: map[string]string{"cpu": "1m"}},
-		Op{Moment: By, From: 9 * time.Second, Time: 9500 * time.Millisecond, Verb: "running", Args: []string{"77"}})
-	if got := Shrink(s, 60); len(got.Ops) != 1 || got.Ops[0].Verb != "running" {
-		t.Fatalf("left:\n%s", got)
 	}
 }

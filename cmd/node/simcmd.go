@@ -21,7 +21,7 @@ func (c *cli) simCommand() *cobra.Command {
 		Use:   "sim",
 		Short: "Run the same core in a simulated world",
 	}
-	cmd.AddCommand(c.simRunCommand(), c.simReplayCommand())
+	cmd.AddCommand(c.simRunCommand(), c.simReplayCommand(), c.simSoakCommand())
 	return cmd
 }
 

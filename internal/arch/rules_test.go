@@ -24,7 +24,7 @@ const (
 )
 
 var pureLevels = map[string]level{
-	"job": leaf, "clock": leaf,
+	"job": leaf, "clock": leaf, "internal/mutant": leaf,
 	"wire":    message,
 	"auction": part, "ledger": part, "gossip": part, "runtime": part,
 	"node": core,

@@ -11,7 +11,8 @@ import (
 )
 
 // Accepted is S1: an accepted job is on as many stores as its answer named, less
-// those destroyed since.
+// those destroyed since. A store is named by its key: where two machines have used
+// one, the answer does not say on whose disk the job is.
 type Accepted struct {
 	jobs    []*accepted
 	version []uint64          // by host: of its disk, when it was last read
@@ -120,7 +121,7 @@ func (a *Accepted) look(now time.Duration, h Host) error {
 		}
 	})
 	for _, x := range a.jobs {
-		if !slices.Contains(x.stores, h.Peer()) {
+		if !slices.Contains(x.stores, h.Peer()) || h.Shared() {
 			continue
 		}
 		switch b := best[x.job]; {

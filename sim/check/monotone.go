@@ -61,7 +61,9 @@ func (m *Monotone) Wrote(h Host, writes []node.Write) error {
 
 // number checks that a number names one record, and that a new record has a
 // number above all before it. One that comes back from others after its disk was
-// lost is no new one.
+// lost is no new one. Who has lost its disk takes the incarnation above what its
+// first exchange shows: if its partner had not heard of its last start, that is no
+// growth, and the boot nonce alone tells the two apart; see Finish.
 func (m *Monotone) number(h Host, r *wire.Record) error {
 	v, last := r.Num.Version(), m.last[h.Index()]
 	seen := m.seen[h.Index()]
@@ -134,11 +136,11 @@ func (m *Monotone) Booted(h Host) {
 	m.grow(h)
 	kept := map[wire.Version]bool{}
 	h.Disk(func(r *wire.Record) { kept[r.Num.Version()] = kept[r.Num.Version()] || r.Num.Issuer == h.Peer() })
+	m.last[h.Index()] = wire.Version{}
 	if m.lost[h.Index()] {
 		m.lost[h.Index()] = false
 		return
 	}
-	m.last[h.Index()] = wire.Version{}
 	for v := range m.seen[h.Index()] {
 		if !kept[v] {
 			delete(m.seen[h.Index()], v)
@@ -146,6 +148,21 @@ func (m *Monotone) Booted(h Host) {
 			m.last[h.Index()] = v
 		}
 	}
+}
+
+// Finish implements Finisher: in the end a peer goes by the start it is in, and not
+// by one that it has forgotten.
+func (m *Monotone) Finish(w World) error {
+	for _, h := range w.Hosts() {
+		l := h.Ledger()
+		if l == nil || !h.Counts() || h.Shared() || h.Index() >= len(m.last) || m.last[h.Index()] == (wire.Version{}) {
+			continue
+		}
+		if r, last := l.CardRecord(h.Peer()), m.last[h.Index()]; r == nil || r.Num.Inc != last.Inc || r.Num.Nonce != last.Nonce {
+			return violation("S5", "%s wrote its last record in start %d, and its card is of another one", h.Name(), last.Inc)
+		}
+	}
+	return nil
 }
 
 // DiskLost implements LifeWatcher: who has lost its disk knows its tokens no more.
