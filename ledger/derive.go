@@ -91,10 +91,7 @@ func (s *State) Spec(h wire.Hash) *job.Spec {
 
 // SpecRecord returns the record of a job spec, or nil.
 func (s *State) SpecRecord(h wire.Hash) *wire.Record {
-	if cell := s.cells["s"+string(h[:])]; len(cell) > 0 {
-		return cell[0]
-	}
-	return nil
+	return s.named[h]
 }
 
 // A Wanted is what a slot of a task is to run.
@@ -356,14 +353,16 @@ func (s *State) PlacesAt(peer wire.PeerID) []*VolumePlace {
 }
 
 // Card returns what a peer says of itself, or nil.
-func (s *State) Card(p wire.PeerID) *Card { return s.cards[p] }
+func (s *State) Card(p wire.PeerID) *Card {
+	if r := s.cards[p]; r != nil {
+		return r.Value.(*Card)
+	}
+	return nil
+}
 
 // CardRecord returns the record of a peer's card, or nil.
 func (s *State) CardRecord(p wire.PeerID) *wire.Record {
-	if cell := s.cells["k"+string(p[:])]; len(cell) > 0 {
-		return cell[0]
-	}
-	return nil
+	return s.cards[p]
 }
 
 // Members returns every peer with a card that has not left or been removed, in
@@ -411,7 +410,7 @@ func (s *State) entitles(p wire.PeerID) bool {
 	if s.may == nil || p == s.self && s.cards[p] == nil {
 		return true
 	}
-	card := s.cards[p]
+	card := s.Card(p)
 	if card == nil {
 		return false
 	}

@@ -46,7 +46,8 @@ type State struct {
 	lost    map[claimRef]*Verdict
 	bad     map[job.ID][]*wire.Record
 	places  map[placeKey][]*wire.Record
-	cards   map[wire.PeerID]*Card
+	cards   map[wire.PeerID]*wire.Record
+	named   map[wire.Hash]*wire.Record   // job specs by the hash that names them
 	said    map[wire.PeerID]*wire.Record // the membership record of a peer, where there is one
 	members []wire.PeerID                // sorted; nil when they must be listed anew
 	ids     []job.ID                     // of heads, sorted; nil when they must be listed anew
@@ -80,7 +81,7 @@ func New(self wire.PeerID, swarm wire.Hash, verify wire.Verifier) *State {
 		cells: map[string][]*wire.Record{}, jobs: map[job.ID]*jobState{}, logs: map[wire.PeerID]*log{}, removed: map[job.ID]uint64{},
 		heads: map[job.ID]struct{}{}, lost: map[claimRef]*Verdict{},
 		bad: map[job.ID][]*wire.Record{}, places: map[placeKey][]*wire.Record{},
-		cards: map[wire.PeerID]*Card{}, said: map[wire.PeerID]*wire.Record{}, refused: map[string]uint64{},
+		cards: map[wire.PeerID]*wire.Record{}, named: map[wire.Hash]*wire.Record{}, said: map[wire.PeerID]*wire.Record{}, refused: map[string]uint64{},
 		judged: map[*Card]bool{}, unfit: map[*job.Spec]bool{}, hashes: map[*job.Task]wire.Hash{},
 	}
 }
@@ -284,11 +285,20 @@ func (s *State) setCell(key string, cell []*wire.Record, r *wire.Record) {
 	case *Head:
 		s.jobOf(v.Job).heads = cell
 	case *Member:
-		if len(cell) == 0 {
-			delete(s.said, v.Peer)
-		} else {
-			s.said[v.Peer] = cell[0]
-		}
+		setFirst(s.said, v.Peer, cell)
+	case *Card:
+		setFirst(s.cards, v.Peer, cell)
+	case *job.Spec:
+		setFirst(s.named, r.BodyHash(), cell)
+	}
+}
+
+// setFirst keeps in an index what a cell holds first.
+func setFirst[K comparable](index map[K]*wire.Record, k K, cell []*wire.Record) {
+	if len(cell) == 0 {
+		delete(index, k)
+	} else {
+		index[k] = cell[0]
 	}
 }
 
@@ -312,8 +322,6 @@ func (s *State) insert(r *wire.Record) {
 	case *VolumePlace:
 		k := placeKey{v.Job, v.Volume, v.Slot}
 		s.places[k] = append(s.places[k], r)
-	case *Card:
-		s.cards[v.Peer] = v
 	}
 }
 
@@ -342,9 +350,6 @@ func (s *State) forget(r *wire.Record, quiet bool) {
 	case *VolumePlace:
 		remove(s.places, placeKey{v.Job, v.Volume, v.Slot}, r)
 	case *Card:
-		if s.cards[v.Peer] == v {
-			delete(s.cards, v.Peer)
-		}
 		delete(s.judged, v)
 	}
 	if !quiet {

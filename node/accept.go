@@ -358,8 +358,10 @@ func (c *Core) publishHead(recs []*wire.Record) {
 }
 
 func (c *Core) settleSubmissions() {
-	ids := slices.Sorted(keys(c.subs.open))
-	for _, id := range ids {
+	if len(c.subs.open) == 0 {
+		return
+	}
+	for _, id := range slices.Sorted(keys(c.subs.open)) {
 		c.settleSubmission(id, c.subs.open[id])
 	}
 }

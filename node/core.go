@@ -188,6 +188,7 @@ func (c *Core) take(in Input) error {
 		f := *in.Facts
 		f.Capacity.DiskBytes = f.Capacity.DiskBytes >> 30 << 30 // whole GiB: free disk changes all the time
 		c.facts = &f
+		c.holding.dirty = true // there may be room now, or no longer
 	case in.Request != nil:
 		c.request(in.Request)
 	case in.Disk != nil:

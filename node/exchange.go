@@ -184,7 +184,9 @@ func (c *Core) completed(from wire.PeerID, theirsReady bool) {
 		c.self.withReady = true
 		c.self.readyHeard = c.now
 	}
-	c.holding.dirty = true
+	if len(c.holding.lost) > 0 {
+		c.holding.dirty = true // a verdict may be answered now
+	}
 }
 
 // learned looks at records that have just come in for what concerns people.

@@ -18,13 +18,17 @@ import (
 const (
 	beatenGrace = 15 * time.Second // a beaten claim ends at the latest so long after, even if the winner does not run yet
 	holdEvery   = time.Second      // claims are looked at again, changed or not
+	restEvery   = 10 * time.Second // the same, while all of them just run
 )
 
 // holding is what this peer does with its own claims.
 type holding struct {
 	dirty     bool
-	version   uint64
+	version   uint64 // the ledger's OwnVersion of the last look
+	views     uint64 // and gossip's Views
 	looked    clock.Instant
+	every     time.Duration // how long it is good for
+	leaves    bool          // this peer was draining or leaving then
 	ends      map[claimID]ending
 	beaten    map[claimID]clock.Instant
 	lost      map[claimID]clock.Instant // since when a verdict is known here
@@ -70,15 +74,17 @@ func (c *Core) settleHolding() {
 		return
 	}
 	h := &c.holding
-	if h.dirty || h.version != c.led.OwnVersion() || c.due(h.looked.Add(holdEvery)) {
-		h.dirty, h.version, h.looked = false, c.led.OwnVersion(), c.now
+	if c.mustLook() {
+		h.dirty, h.version, h.views, h.looked = false, c.led.OwnVersion(), c.mem.Views(), c.now
+		h.leaves = c.self.draining || c.self.leaving
 		c.judgeSilence()
 		for _, cl := range c.ownClaims() {
 			c.judgeOwn(cl)
 		}
 		c.rec.Set(c.now, c.wants())
+		h.every = c.lookEvery()
 	}
-	c.wake(h.looked.Add(holdEvery))
+	c.wake(h.looked.Add(h.every))
 	actions, reports, at := c.rec.Tick(c.now)
 	c.out.Actions = append(c.out.Actions, actions...)
 	c.wake(at)
@@ -89,6 +95,32 @@ func (c *Core) settleHolding() {
 		h.dirty = true
 		c.wake(c.now.Add(time.Millisecond))
 	}
+}
+
+// mustLook reports whether something may have changed for the own claims, or they
+// are due for another look.
+func (c *Core) mustLook() bool {
+	h := &c.holding
+	return h.dirty || h.version != c.led.OwnVersion() || h.views != c.mem.Views() ||
+		h.silenced != c.rec.Silent(c.now) || h.leaves != (c.self.draining || c.self.leaving) || c.due(h.looked.Add(h.every))
+}
+
+// lookEvery is how soon own claims are looked at again if nothing changes: soon,
+// unless all of them simply run what is wanted.
+func (c *Core) lookEvery() time.Duration {
+	h := &c.holding
+	if len(h.ends)+len(h.beaten)+len(h.lost) > 0 || h.silenced || c.self.stage != ready || c.self.draining || c.self.leaving {
+		return holdEvery
+	}
+	for _, cl := range c.ownClaims() {
+		if cl.Phase.Ended() {
+			continue
+		}
+		if w, ok := c.wantedOf(cl); !ok || cl.Phase != ledger.Serving || cl.Spec != w.Spec || cl.Leaving {
+			return holdEvery
+		}
+	}
+	return restEvery
 }
 
 // judgeOwn decides what becomes of one own claim.
