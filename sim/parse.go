@@ -37,6 +37,9 @@ func Parse(r io.Reader, name string) (*Scenario, error) {
 	if err := p.knownJobs(); err != nil {
 		return nil, err
 	}
+	if err := p.workloadsFit(); err != nil {
+		return nil, err
+	}
 	if len(p.s.Groups) == 0 {
 		return nil, fmt.Errorf("%s:1: no peers; begin with a line such as: peers 5 cpu=2000m mem=4GiB", name)
 	}
@@ -55,7 +58,7 @@ type parser struct {
 // stand on one line.
 var headers = map[string]func(*parser, []string) error{
 	"peers": (*parser).peers, "net": (*parser).net, "run": (*parser).run, "image": (*parser).image,
-	"link": (*parser).link,
+	"link": (*parser).link, "workload": (*parser).workload,
 }
 
 func (p *parser) read(text string) error {
@@ -80,7 +83,7 @@ func (p *parser) read(text string) error {
 	for len(words) > 0 {
 		head := headers[words[0]]
 		if head == nil {
-			return fmt.Errorf("%q begins no statement; one of at, by, from, always, calm, image, job, link, net, peers, run does", words[0])
+			return fmt.Errorf("%q begins no statement; one of at, by, from, always, calm, image, job, link, net, peers, run, workload does", words[0])
 		}
 		end := 1
 		for end < len(words) && headers[words[end]] == nil {
@@ -97,6 +100,9 @@ func (p *parser) read(text string) error {
 func (p *parser) peers(words []string) error {
 	if len(words) == 0 {
 		return fmt.Errorf("how many? such as: peers 5 cpu=2000m mem=4GiB")
+	}
+	if strings.HasPrefix(words[0], "from=") {
+		return p.peersFrom(words)
 	}
 	n, err := strconv.Atoi(words[0])
 	if err != nil || n < 1 || n > maxPeers {

@@ -36,6 +36,7 @@ func Run(s *Scenario, o Options) Result {
 	if o.Seed != nil {
 		seed = *o.Seed
 	}
+	s = s.Expand(seed, o.Peers)
 	r := newRun(s, seed, o)
 	r.start()
 	r.plan()
@@ -294,6 +295,9 @@ func (r *run) again(seed uint64) string {
 	text := fmt.Sprintf("shoal sim run %s --seed %d", r.s.Name, seed)
 	if r.o.Peers > 0 {
 		text += fmt.Sprintf(" --peers %d", r.o.Peers)
+	}
+	for _, flag := range r.s.Flags {
+		text += " " + flag
 	}
 	if r.o.Encode {
 		text += " --encode"

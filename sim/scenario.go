@@ -25,6 +25,8 @@ type Scenario struct {
 	Jobs    []job.Spec    // for the verb deploy
 	Images  []Image       // those that do not behave as images do by default
 	Ops     []Op
+	Loads   []*Workload   // drawn into ops by Expand
+	Flags   []string      // of the command line that have changed the scenario; they repeat it
 	Off     []string      // rules not checked
 	Within  time.Duration // how long the calm may take to converge; 0: the checkers' own bounds
 	Golden  []string      // notable lines expected; nil: not compared
@@ -104,7 +106,22 @@ func (s *Scenario) CheckPeers(n int) error {
 		return fmt.Errorf("%d is no number of peers from 1 to %d", n, maxPeers)
 	case len(s.Groups) != 1:
 		return fmt.Errorf("%s has %d kinds of peers: change their numbers there", s.Name, len(s.Groups))
-	case n >= s.Groups[0].Count:
+	}
+	return s.namesAtMost(n)
+}
+
+// peers is how many machines the scenario begins with.
+func (s *Scenario) peers() (n int) {
+	for _, g := range s.Groups {
+		n += g.Count
+	}
+	return n
+}
+
+// namesAtMost reports the first line that names a machine beyond the nth, unless the
+// scenario has no more than n by itself: then those may join later.
+func (s *Scenario) namesAtMost(n int) error {
+	if n >= s.peers() {
 		return nil
 	}
 	for i := range s.Ops {
@@ -154,6 +171,9 @@ func (s *Scenario) String() string {
 	}
 	for i := range s.Images {
 		out += s.Images[i].String() + "\n"
+	}
+	for _, w := range s.Loads {
+		out += "workload " + w.text + "\n"
 	}
 	for i := range s.Ops {
 		out += s.Ops[i].String() + "\n"

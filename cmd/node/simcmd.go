@@ -29,6 +29,7 @@ func (c *cli) simRunCommand() *cobra.Command {
 	var seed uint64
 	var peers int
 	var trace, encode, lines bool
+	var loads simLoads
 	cmd := &cobra.Command{
 		Use:   "run SCENARIO...",
 		Short: "Run scenarios; the same seed gives the same trace, always",
@@ -52,7 +53,7 @@ Exit codes: 0 all well; 1 a file is wrong; 3 a core crashed; 4 an invariant was 
 			}
 			worst := 0
 			for _, file := range args {
-				code, err := c.simulate(file, o, lines)
+				code, err := c.simulate(file, o, &loads, lines)
 				if err != nil {
 					return err
 				}
@@ -69,10 +70,11 @@ Exit codes: 0 all well; 1 a file is wrong; 3 a core crashed; 4 an invariant was 
 	cmd.Flags().BoolVar(&lines, "lines", false, "print what happened, not only when something was wrong")
 	cmd.Flags().BoolVar(&trace, "trace", false, "write every step to stderr")
 	cmd.Flags().BoolVar(&encode, "encode", false, "encode and decode each message")
+	loads.flags(cmd)
 	return cmd
 }
 
-func (c *cli) simulate(file string, o sim.Options, lines bool) (code int, err error) {
+func (c *cli) simulate(file string, o sim.Options, loads *simLoads, lines bool) (code int, err error) {
 	f, err := os.Open(file)
 	if err != nil {
 		return 0, err
@@ -82,10 +84,11 @@ func (c *cli) simulate(file string, o sim.Options, lines bool) (code int, err er
 	if err != nil {
 		return 0, err
 	}
-	if o.Peers > 0 {
-		if err := scenario.CheckPeers(o.Peers); err != nil {
-			return 0, usagef("--peers %w", err)
-		}
+	if err := loads.apply(scenario, &o); err != nil {
+		return 0, err
+	}
+	if loads.plan {
+		return 0, c.plan(scenario, o)
 	}
 	result := sim.Run(scenario, o)
 	if c.json() && !lines {

@@ -1,0 +1,248 @@
+package sim
+
+import (
+	"cmp"
+	"encoding/csv"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+
+	"shoal/job"
+)
+
+// Files in the format of the openb trace (cluster-trace-gpu-v2023 of
+// alibaba/clusterdata; Weng et al., "Beware of Fragmentation", USENIX ATC 2023): one
+// of pods, whose needs and times become jobs, and one of nodes, which become peers.
+// GPUs are read and checked; the core sells none, so they only become a label.
+
+const (
+	podHeader  = "name,cpu_milli,memory_mib,num_gpu,gpu_milli,gpu_spec,qos,pod_phase,creation_time,deletion_time,scheduled_time"
+	nodeHeader = "sn,cpu_milli,memory_mib,gpu,model"
+
+	maxTraceBytes = 64 << 20
+	maxTraceRows  = 1_000_000
+	maxTraceCPU   = 1_000_000      // thousandths of a core: 1,000 cores
+	maxTraceMem   = 16 << 20       // MiB: 16 TiB
+	maxTraceTime  = 10_000_000_000 // seconds: three hundred years
+)
+
+// A pod is a row of a trace.
+type pod struct {
+	cpuMilli, memMiB int64
+	created, lasts   int64 // seconds; created counts from the trace's own zero
+	bestEffort       bool  // batch work; the others are services
+}
+
+// readPods reads a file of pods, ordered by creation. Its error names file and line.
+func readPods(path string) ([]pod, error) {
+	var pods []pod
+	err := readTable(path, podHeader, func(r *tableRow) {
+		p := pod{
+			cpuMilli: r.number("cpu_milli", 0, maxTraceCPU), memMiB: r.number("memory_mib", 0, maxTraceMem),
+			created: r.number("creation_time", 0, maxTraceTime),
+		}
+		r.number("num_gpu", 0, 1024)
+		r.number("gpu_milli", 0, 1000)
+		switch qos := r.text("qos"); qos {
+		case "BE":
+			p.bestEffort = true
+		case "LS", "Burstable", "Guaranteed":
+		default:
+			r.refuse("qos", "is none of BE, Burstable, Guaranteed, LS")
+		}
+		begun := p.created
+		if r.text("scheduled_time") != "" { // empty if it never was
+			begun = r.number("scheduled_time", p.created, maxTraceTime)
+		}
+		p.lasts = r.number("deletion_time", begun, maxTraceTime) - begun
+		pods = append(pods, p)
+	})
+	slices.SortStableFunc(pods, func(a, b pod) int { return cmp.Compare(a.created, b.created) })
+	return pods, err
+}
+
+// readNodes reads a file of nodes as machines.
+func readNodes(path string) ([]MachineSpec, error) {
+	var nodes []MachineSpec
+	err := readTable(path, nodeHeader, func(r *tableRow) {
+		m := MachineSpec{Capacity: job.Resources{
+			CPUMilli: r.number("cpu_milli", 1, maxTraceCPU), MemBytes: r.number("memory_mib", 1, maxTraceMem) << 20,
+			DiskBytes: defaultCapacity.DiskBytes,
+		}}
+		if model := strings.ToLower(r.text("model")); r.number("gpu", 0, 1024) > 0 && model != "" {
+			if job.CheckName(model) != nil {
+				r.refuse("model", "is no name; letters, digits, '-', '_' and '.' make one")
+			}
+			m.Labels = map[string]string{"gpu": model}
+		}
+		nodes = append(nodes, m)
+	})
+	return nodes, err
+}
+
+// A tableRow is one row of a table being read; it keeps the first thing wrong with it.
+type tableRow struct {
+	columns []string
+	fields  []string
+	err     error
+}
+
+func (r *tableRow) text(column string) string { return r.fields[slices.Index(r.columns, column)] }
+
+func (r *tableRow) refuse(column, why string) {
+	if r.err == nil {
+		text := r.text(column)
+		r.err = fmt.Errorf("%s: %q %s", column, text[:min(len(text), 40)], why)
+	}
+}
+
+func (r *tableRow) number(column string, least, most int64) int64 {
+	n, err := strconv.ParseInt(r.text(column), 10, 64)
+	if err != nil || n < least || n > most {
+		r.refuse(column, fmt.Sprintf("is no whole number from %d to %d", least, most))
+		return least
+	}
+	return n
+}
+
+// readTable calls row with each row of a table in CSV. Its error names file and line.
+func readTable(path, header string, row func(*tableRow)) error {
+	f, err := openRegular(path)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	lines := csv.NewReader(f)
+	lines.FieldsPerRecord, lines.ReuseRecord = -1, true
+	r := &tableRow{columns: strings.Split(header, ",")}
+	for n := 0; ; n++ {
+		r.fields, err = lines.Read()
+		var wrong *csv.ParseError
+		switch {
+		case errors.As(err, &wrong):
+			return fmt.Errorf("%s:%d: %w", path, wrong.Line, wrong.Err)
+		case errors.Is(err, io.EOF) && n > 1:
+			return nil
+		case errors.Is(err, io.EOF):
+			return fmt.Errorf("%s:%d: no rows; want the line %s and rows after it", path, n+1, header)
+		case err != nil:
+			return err
+		}
+		line, _ := lines.FieldPos(0)
+		if n == 0 {
+			if !slices.Equal(r.fields, r.columns) {
+				return fmt.Errorf("%s:%d: the first line is not %s", path, line, header)
+			}
+			continue
+		}
+		if err := r.check(n, row); err != nil {
+			return fmt.Errorf("%s:%d: %w", path, line, err)
+		}
+	}
+}
+
+func (r *tableRow) check(n int, row func(*tableRow)) error {
+	switch {
+	case n > maxTraceRows:
+		return fmt.Errorf("more than %d rows", maxTraceRows)
+	case len(r.fields) != len(r.columns):
+		return fmt.Errorf("%d fields, want %d", len(r.fields), len(r.columns))
+	}
+	row(r)
+	return r.err
+}
+
+// openRegular opens a plain file of bearable size: a pipe would block, and a device
+// never end.
+func openRegular(path string) (*os.File, error) {
+	info, err := os.Stat(path)
+	switch {
+	case err != nil:
+		return nil, err
+	case !info.Mode().IsRegular():
+		return nil, fmt.Errorf("%s is no plain file", path)
+	case info.Size() > maxTraceBytes:
+		return nil, fmt.Errorf("%s has %d MiB, at most %d are read", path, info.Size()>>20, maxTraceBytes>>20)
+	}
+	return os.Open(path)
+}
+
+// pickNodes takes n machines out of nodes at even distances, so that the mix stays;
+// of few nodes each is taken more than once. Equal neighbours become one group.
+func pickNodes(nodes []MachineSpec, n int) []PeerGroup {
+	var groups []PeerGroup
+	for i := range n {
+		m := nodes[i*len(nodes)/n]
+		if last := len(groups) - 1; last >= 0 && groups[last].Capacity == m.Capacity && groups[last].Labels["gpu"] == m.Labels["gpu"] {
+			groups[last].Count++
+			continue
+		}
+		groups = append(groups, PeerGroup{Count: 1, MachineSpec: m})
+	}
+	return groups
+}
+
+// UseNodes replaces the scenario's peers by as many of the nodes in a file; n is
+// their number, 0 the scenario's.
+func (s *Scenario) UseNodes(path string, n int) error {
+	nodes, err := readNodes(path)
+	if err != nil {
+		return err
+	}
+	flag := "--nodes " + path
+	if n == 0 {
+		n = s.peers()
+	} else {
+		flag += fmt.Sprintf(" --peers %d", n)
+	}
+	if n < 1 || n > maxPeers {
+		return fmt.Errorf("%d is no number of peers from 1 to %d", n, maxPeers)
+	}
+	if err := s.namesAtMost(n); err != nil {
+		return err
+	}
+	s.Groups = pickNodes(nodes, n)
+	s.Flags = append(s.Flags, flag)
+	return nil
+}
+
+// peersFrom reads "from=nodes.csv count=100" of the statement peers.
+func (p *parser) peersFrom(words []string) error {
+	n, from := 0, ""
+	for _, w := range words {
+		key, value, _ := strings.Cut(w, "=")
+		switch key {
+		case "from":
+			from = value
+		case "count":
+			var err error
+			if n, err = strconv.Atoi(value); err != nil || n < 1 || n > maxPeers {
+				return fmt.Errorf("%s: want a number of peers from 1 to %d", w, maxPeers)
+			}
+		default:
+			return fmt.Errorf("%s: unknown option beside from=; known is count", w)
+		}
+	}
+	if n == 0 {
+		return fmt.Errorf("how many? such as: peers from=nodes.csv count=100")
+	}
+	nodes, err := readNodes(p.path(from))
+	if err != nil {
+		return fmt.Errorf("from=%s: %w", from, err)
+	}
+	p.s.Groups = append(p.s.Groups, pickNodes(nodes, n)...)
+	return nil
+}
+
+// path finds a file that the scenario names: from the folder the scenario is in.
+func (p *parser) path(file string) string {
+	if filepath.IsAbs(file) {
+		return file
+	}
+	return filepath.Join(filepath.Dir(p.name), file)
+}
