@@ -73,8 +73,8 @@ func (n *network) publish(m *machine, topic wire.Topic, msg wire.Message) {
 	}
 	ready := max(n.w.now, m.nic.published) + publishCost
 	m.nic.published = ready
-	for i, to := range n.w.machines {
-		if p.due[i] == never && n.gossips(m, to) {
+	for _, i := range m.nic.peers {
+		if to := n.w.machines[i]; !p.has(to.index) && n.gossips(m, to) {
 			n.copyTo(m, to, p, ready)
 		}
 	}
@@ -126,8 +126,8 @@ func (n *network) copyAt(m, to *machine, p *publication, at time.Duration) {
 // heardGossip takes a copy at its receiver: the first is passed on and given to the
 // daemon, every other is nothing new.
 func (n *network) heardGossip(to *machine, e event) {
-	p := e.msg.(*publication)
-	if to.core == nil || e.boot != to.boot || p.due[to.index] == heard {
+	p, ok := e.msg.(*publication)
+	if !ok || to.core == nil || e.boot != to.boot || p.due[to.index] == heard {
 		return
 	}
 	p.due[to.index] = heard
@@ -161,7 +161,6 @@ func (n *network) tellLater(m *machine, p *publication) {
 	if p.missing <= 0 {
 		return
 	}
-	n.beatMesh(m)
 	peers := m.nic.peers
 	for range min(lazyDegree, len(peers)) {
 		to := n.w.machines[peers[m.nic.luck.IntN(len(peers))]]
@@ -188,12 +187,6 @@ func (n *network) beatMesh(m *machine) {
 		return
 	}
 	m.nic.beat = n.w.now + meshBeat
-	m.nic.peers = m.nic.peers[:0]
-	for i, to := range n.w.machines {
-		if to != m && n.gossips(m, to) {
-			m.nic.peers = append(m.nic.peers, int32(i))
-		}
-	}
 	m.nic.mesh = slices.DeleteFunc(m.nic.mesh, func(i int32) bool { return !n.gossips(m, n.w.machines[i]) })
 	if len(m.nic.mesh) < meshLow {
 		n.graft(m)
@@ -214,10 +207,11 @@ func (n *network) graft(m *machine) {
 		}
 		j := k + m.nic.luck.IntN(len(peers)-k)
 		peers[k], peers[j] = peers[j], peers[k]
-		if i := peers[k]; !slices.Contains(m.nic.mesh, i) {
+		i := peers[k]
+		if nb := n.w.machines[i]; n.gossips(m, nb) && !slices.Contains(m.nic.mesh, i) {
 			m.nic.mesh = append(m.nic.mesh, i)
-			if nb := &n.w.machines[i].nic; !slices.Contains(nb.mesh, int32(m.index)) {
-				nb.mesh = append(nb.mesh, int32(m.index))
+			if !slices.Contains(nb.nic.mesh, int32(m.index)) {
+				nb.nic.mesh = append(nb.nic.mesh, int32(m.index))
 			}
 		}
 	}

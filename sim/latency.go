@@ -62,8 +62,8 @@ func lognormal(median, p99 time.Duration) *quantiles {
 
 func (q *quantiles) draw(r *rand.Rand) time.Duration {
 	u := r.Uint64()
-	i, part := u>>56, time.Duration(u>>32&0xffff) // a step, and where in it
-	return q[i] + (q[i+1]-q[i])*part>>16
+	i, part := u>>56, int64(u>>32&0xffff) // a step, and where in it, of 1<<16
+	return q[i] + time.Duration(int64(q[i+1]-q[i])*part>>16)
 }
 
 // A Matrix holds round-trip times between sites, as measured by somebody.

@@ -42,8 +42,8 @@ type machine struct {
 	batch   int        // writes of that step
 	inbox   []event    // what came while paused or syncing
 	wakeAt  time.Duration
-	spins   int           // wakes in a row that were due at once
-	slow    time.Duration // everything takes so many times as long; 0 and 1: as ever
+	spins   int   // wakes in a row that were due at once
+	slow    int64 // everything takes so many times as long; 0 and 1: as ever
 
 	rnd       *rand.Rand // of the hardware: sync times, tears, boot
 	net       *rand.Rand // of what it sends
@@ -248,7 +248,7 @@ func (m *machine) stepTime(sync bool) (d time.Duration) {
 		d = span{300 * time.Microsecond, 6 * time.Millisecond}.draw(m.rnd)
 	}
 	if m.slow > 1 {
-		d = (d + stepCost) * m.slow
+		d = time.Duration(int64(d+stepCost) * m.slow)
 	}
 	return d
 }

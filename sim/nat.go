@@ -2,6 +2,7 @@ package sim
 
 import (
 	"math/rand/v2"
+	"slices"
 	"time"
 )
 
@@ -18,7 +19,7 @@ type nic struct {
 	out       outbox
 	published time.Duration // its last publication is signed and encoded by then
 	mesh      []int32       // neighbours that get every message
-	peers     []int32       // all neighbours, as of the last heartbeat
+	peers     []int32       // all machines it is linked to, in no order
 	beat      time.Duration // the next heartbeat of its gossip
 
 	conns    []conn   // by machine; nil unless some machine cannot be dialled, or counts
@@ -59,6 +60,21 @@ func (m *machine) conn(to *machine) *conn {
 		m.nic.conns = append(m.nic.conns, make([]conn, len(m.w.machines)-len(m.nic.conns))...)
 	}
 	return &m.nic.conns[to.index]
+}
+
+// setLinked notes that there is a connection, or no longer.
+func (m *machine) setLinked(to *machine, up bool) {
+	if m.linked[to.index] == up {
+		return
+	}
+	m.linked[to.index] = up
+	if up {
+		m.nic.peers = append(m.nic.peers, int32(to.index))
+		return
+	}
+	last := len(m.nic.peers) - 1
+	m.nic.peers[slices.Index(m.nic.peers, int32(to.index))] = m.nic.peers[last]
+	m.nic.peers = m.nic.peers[:last]
 }
 
 // direct reports whether packets go straight from one to the other; both know of

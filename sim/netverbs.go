@@ -20,12 +20,14 @@ func addNetVerbs() {
 		optionKinds[name] = kind
 	}
 	for name, v := range map[string]verb{
-		"net":    {usage: "loss=10% dup=1% delay=20ms..80ms", opts: linkOptions, do: (*run).setNet},
-		"link":   {args: 1, usage: linkUsage, opts: linkOptions, check: linkArgs, do: (*run).setLink},
-		"bridge": {args: 1, usage: "n1,n2|n3|n4,n5 [for=1m]: the outer two see each other through the middle alone", opts: []string{"for"}, check: bridgeArgs, do: (*run).bridge},
-		"ring":   {args: 1, usage: "n1,n2,n3,n4 [for=1m]: of these each sees its two neighbours alone", opts: []string{"for"}, check: ringArgs, do: (*run).ring},
+		"net":  {usage: "loss=10% dup=1% delay=20ms..80ms", opts: linkOptions, do: (*run).setNet},
+		"link": {args: 1, usage: linkUsage, opts: linkOptions, check: linkArgs, do: (*run).setLink},
+		"bridge": {args: 1, usage: "n1,n2|n3|n4,n5 [for=1m]: the outer two see each other through the middle alone",
+			opts: []string{"for"}, check: bridgeArgs, do: (*run).bridge},
+		"ring": {args: 1, usage: "n1,n2,n3,n4 [for=1m]: of these each sees its two neighbours alone",
+			opts: []string{"for"}, check: ringArgs, do: (*run).ring},
 		"slow":   {args: 1, usage: "PEER factor=20 [for=1m]", opts: []string{"factor", "for"}, check: slowArgs, do: (*run).slow},
-		"linked": {args: 2, usage: "PEER PEER [via=direct|relay]", opts: []string{"via"}, check: linkedArgs, assert: (*run).linked},
+		"linked": {args: 2, usage: "n1 n2 [via=direct|relay]", opts: []string{"via"}, check: linkedArgs, assert: (*run).linked},
 	} {
 		verbs[name] = v
 	}
@@ -189,7 +191,7 @@ func (r *run) slow(op *Op) error {
 	if err != nil {
 		return err
 	}
-	factor := time.Duration(op.number("factor", 1))
+	factor := int64(op.number("factor", 1))
 	m.slow = factor
 	if d := op.duration("for"); d > 0 {
 		r.w.later(d, func() {

@@ -198,19 +198,20 @@ func (n *network) carry(m, to *machine, msg wire.Message) (at time.Duration, ok 
 			return 0, false
 		}
 		if r != nil {
-			if at, ok = n.hop(m, r, msg, n.w.now); !ok {
+			if at, ok = n.hop(m, r, msg); !ok {
 				return 0, false
 			}
-			return n.hop(r, to, msg, at)
+			on, ok := n.hop(r, to, msg) // asked as of now: until it comes, the relay sends other things
+			return at + on - n.w.now, ok
 		}
 	}
-	return n.hop(m, to, msg, n.w.now)
+	return n.hop(m, to, msg)
 }
 
 // hop takes a message over one link.
-func (n *network) hop(m, to *machine, msg wire.Message, at time.Duration) (time.Duration, bool) {
+func (n *network) hop(m, to *machine, msg wire.Message) (at time.Duration, ok bool) {
+	at = n.w.now
 	if n.metered {
-		var ok bool
 		if at, ok = n.depart(m, to, sizeOf(msg)+streamOverhead, at, false); !ok {
 			return 0, false
 		}
@@ -262,7 +263,7 @@ func (n *network) link(m, to *machine, up bool, after time.Duration) {
 	if m.core == nil || m.linked[to.index] == up {
 		return
 	}
-	m.linked[to.index] = up
+	m.setLinked(to, up)
 	if !up && n.strict {
 		n.hangUp(m, to)
 	}
@@ -282,13 +283,13 @@ const maxDials = 32
 func (n *network) dialAll(m *machine) {
 	clear(m.linked)
 	clear(m.told)
-	m.nic.mesh, m.nic.beat = nil, 0
+	m.nic.mesh, m.nic.peers, m.nic.beat = nil, nil, 0
 	dialled := 0
 	for _, to := range n.w.machines {
 		if to == m || to.core == nil || dialled >= maxDials {
 			continue
 		}
-		to.linked[m.index] = false
+		to.setLinked(m, false)
 		dialled++
 		n.dialLater(m, to, span{2 * time.Millisecond, 300 * time.Millisecond})
 	}
