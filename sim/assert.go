@@ -14,7 +14,7 @@ func addAssertions() {
 	for name, v := range map[string]verb{
 		"held":        {args: 1, usage: "SLOT by=PEER not=PEER token=2", opts: []string{"by", "not", "token"}, check: slotArg, assert: (*run).held},
 		"nobody":      {args: 1, usage: "SLOT", check: slotArg, assert: (*run).nobody},
-		"running":     {args: 1, more: 2, usage: "N of JOB[/TASK]", opts: []string{"on", "version"}, check: countArgs, assert: (*run).running},
+		"running":     {args: 1, more: 2, usage: "N of JOB[/TASK] on=PEER version=2", opts: []string{"on", "version"}, check: countArgs, assert: (*run).running},
 		"serving":     {args: 1, more: 2, usage: "N of JOB[/TASK]", check: countArgs, assert: (*run).serving},
 		"converged":   {usage: "", assert: (*run).converged},
 		"accepted":    {args: 1, usage: "JOB stores>=2", opts: []string{"stores", "least"}, check: jobArg, assert: (*run).accepted},
@@ -117,7 +117,7 @@ func (r *run) running(op *Op) string {
 	}
 	n := 0
 	for _, m := range r.w.machines {
-		if !m.up() {
+		if !m.up() || op.Opts["on"] != "" && !r.refIs(op.Opts["on"], m) {
 			continue
 		}
 		for _, c := range m.engine.containers {

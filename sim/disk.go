@@ -11,35 +11,60 @@ import (
 )
 
 // A disk is what one machine keeps of its peer: what is synced, and the writes
-// since, in order. A power cut keeps some prefix of those; a dead daemon loses
-// none of them, because the operating system has them.
+// since, in the transactions that the store made of them. A power cut keeps the
+// first so many of those, each as a whole: the store's log is read up to the first
+// transaction that is not complete. A dead daemon loses none, because the operating
+// system has them. See ledger/badger for what the real store promises.
 type disk struct {
 	records recordSet
 	locals  map[string][]byte
 	pending []node.Write
+	ends    []int  // of the transactions in pending, each the index after its last write
 	version uint64 // grows with every write
+
+	trouble diskTrouble
 }
 
 func newDisk() *disk {
-	return &disk{records: newRecordSet(), locals: map[string][]byte{}}
+	return &disk{records: newRecordSet(), locals: map[string][]byte{}, trouble: newDiskTrouble()}
 }
 
 // maxUnsynced is how many writes wait at most for a sync that nobody asks for: the
 // operating system writes back by itself what is old.
 const maxUnsynced = 512
 
-// append writes without syncing.
-func (d *disk) append(writes []node.Write) {
+// append writes one batch without syncing; small says that the store has the buffers
+// of the small profile.
+func (d *disk) append(writes []node.Write, small bool) {
 	if len(writes) == 0 {
 		return
 	}
-	d.pending = append(d.pending, writes...)
+	if len(d.pending) >= 2*maxUnsynced {
+		d.writeBack(len(d.pending) - maxUnsynced)
+	}
 	d.version++
-	if old := len(d.pending) - maxUnsynced; old >= maxUnsynced {
-		for i := range d.pending[:old] {
-			d.apply(&d.pending[i])
-		}
-		d.pending = slices.Delete(d.pending, 0, old)
+	if len(writes) <= surelyOne {
+		d.pending = append(d.pending, writes...)
+		d.ends = append(d.ends, len(d.pending))
+		return
+	}
+	d.appendSplit(writes, small)
+}
+
+// writeBack applies the oldest transactions, of at most n writes in all.
+func (d *disk) writeBack(n int) {
+	done, last := 0, 0
+	for last < len(d.ends) && d.ends[last] <= n {
+		done = d.ends[last]
+		last++
+	}
+	for i := range d.pending[:done] {
+		d.apply(&d.pending[i])
+	}
+	d.pending = slices.Delete(d.pending, 0, done)
+	d.ends = slices.Delete(d.ends, 0, last)
+	for i := range d.ends {
+		d.ends[i] -= done
 	}
 }
 
@@ -49,7 +74,7 @@ func (d *disk) sync() {
 		d.apply(&d.pending[i])
 	}
 	clear(d.pending)
-	d.pending = d.pending[:0]
+	d.pending, d.ends = d.pending[:0], d.ends[:0]
 }
 
 func (d *disk) apply(w *node.Write) {
@@ -65,21 +90,18 @@ func (d *disk) apply(w *node.Write) {
 	}
 }
 
-// tear is the power cut: of the writes not yet synced a prefix of random length is
-// kept. It returns how many were lost.
+// tear is the power cut: of the transactions not yet synced the first so many are
+// kept, how many is chance. It returns how many writes were lost.
 func (d *disk) tear(r *rand.Rand) int {
-	keep := r.IntN(len(d.pending) + 1)
-	lost := len(d.pending) - keep
-	d.pending = d.pending[:keep]
+	end := 0
+	if keep := r.IntN(len(d.ends) + 1); keep > 0 {
+		end = d.ends[keep-1]
+	}
+	lost := len(d.pending) - end
+	d.pending = d.pending[:end]
 	d.sync()
 	d.version++
 	return lost
-}
-
-// discard loses the last n writes, those of a batch whose sync has failed.
-func (d *disk) discard(n int) {
-	d.pending = d.pending[:max(0, len(d.pending)-n)]
-	d.version++
 }
 
 // rot loses every record with probability p; it returns how many were lost.
@@ -97,7 +119,7 @@ func (d *disk) rot(r *rand.Rand, p float64) (lost int) {
 // clone copies the disk, as an image written to a second card does.
 func (d *disk) clone() *disk {
 	d.sync()
-	return &disk{records: d.records.clone(), locals: maps.Clone(d.locals), version: d.version + 1}
+	return &disk{records: d.records.clone(), locals: maps.Clone(d.locals), version: d.version + 1, trouble: newDiskTrouble()}
 }
 
 // stored is what a starting daemon reads. The records are handed on by pointer:

@@ -15,16 +15,17 @@ import (
 )
 
 // An engine runs one machine's containers. It outlives the daemon, not the power.
-// Delays follow those measured on a real one: create 32 ms, start 243 ms.
 type engine struct {
 	m          *machine
 	rnd        *rand.Rand
 	containers []*container // by name
 	images     map[string]bool
-	missing    map[string]bool // images that cannot be had
-	hung       bool            // answers nothing
-	down       bool            // refuses everything
-	waiting    []func()        // what a hung engine was asked for
+	missing    map[string]bool // images that cannot be fetched
+	paces      paces
+	faults     engineFaults
+	hung       bool     // answers nothing
+	down       bool     // refuses everything
+	waiting    []func() // what a hung engine was asked for
 	cached     []runtime.Observed
 	fresh      bool
 	starts     int
@@ -35,6 +36,10 @@ type container struct {
 	task  *job.Task
 	acts  behaviour
 	since time.Duration
+	made  uint32 // the run it was created for; 0: unknown
+	ran   bool   // it has been started
+	alien bool   // not ours: the daemon's lists do not show it
+	kills int    // of children, by the kernel at the memory limit: only the cgroup counts them
 }
 
 // behaviour is what a simulated image does; a task's command says it.
@@ -47,11 +52,19 @@ type behaviour struct {
 
 // newEngine makes an engine without containers.
 func newEngine(m *machine, rnd *rand.Rand) *engine {
-	return &engine{m: m, rnd: rnd, images: map[string]bool{}, missing: map[string]bool{}}
+	return &engine{m: m, rnd: rnd, images: map[string]bool{}, missing: map[string]bool{}, paces: measured}
 }
 
-// engineDeadline is after how long a driver gives an answer for a silent engine.
-const engineDeadline = 30 * time.Second
+// engineDeadline is after how long a driver gives an answer for a silent engine;
+// a stop has its grace on top.
+const engineDeadline = 10 * time.Second
+
+func deadlineOf(a *runtime.Action) time.Duration {
+	if a.Op == runtime.OpStop {
+		return a.Grace + engineDeadline
+	}
+	return engineDeadline
+}
 
 // begin performs an action; its result comes back as an input, if there still is
 // a daemon to take it.
@@ -70,20 +83,27 @@ func (e *engine) begin(a runtime.Action) {
 			answer(e.perform(&a))
 		}
 	}
+	hang := func() {
+		e.waiting = append(e.waiting, do)
+		e.m.w.later(deadlineOf(&a), func() { answer(runtime.ErrSilent.Error(), false) })
+	}
 	switch {
 	case e.down:
 		e.m.w.later(5*time.Millisecond, func() { answer("connect to the engine: connection refused", false) })
 	case e.hung:
-		e.waiting = append(e.waiting, do)
-		e.m.w.later(engineDeadline, func() { answer(runtime.ErrSilent.Error(), false) })
+		hang()
+	case e.faults.hangs(a.Op):
+		e.hangCall(&a, do, answer)
 	default:
 		e.m.w.later(e.delay(&a), func() {
-			if e.hung {
-				e.waiting = append(e.waiting, do)
-				e.m.w.later(engineDeadline, func() { answer(runtime.ErrSilent.Error(), false) })
-				return
+			switch {
+			case e.hung:
+				hang()
+			case e.down:
+				answer("connect to the engine: connection reset", false)
+			default:
+				do()
 			}
-			do()
 		})
 	}
 }
@@ -91,17 +111,18 @@ func (e *engine) begin(a runtime.Action) {
 func (e *engine) delay(a *runtime.Action) time.Duration {
 	switch a.Op {
 	case runtime.OpCreate:
-		d := span{20 * time.Millisecond, 80 * time.Millisecond}.draw(e.rnd)
+		d := e.paces.create.draw(e.rnd)
 		if a.Task != nil && !e.images[a.Task.Image] {
 			d += e.image(a.Task).Pull.or(span{300 * time.Millisecond, 2 * time.Second}).draw(e.rnd)
 		}
 		return d
 	case runtime.OpStart:
-		usual := span{120 * time.Millisecond, 500 * time.Millisecond}
 		if c := e.find(a.Container); c != nil {
-			usual = e.image(c.task).Start.or(usual)
+			if own := e.image(c.task).Start; own != (span{}) {
+				return own.draw(e.rnd)
+			}
 		}
-		return usual.draw(e.rnd)
+		return e.paces.start.draw(e.rnd)
 	case runtime.OpStop:
 		c := e.find(a.Container)
 		if c != nil && c.State == runtime.StateRunning && c.acts.stuck {
@@ -120,15 +141,10 @@ func (e *engine) perform(a *runtime.Action) (errText string, permanent bool) {
 	case runtime.OpCreate:
 		return e.create(a, c)
 	case runtime.OpStart:
-		if c == nil {
-			return "no such container: " + a.Container, false
-		}
-		if c.State != runtime.StateRunning {
-			e.run(c)
-		}
+		return e.start(a, c)
 	case runtime.OpStop:
 		if c != nil && c.State == runtime.StateRunning {
-			e.end(c, 143)
+			e.end(c, stopCode(c))
 		}
 	case runtime.OpRemove:
 		if c != nil {
@@ -143,24 +159,55 @@ func (e *engine) create(a *runtime.Action, old *container) (string, bool) {
 	if a.Task == nil {
 		return "create without a task", true
 	}
-	if strings.HasPrefix(a.Task.Image, "missing") || e.missing[a.Task.Image] {
+	switch {
+	case old != nil && old.alien:
+		return "container " + a.Container + " is not of this swarm and peer; remove or rename it by hand", true
+	case old != nil && old.Ref == a.Ref:
+		return "", false
+	case old != nil:
+		return "create " + a.Container + ": it is there with another spec; remove it first", false
+	case e.faults.conflicts > 0:
+		e.takeName(a.Container)
+		return "container " + a.Container + " is not of this swarm and peer; remove or rename it by hand", true
+	case strings.HasPrefix(a.Task.Image, "missing"), e.missing[a.Task.Image] && !e.images[a.Task.Image]:
 		return fmt.Sprintf("no such image: %s", a.Task.Image), true
 	}
 	e.images[a.Task.Image] = true
-	if old != nil {
-		if old.Ref == a.Ref {
-			return "", false
-		}
-		return "the name " + a.Container + " is in use by another container", false
-	}
 	e.starts++
 	c := &container{Observed: runtime.Observed{
 		Container: a.Container, ID: fmt.Sprintf("%s-%d-%d", e.m.name, e.m.power, e.starts), Ref: a.Ref, State: runtime.StateCreated,
-	}, task: a.Task, acts: e.image(a.Task).behaviour(a.Task)}
-	at, _ := slices.BinarySearchFunc(e.containers, a.Container, byContainer)
+	}, task: a.Task, acts: e.image(a.Task).behaviour(a.Task), made: a.Run}
+	e.put(c)
+	return "", false
+}
+
+func (e *engine) put(c *container) {
+	at, _ := slices.BinarySearchFunc(e.containers, c.Container, byContainer)
 	e.containers = slices.Insert(e.containers, at, c)
 	e.changed()
+}
+
+// start is as the driver does it: a run that the container was made for and has had
+// is not done twice.
+func (e *engine) start(a *runtime.Action, c *container) (string, bool) {
+	switch {
+	case c == nil:
+		return "no such container: " + a.Container, false
+	case c.State == runtime.StateRunning, c.ran && a.Run != 0 && a.Run == c.made:
+		return "", false
+	case e.faults.failsStart(e.m.w.now):
+		return "start " + a.Container + ": failed to create task for container", false
+	}
+	e.run(c)
 	return "", false
+}
+
+// stopCode is what a container that is asked to end ends with.
+func stopCode(c *container) int {
+	if c.acts.stuck {
+		return 137 // killed after its grace
+	}
+	return 143
 }
 
 func byContainer(c *container, name string) int { return cmp.Compare(c.Container, name) }
@@ -199,6 +246,7 @@ func behaviourOf(t *job.Task) (b behaviour) {
 // run starts a container and plans its own end.
 func (e *engine) run(c *container) {
 	e.starts++
+	c.ran = true
 	c.State, c.ExitCode, c.OOM, c.since = runtime.StateRunning, 0, false, e.m.w.now
 	c.Starts = fmt.Sprintf("%d.%d", e.m.w.now.Milliseconds(), e.starts)
 	c.Address = fmt.Sprintf("10.64.%d.%d", e.m.index%256, 128+e.starts%100)
@@ -231,7 +279,7 @@ func (e *engine) changed() {
 	e.fresh = false
 	m := e.m
 	m.w.checks.engineChanged(m)
-	if m.core == nil || e.hung || e.down {
+	if m.core == nil || e.hung || e.down || m.w.now < e.faults.deafUntil {
 		return
 	}
 	boot := m.boot
@@ -256,9 +304,11 @@ func (e *engine) snapshot() runtime.Snapshot {
 
 func (e *engine) observed() []runtime.Observed {
 	if !e.fresh {
-		e.cached = make([]runtime.Observed, len(e.containers))
-		for i, c := range e.containers {
-			e.cached[i] = c.Observed
+		e.cached = make([]runtime.Observed, 0, len(e.containers))
+		for _, c := range e.containers {
+			if !c.alien {
+				e.cached = append(e.cached, c.Observed)
+			}
 		}
 		e.fresh = true
 	}
@@ -269,10 +319,10 @@ func (e *engine) observed() []runtime.Observed {
 // some, late, and has forgotten the rest.
 func (e *engine) fix() {
 	e.hung, e.down = false, false
-	waiting := e.waiting
+	waiting, rnd := e.waiting, e.m.chanceOf("late calls")
 	e.waiting = nil
 	for _, do := range waiting {
-		if chance(e.rnd, 0.7) {
+		if chance(rnd, 0.7) {
 			do()
 		}
 	}

@@ -27,7 +27,7 @@ func (r *run) crash(op *Op) error {
 	if err != nil {
 		return err
 	}
-	m.powerCut()
+	m.cutPower(op.has("torn"))
 	r.backAfter(m, op)
 	return nil
 }
@@ -72,37 +72,15 @@ func (r *run) restart(op *Op) error {
 	case disk == "lost":
 		m.disk = newDisk()
 		m.engine.containers = nil // the engine's store was on the same disk
+		m.engine.images = map[string]bool{}
 		m.engine.fresh = false
 		r.w.checks.diskLost(m)
 	case disk == "damaged":
-		lost := m.disk.rot(m.rnd, 0.5)
-		m.damaged = true
+		lost := m.disk.rot(m.chanceOf("rot"), 0.5)
 		r.w.trace.note(r.w.now, m.name, "%d records rot away", lost)
-		r.w.checks.diskLost(m)
+		m.spoiled()
 	}
 	m.start()
-	return nil
-}
-
-func (r *run) pause(op *Op) error {
-	m, err := r.w.find(op.Args[0])
-	if err != nil {
-		return err
-	}
-	if m.core == nil {
-		return nil
-	}
-	boot := m.boot
-	m.paused = true
-	r.w.checks.changed(m)
-	if d := op.duration("for"); d > 0 {
-		r.w.later(d, func() {
-			if m.boot == boot {
-				m.resume()
-				r.w.checks.changed(m)
-			}
-		})
-	}
 	return nil
 }
 
@@ -121,29 +99,6 @@ func (r *run) clockJump(op *Op) error {
 	if op.Opts["drift"] != "" && m.core == nil {
 		m.ppm = int64(op.number("drift", 0)) // a running clock does not change its pace: instants must not jump
 	}
-	return nil
-}
-
-func (r *run) diskFail(op *Op) error {
-	m, err := r.w.find(op.Args[0])
-	if err == nil {
-		m.badSync = true
-	}
-	return err
-}
-
-func (r *run) diskFull(op *Op) error {
-	m, err := r.w.find(op.Args[0])
-	if err != nil || m.core == nil {
-		return err
-	}
-	free := int64(10 << 20)
-	if v := op.Opts["free"]; v != "" {
-		if free, err = parseBytes(v); err != nil {
-			return err
-		}
-	}
-	m.give(node.Input{Disk: &node.Disk{FreeBytes: free, TotalBytes: 64 << 30}})
 	return nil
 }
 
@@ -192,64 +147,6 @@ func (w *World) lanesWon(id wire.PeerID) (won int) {
 	return won
 }
 
-func (r *run) hang(op *Op) error {
-	m, err := r.w.find(op.Args[0])
-	if err != nil {
-		return err
-	}
-	if _, down := op.Opts["down"]; down {
-		m.engine.down = true
-	} else {
-		m.engine.hung = true
-	}
-	r.w.checks.changed(m)
-	if d := op.duration("for"); d > 0 {
-		power := m.power
-		r.w.later(d, func() {
-			if m.power == power {
-				r.mend(m)
-			}
-		})
-	}
-	return nil
-}
-
-func (r *run) fix(op *Op) error {
-	m, err := r.w.find(op.Args[0])
-	if err == nil {
-		r.mend(m)
-	}
-	return err
-}
-
-func (r *run) mend(m *machine) {
-	m.engine.fix()
-	r.w.checks.changed(m)
-}
-
-// exit ends a slot's container, wherever it runs.
-func (r *run) exit(op *Op) error {
-	slot, err := parseSlot(op.Args[0])
-	if err != nil {
-		return err
-	}
-	for _, m := range r.w.machines {
-		for _, c := range m.engine.containers {
-			if c.Ref.Slot == slot && c.State.String() == "running" {
-				m.engine.end(c, op.number("code", 1))
-			}
-		}
-	}
-	return nil
-}
-
-func (r *run) loseImage(op *Op) error {
-	for _, m := range r.w.machines {
-		m.engine.missing[op.Args[0]] = true
-	}
-	return nil
-}
-
 // quiet ends every fault: from now on progress is demanded.
 func (r *run) quiet() {
 	w := r.w
@@ -259,8 +156,8 @@ func (r *run) quiet() {
 	w.network.drops, w.network.traps = nil, nil
 	for _, m := range w.machines {
 		m.resume()
-		m.badSync = false
 		m.slow = 0
+		m.mended()
 	}
 	w.trace.note(w.now, "world", "calm")
 }

@@ -26,20 +26,27 @@ type machine struct {
 	engine *engine
 	core   *node.Core // nil while the daemon does not run
 
-	boot    uint32        // counts daemon starts; events of an earlier one are void
-	power   uint32        // counts power cuts, which end the engine's doings too
-	bootAt  time.Duration // of this daemon
-	wall    time.Duration // what its wall clock is off by
-	ppm     int64         // what its monotonic clock is fast by, in millionths
-	paused  bool
-	founder bool // makes the swarm at its next start
-	damaged bool // its store opens damaged, until it has been refilled
-	badSync bool // its next sync will fail
-	joined  bool // has ever been started
+	boot      uint32        // counts daemon starts; events of an earlier one are void
+	power     uint32        // counts power cuts, which end the engine's doings too
+	bootAt    time.Duration // of this daemon
+	wall      time.Duration // what its wall clock is off by
+	ppm       int64         // what its monotonic clock is fast by, in millionths
+	paused    bool
+	deaf      bool          // and its connections are gone: what is sent to it is lost
+	asleep    bool          // paused with its clock standing still
+	halted    time.Duration // when the pause began
+	waiting   backlog       // of messages, in a pause
+	syncEnded bool          // in a pause: the daemon does not know yet
+	founder   bool          // makes the swarm at its next start
+	damaged   bool          // its store opens damaged, until it has been refilled
+	badSync   bool          // its next sync will fail
+	refused   bool          // the daemon ended, or did not start, because the disk was full
+	barrier   *barrier      // the sync at which its power goes; nil: none
+	syncs     int           // barriers reached
+	joined    bool          // has ever been started
 
 	syncing bool
 	held    node.Ready // of the step that waits for the sync
-	batch   int        // writes of that step
 	inbox   []event    // what came while paused or syncing
 	wakeAt  time.Duration
 	spins   int   // wakes in a row that were due at once
@@ -61,6 +68,8 @@ type MachineSpec struct {
 	Datacenter string
 	Profile    string
 	NIC        nicSpec
+	Clock      time.Duration // what its wall clock is off by at first
+	DriftPPM   int64         // what its monotonic clock is fast by, in millionths
 }
 
 // now returns the machine's own instant. An instant of zero means "none" to the
@@ -87,6 +96,9 @@ func (m *machine) start() {
 		return
 	}
 	w := m.w
+	if !m.openDisk() {
+		return
+	}
 	m.boot++
 	m.bootAt, m.wakeAt, m.spins = w.now, 0, 0
 	m.syncing, m.held, m.inbox = false, node.Ready{}, nil
@@ -108,7 +120,7 @@ func (m *machine) start() {
 	w.trace.note(w.now, m.name, "starts (%d)", m.boot)
 	w.checks.booted(m)
 	m.give(node.Input{Facts: m.facts()})
-	m.give(node.Input{Disk: &node.Disk{FreeBytes: 50 << 30, TotalBytes: 64 << 30}})
+	m.give(node.Input{Disk: m.room()})
 	m.give(node.Input{Addrs: cfg.Addrs})
 	m.give(node.Input{})
 	w.network.dialAll(m)
@@ -131,6 +143,9 @@ func (m *machine) poll(boot uint32, after time.Duration) {
 
 // look asks the engine once; the answer comes a little later and may be stale by then.
 func (m *machine) look() {
+	if m.paused {
+		return // the daemon asks nothing
+	}
 	begun := m.now()
 	snap := m.engine.snapshot()
 	snap.Begun = begun
@@ -152,18 +167,10 @@ func (m *machine) stopDaemon() {
 		return
 	}
 	m.core = nil
-	m.syncing, m.held, m.inbox, m.paused = false, node.Ready{}, nil, false
+	m.syncing, m.held, m.inbox = false, node.Ready{}, nil
+	m.paused, m.deaf, m.asleep, m.syncEnded, m.waiting = false, false, false, false, backlog{}
 	m.w.checks.stopped(m)
 	m.w.network.gone(m)
-}
-
-// powerCut ends everything on the machine at once.
-func (m *machine) powerCut() {
-	m.power++
-	m.engine.powerCut()
-	lost := m.disk.tear(m.rnd)
-	m.stopDaemon()
-	m.w.trace.note(m.w.now, m.name, "power cut, %d unsynced writes lost", lost)
 }
 
 // handle gives an event to the daemon, or keeps it while that cannot listen.
@@ -175,8 +182,12 @@ func (m *machine) handle(e event) {
 		m.w.network.heardGossip(m, e)
 		return
 	}
+	if m.paused && e.kind == evSynced {
+		m.syncEnded = true // the disk does not stand still
+		return
+	}
 	if m.paused || m.syncing && e.kind != evSynced {
-		if e.kind != evGossip || !m.inboxFull() {
+		if !m.paused || m.keeps(&e) {
 			m.inbox = append(m.inbox, e)
 		}
 		return
@@ -227,15 +238,18 @@ func (m *machine) step(in node.Input) {
 	for i := range rd.Events {
 		w.told(m, &rd.Events[i])
 	}
-	m.disk.append(rd.Records)
+	sync := rd.MustSync()
+	if (sync || len(rd.Records) > 0) && !m.write(rd.Records) {
+		return
+	}
 	w.checks.wrote(m, rd.Records)
 	m.setWake(rd.WakeAt)
-	delay := m.stepTime(rd.MustSync())
+	delay := m.stepTime(sync)
 	if delay == 0 {
 		m.perform(&rd)
 		return
 	}
-	m.syncing, m.held, m.batch = true, rd, len(rd.Records)
+	m.syncing, m.held = true, rd
 	w.push(event{at: w.now + delay, kind: evSynced, machine: int32(m.index), boot: m.boot})
 }
 
@@ -245,7 +259,7 @@ const stepCost = 50 * time.Microsecond
 // stepTime is how long the daemon does nothing else after a step.
 func (m *machine) stepTime(sync bool) (d time.Duration) {
 	if sync {
-		d = span{300 * time.Microsecond, 6 * time.Millisecond}.draw(m.rnd)
+		d = m.disk.syncTime(span{300 * time.Microsecond, 6 * time.Millisecond}.draw(m.rnd))
 	}
 	if m.slow > 1 {
 		d = time.Duration(int64(d+stepCost) * m.slow)
@@ -255,16 +269,8 @@ func (m *machine) stepTime(sync bool) (d time.Duration) {
 
 // synced ends the wait for the disk: the effects of that step may go out.
 func (m *machine) synced() {
-	sync := m.held.MustSync() // else the machine is just slow
-	if m.badSync && sync {
-		m.badSync = false
-		m.disk.discard(m.batch)
-		m.w.trace.note(m.w.now, m.name, "cannot sync: the daemon ends")
-		m.stopDaemon()
+	if m.held.MustSync() && !m.syncDisk() { // else the machine is just slow
 		return
-	}
-	if sync {
-		m.disk.sync()
 	}
 	if m.damaged && m.core.Status().State == "ready" {
 		m.damaged = false // as the store's own mark of damage, it stays until others have refilled it
@@ -337,14 +343,6 @@ func (m *machine) setWake(i clock.Instant) {
 }
 
 func (m *machine) inboxFull() bool { return len(m.inbox) >= inboxBound }
-
-// resume ends a pause: all that came meanwhile is there at once.
-func (m *machine) resume() {
-	if m.paused {
-		m.paused = false
-		m.drain()
-	}
-}
 
 func inputKind(in *node.Input) int {
 	for i, set := range []bool{in.Received != nil, in.Linked != nil, in.Snapshot != nil, in.Done != nil,

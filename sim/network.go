@@ -167,7 +167,7 @@ func (n *network) stream(m, to *machine, msg wire.Message) {
 		n.arrive(m, to, 0, msg, n.w.now)
 		return
 	}
-	if !n.open(m.index, to.index) || to.core == nil || !n.hintUp(m, to) {
+	if !n.open(m.index, to.index) || !to.hears() || !n.hintUp(m, to) {
 		n.lost++
 		n.hintDown(m, to, span{500 * time.Millisecond, 3 * time.Second})
 		return
@@ -243,7 +243,7 @@ func (n *network) hintUp(m, to *machine) bool {
 	switch {
 	case m.linked[to.index] && (!n.strict || to.linked[m.index]):
 		return true
-	case to.core == nil || !n.both(m.index, to.index):
+	case !to.hears() || !n.both(m.index, to.index):
 		return !n.strict
 	case !n.connect(m, to):
 		return false
@@ -298,7 +298,7 @@ func (n *network) dialAll(m *machine) {
 func (n *network) dialLater(m, to *machine, after span) {
 	boot := m.boot
 	n.w.later(after.draw(m.net), func() {
-		if m.boot == boot && m.core != nil && to.core != nil && n.both(m.index, to.index) {
+		if m.boot == boot && m.core != nil && to.hears() && n.both(m.index, to.index) {
 			n.hintUp(m, to)
 		}
 	})
@@ -320,6 +320,15 @@ func (n *network) gone(m *machine) {
 	}
 	if n.strict {
 		n.relayGone(m)
+	}
+}
+
+// woken tells a machine, some time after it woke, that its connections ended.
+func (n *network) woken(m *machine) {
+	for _, to := range n.w.machines {
+		if to != m {
+			n.hintDown(m, to, span{10 * time.Millisecond, 3 * time.Second})
+		}
 	}
 }
 

@@ -135,6 +135,10 @@ func machineOptions(spec *MachineSpec, words []string) (err error) {
 			spec.Labels[name] = text
 		case "datacenter":
 			spec.Datacenter = value
+		case "clock":
+			spec.Clock, err = parseShift(value)
+		case "drift":
+			spec.DriftPPM, err = parseDrift(value)
 		case "profile":
 			if value != "lan" && value != "metered" && value != "small" {
 				err = fmt.Errorf("%q is none of lan, metered, small", value)
@@ -143,7 +147,7 @@ func machineOptions(spec *MachineSpec, words []string) (err error) {
 		default:
 			var ok bool
 			if ok, err = spec.NIC.option(key, value); !ok {
-				err = fmt.Errorf("unknown option; known are addr, cpu, datacenter, label, mem, nat, profile, uplink")
+				err = fmt.Errorf("unknown option; known are addr, clock, cpu, datacenter, drift, label, mem, nat, profile, uplink")
 			}
 		}
 		if err != nil {
@@ -184,12 +188,12 @@ func (p *parser) op(words []string) error {
 	if err != nil {
 		return err
 	}
-	op := Op{Moment: At, Time: t, Line: p.line}
+	op := Op{Moment: At, Time: t, From: p.last, Line: p.line}
 	switch words[0] {
 	case "from":
 		op.Moment = From
 	case "by":
-		op.Moment, op.From = By, p.last
+		op.Moment = By
 		if t < p.last {
 			return fmt.Errorf("by %v lies before the line above it, at %v", t, p.last)
 		}
@@ -202,12 +206,16 @@ func (p *parser) op(words []string) error {
 // verb checks verb, arguments and options against the table, and adds the op.
 func (p *parser) verb(op Op, words []string) error {
 	op.Verb = words[0]
+	v, ok := verbs[op.Verb]
+	if !ok {
+		return fmt.Errorf("unknown verb %q; known are %s", op.Verb, strings.Join(sortedKeys(verbs), ", "))
+	}
 	for _, w := range words[1:] {
 		key, value, ok := strings.Cut(w, "=")
 		if least, cut := strings.CutSuffix(key, ">"); cut && least != "" { // stores>=2
 			key, value = least, ">="+value
 		}
-		if _, isOption := optionKinds[key]; !ok && !isOption || strings.ContainsAny(key, "(|>") {
+		if !ok && !slices.Contains(v.opts, key) || strings.ContainsAny(key, "(|>") {
 			op.Args = append(op.Args, w)
 			continue
 		}
@@ -216,10 +224,7 @@ func (p *parser) verb(op Op, words []string) error {
 		}
 		op.Opts[key] = value
 	}
-	v, ok := verbs[op.Verb]
 	switch {
-	case !ok:
-		return fmt.Errorf("unknown verb %q; known are %s", op.Verb, strings.Join(sortedKeys(verbs), ", "))
 	case op.Moment != At && v.assert == nil:
 		return fmt.Errorf("%q is no assertion; those are %s", op.Verb, strings.Join(assertions(), ", "))
 	case len(op.Args) < v.args || len(op.Args) > v.args+v.more:

@@ -62,7 +62,7 @@ const (
 type Op struct {
 	Moment Moment
 	Time   time.Duration
-	From   time.Duration // By: the time of the last At above it
+	From   time.Duration // the time of the last At above it
 	Verb   string
 	Args   []string
 	Opts   map[string]string
@@ -150,6 +150,12 @@ func (s *Scenario) String() string {
 		}
 		if g.Datacenter != "" {
 			out += " datacenter=" + g.Datacenter
+		}
+		if g.Clock != 0 {
+			out += " clock=" + g.Clock.String()
+		}
+		if g.DriftPPM != 0 {
+			out += fmt.Sprintf(" drift=%d", g.DriftPPM)
 		}
 		if g.Profile != "" {
 			out += " profile=" + g.Profile

@@ -87,12 +87,18 @@ func parseBytes(s string) (int64, error) {
 var optionKinds = map[string]func(string) error{
 	"replicas": isInt, "token": isInt, "code": isInt, "count": isInt, "after": isInt, "stores": isInt, "exit": isInt,
 	"parallelism": isInt, "restarts": isInt, "least": isInt, "revision": isInt,
-	"cpu":  func(s string) error { _, err := parseCPU(s); return err },
-	"mem":  func(s string) error { _, err := parseBytes(s); return err },
-	"free": func(s string) error { _, err := parseBytes(s); return err },
-	"for":  isDuration, "lasts": isDuration, "failover": isFailover, "within": isDuration, "monitor": isDuration,
-	"by": isShift, "drift": isInt,
-	"at": isRef, "from": isRef, "to": isRef, "not": isRef, "is": isRef, "on": isMessage,
+	"cpu":    func(s string) error { _, err := parseCPU(s); return err },
+	"mem":    func(s string) error { _, err := parseBytes(s); return err },
+	"free":   func(s string) error { _, err := parseBytes(s); return err },
+	"fill":   func(s string) error { _, err := parseBytes(s); return err },
+	"records": isCount, "life": isInt, "p": isRate,
+	"sync":   func(s string) error { _, err := parseSpan(s); return err },
+	"create": isPace, "start": isPace, "op": oneOf("create", "start", "stop", "remove"),
+	"torn": oneOf("", "yes"), "log": oneOf("yes"), "links": oneOf("die"), "live": oneOf("yes", "no"), "child": oneOf("", "yes"),
+	"stopped": oneOf("", "yes"),
+	"for":     isDuration, "lasts": isDuration, "failover": isFailover, "within": isDuration, "monitor": isDuration,
+	"by": isShift, "drift": func(s string) error { _, err := parseDrift(s); return err },
+	"at": isRef, "from": isRef, "to": isRef, "not": isRef, "is": isRef, "on": isMessageOrRef,
 	"loss": isRate, "dup": isRate, "part": isRate,
 	"delay": func(s string) error { _, err := parseSpan(s); return err },
 	"type":  oneOf("service", "batch"), "onreturn": oneOf("incumbent", "newest"), "inisland": oneOf("heal", "wait"),
@@ -116,6 +122,16 @@ func isInt(s string) error {
 	}
 	return nil
 }
+
+// isCount accepts the numbers of records that a disk could have.
+func isCount(s string) error {
+	if n, err := strconv.Atoi(s); err != nil || n < 1 || n > 1_000_000 {
+		return fmt.Errorf("%q is no number from 1 to 1000000", s)
+	}
+	return nil
+}
+
+func isPace(s string) error { _, err := parsePace(s); return err }
 
 func isRate(s string) error { _, err := parseRate(s); return err }
 
@@ -145,6 +161,18 @@ func parseShift(s string) (time.Duration, error) {
 	return d, nil
 }
 
+// maxDrift is by how many millionths a clock may be fast or slow; quartz stays below
+// 200, what a virtual machine shows below 500.
+const maxDrift = 10_000
+
+func parseDrift(s string) (int64, error) {
+	n, err := strconv.ParseInt(s, 10, 64)
+	if err != nil || n < -maxDrift || n > maxDrift {
+		return 0, fmt.Errorf("%q is no drift; write millionths from -%d to %d", s, maxDrift, maxDrift)
+	}
+	return n, nil
+}
+
 func isFailover(s string) error {
 	if s == "never" {
 		return nil
@@ -159,6 +187,14 @@ func isMessage(s string) error {
 		}
 	}
 	return fmt.Errorf("%q is no kind of message; one such as award, reply, call, delta is", s)
+}
+
+// isMessageOrRef reads what "on" means: to crash a message, to running a peer.
+func isMessageOrRef(s string) error {
+	if isRef(s) == nil {
+		return nil
+	}
+	return isMessage(s)
 }
 
 func isRef(s string) error { _, err := parseRef(s); return err }

@@ -42,14 +42,11 @@ func init() {
 		"leave":    {args: 1, usage: "PEER", opts: []string{"fails"}, check: refArgs, do: (*run).leave},
 		"expel":    {args: 1, usage: "PEER at=n1", opts: []string{"at", "fails"}, check: refArgs, do: (*run).expel},
 
-		"crash": {args: 1, usage: "PEER [for=10s], or PEER on=award when=before after=2",
-			opts: []string{"for", "on", "when", "after"}, check: refArgs, do: (*run).crash},
+		"crash": {args: 1, usage: "PEER [for=10s] [torn=yes], or PEER on=award when=before after=2",
+			opts: []string{"for", "on", "when", "after", "torn"}, check: crashArgs, do: (*run).crash},
 		"crashdaemon": {args: 1, usage: "PEER [for=10s]", opts: []string{"for"}, check: refArgs, do: (*run).crashDaemon},
 		"restart":     {args: 1, usage: "PEER [disk=keep|lost|damaged|clone-of:PEER]", opts: []string{"disk"}, check: restartArgs, do: (*run).restart},
-		"pause":       {args: 1, usage: "PEER for=60s", opts: []string{"for"}, check: refArgs, do: (*run).pause},
 		"clockjump":   {args: 1, usage: "PEER by=-10y", opts: []string{"by", "drift"}, check: refArgs, do: (*run).clockJump},
-		"diskfail":    {args: 1, usage: "PEER", check: refArgs, do: (*run).diskFail},
-		"diskfull":    {args: 1, usage: "PEER free=10MiB", opts: []string{"free"}, check: refArgs, do: (*run).diskFull},
 		"join": {usage: "[cpu=4 mem=8GiB first=yes]",
 			opts: []string{"cpu", "mem", "label", "datacenter", "profile", "first"}, do: (*run).join},
 
@@ -57,12 +54,8 @@ func init() {
 		"oneway": {args: 1, usage: "n1,n2>n3 [for=1h]", opts: []string{"for"}, check: cutArgs, do: (*run).cut},
 		"heal":   {usage: "", do: (*run).heal},
 		"drop":   {args: 1, usage: "KIND from=n1 to=n2 count=1", opts: []string{"from", "to", "count"}, check: messageArg, do: (*run).drop},
-
-		"hang": {args: 1, more: 1, usage: "engine PEER [for=60s] [down]", opts: []string{"for", "down"}, check: engineArgs, do: (*run).hang},
-		"fix":  {args: 1, more: 1, usage: "engine PEER", check: engineArgs, do: (*run).fix},
-		"exit": {args: 1, more: 1, usage: "container SLOT code=1", opts: []string{"code"}, check: containerArgs, do: (*run).exit},
-		"lose": {args: 1, usage: "IMAGE: nobody can fetch it any more", do: (*run).loseImage},
 	}
+	addHardware()
 	addAssertions()
 	addNetVerbs()
 }
@@ -73,6 +66,15 @@ func jobArg(op *Op) error {
 }
 
 func refArgs(op *Op) error { _, err := parseRef(op.Args[0]); return err }
+
+func crashArgs(op *Op) error {
+	if on := op.Opts["on"]; on != "" {
+		if err := isMessage(on); err != nil {
+			return fmt.Errorf("on=%s: %w", on, err)
+		}
+	}
+	return refArgs(op)
+}
 
 func messageArg(op *Op) error { return isMessage(op.Args[0]) }
 

@@ -66,7 +66,7 @@ func (w *World) add(spec MachineSpec) *machine {
 	i := len(w.machines)
 	m := &machine{
 		w: w, index: i, name: fmt.Sprintf("n%d", i+1), id: wire.PeerID(streamHash(w.seed, i, "peer")), spec: spec,
-		disk: newDisk(), founder: i == 0,
+		disk: newDisk(), founder: i == 0, wall: spec.Clock, ppm: spec.DriftPPM,
 		rnd: stream(w.seed, i, "hardware"), net: stream(w.seed, i, "net"),
 	}
 	m.engine = newEngine(m, stream(w.seed, i, "engine"))
