@@ -471,8 +471,13 @@ func (c *Core) reported(r runtime.Report) {
 	case runtime.Completed:
 		again.Phase = ledger.Completed
 	case runtime.Failed:
-		again.Phase = ledger.Failed
 		c.holding.dirty = true
+		if r.OldRuns { // its room is free only when the container of the earlier spec has gone too
+			c.noteBadSpec(cl, &again, r)
+			c.end(cl, ledger.Failed, again.Detail)
+			return
+		}
+		again.Phase = ledger.Failed
 	case runtime.Gone:
 		e, ok := c.holding.ends[idOf(cl)]
 		if !ok {
