@@ -182,6 +182,16 @@ func (s *State) dropBy(r *wire.Record) {
 	}
 }
 
+// Lacks reports whether something they ask for is not held any more. Asked before
+// their Delta is absorbed it means that it was beaten or dropped here since our
+// Lists: they then get neither it nor what beat it, and must drop nothing for it.
+func (s *State) Lacks(want []wire.Number) bool {
+	return slices.ContainsFunc(want, func(n wire.Number) bool {
+		l := s.logs[n.Issuer]
+		return l == nil || l.get(n.Version()) == nil
+	})
+}
+
 // Give returns the closing Delta: what they asked for, with our marks as they
 // were in our Lists.
 func (s *State) Give(want []wire.Number, marks []wire.Mark) *wire.Delta {

@@ -335,6 +335,34 @@ func TestBrokenExchangeLosesNothing(t *testing.T) {
 	}
 }
 
+// What is beaten between the Lists that name it and the closing Delta that is to
+// bring it: the other end then keeps the old version, and asks again.
+func TestExchangeOfWhatIsBeatenMeanwhile(t *testing.T) {
+	w := &writer{id: peer(1)}
+	a, b := whole(1), whole(2)
+	a.Own(w.claim(slot0, 1, 1, Starting))
+	exchange(t, a, b)
+	a.Own(w.claim(slot0, 1, 1, Running))
+	lists, _ := a.Lists(b.Marks())
+	d, drops := b.Answer(lists)
+	if a.Lacks(d.Want) {
+		t.Error("a lacks what it has just listed")
+	}
+	a.Own(w.claim(slot0, 1, 1, Serving))
+	if !a.Lacks(d.Want) {
+		t.Error("a has what was beaten")
+	}
+	g := a.Give(d.Want, nil)
+	g.More = true
+	if _, err := b.Absorb(g, drops); err != nil || b.MaxToken(slot0, 1) != 1 {
+		t.Errorf("b knows token %d of the slot, %v, want 1", b.MaxToken(slot0, 1), err)
+	}
+	exchange(t, a, b)
+	if got := b.ClaimsOf(slot0); len(got) != 1 || got[0].Phase != Serving {
+		t.Errorf("b has %v after the next exchange", got)
+	}
+}
+
 // Records above the marks count in a digest: of a dead issuer nothing else would
 // tell two peers apart.
 func TestDigestSeesWhatIsAboveTheMarks(t *testing.T) {

@@ -153,6 +153,7 @@ func (c *Core) onDelta(from wire.PeerID, m *wire.Delta) error {
 	if x == nil || x.id != m.ID {
 		return nil
 	}
+	outdated := !m.Close && c.led.Lacks(m.Want) // since our Lists: once more, with new ones
 	fresh, err := c.led.Absorb(m, x.drops)
 	c.learned(fresh)
 	if err != nil {
@@ -162,7 +163,7 @@ func (c *Core) onDelta(from wire.PeerID, m *wire.Delta) error {
 	more := x.more || m.More
 	if !m.Close {
 		d := c.led.Give(m.Want, x.marks)
-		d.ID, d.Ready, d.More = m.ID, c.isReady(), d.More || m.More
+		d.ID, d.Ready, d.More = m.ID, c.isReady(), d.More || m.More || outdated
 		more = more || d.More
 		c.send(from, d)
 	}
