@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"time"
 
 	"shoal/job"
 	"shoal/runtime"
@@ -247,7 +248,7 @@ func (r *run) same(op *Op) string {
 	for _, m := range r.w.machines {
 		for _, c := range m.engine.containers {
 			if c.Ref.Slot == slot && c.State == runtime.StateRunning {
-				if c.since > op.From {
+				if c.since > r.before(op) {
 					return fmt.Sprintf("%s started it at %.3fs", m.name, c.since.Seconds())
 				}
 				return ""
@@ -255,6 +256,17 @@ func (r *run) same(op *Op) string {
 		}
 	}
 	return "nobody runs it"
+}
+
+// before is the time of the last At above an op.
+func (r *run) before(op *Op) time.Duration {
+	from := op.From
+	for i := range r.s.Ops {
+		if x := &r.s.Ops[i]; op.Moment == At && x.Moment == At && x.Line < op.Line {
+			from = max(from, x.Time)
+		}
+	}
+	return from
 }
 
 func (r *run) removed(op *Op) string {

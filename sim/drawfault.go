@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"slices"
 	"strings"
 	"time"
 )
@@ -34,7 +35,7 @@ var faultKinds = []faultKind{
 // faults draws which kinds of fault this run has, at which rate each, how many in
 // all, and whether they come evenly or in bursts.
 func (d *drawer) faults(run time.Duration) {
-	kinds := append([]faultKind(nil), faultKinds...)
+	kinds := slices.Concat(faultKinds, hardwareKinds)
 	d.r.Shuffle(len(kinds), func(i, j int) { kinds[i], kinds[j] = kinds[j], kinds[i] })
 	kinds = kinds[:2+d.r.IntN(len(kinds)-1)]
 	var lots []faultKind // each kind as often as its rate says

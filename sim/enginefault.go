@@ -83,7 +83,11 @@ func (f *engineFaults) hangs(op runtime.Op) bool {
 func (e *engine) hangCall(a *runtime.Action, do func(), answer func(string, bool)) {
 	limit, rnd := deadlineOf(a), e.m.chanceOf("hung call")
 	e.m.w.trace.note(e.m.w.now, e.m.name, "%v of %s hangs", a.Op, a.Ref.Slot)
-	e.m.w.later(limit, func() { answer(runtime.ErrSilent.Error(), false) })
+	e.m.w.checks.changed(e.m) // for this call it is no working engine
+	e.m.w.later(limit, func() {
+		e.m.w.checks.changed(e.m)
+		answer(runtime.ErrSilent.Error(), false)
+	})
 	silently, power := *a, e.m.power
 	act := func() {
 		if e.m.power == power {

@@ -188,12 +188,12 @@ func (p *parser) op(words []string) error {
 	if err != nil {
 		return err
 	}
-	op := Op{Moment: At, Time: t, From: p.last, Line: p.line}
+	op := Op{Moment: At, Time: t, Line: p.line}
 	switch words[0] {
 	case "from":
 		op.Moment = From
 	case "by":
-		op.Moment = By
+		op.Moment, op.From = By, p.last
 		if t < p.last {
 			return fmt.Errorf("by %v lies before the line above it, at %v", t, p.last)
 		}

@@ -62,7 +62,7 @@ const (
 type Op struct {
 	Moment Moment
 	Time   time.Duration
-	From   time.Duration // the time of the last At above it
+	From   time.Duration // By: the time of the last At above it
 	Verb   string
 	Args   []string
 	Opts   map[string]string
