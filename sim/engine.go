@@ -28,7 +28,8 @@ type engine struct {
 	waiting    []func() // what a hung engine was asked for
 	cached     []runtime.Observed
 	fresh      bool
-	starts     int
+	starts     int // containers made, and runs of them: a source of names
+	runs       int
 }
 
 type container struct {
@@ -247,6 +248,7 @@ func behaviourOf(t *job.Task) (b behaviour) {
 func (e *engine) run(c *container) {
 	e.starts++
 	c.ran = true
+	e.runs++
 	c.State, c.ExitCode, c.OOM, c.since = runtime.StateRunning, 0, false, e.m.w.now
 	c.Starts = fmt.Sprintf("%d.%d", e.m.w.now.Milliseconds(), e.starts)
 	c.Address = fmt.Sprintf("10.64.%d.%d", e.m.index%256, 128+e.starts%100)

@@ -263,7 +263,7 @@ func (r *run) result(seed uint64, wall time.Duration) Result {
 		}
 	}
 	for _, m := range w.machines {
-		res.Starts += m.engine.starts
+		res.Starts += m.engine.runs
 	}
 	if w.failure != nil {
 		res.Verdict = w.failure.Kind
