@@ -254,7 +254,11 @@ func (m *machine) step(in node.Input) {
 }
 
 // stepCost is what one step of a core costs; it counts only where a machine is slow.
-const stepCost = 50 * time.Microsecond
+// maxStep bounds what slowness makes of a step and its sync.
+const (
+	stepCost = 50 * time.Microsecond
+	maxStep  = 5 * time.Second
+)
 
 // stepTime is how long the daemon does nothing else after a step.
 func (m *machine) stepTime(sync bool) (d time.Duration) {
@@ -262,7 +266,7 @@ func (m *machine) stepTime(sync bool) (d time.Duration) {
 		d = m.disk.syncTime(span{300 * time.Microsecond, 6 * time.Millisecond}.draw(m.rnd))
 	}
 	if m.slow > 1 {
-		d = time.Duration(int64(d+stepCost) * m.slow)
+		d = max(d, min(time.Duration(int64(d+stepCost)*m.slow), maxStep))
 	}
 	return d
 }

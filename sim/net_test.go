@@ -188,6 +188,26 @@ func TestNetFaults_Fire(t *testing.T) {
 	}
 }
 
+// TestPause_WithinASync: a daemon that is stopped while it waits for its disk goes
+// on afterwards.
+func TestPause_WithinASync(t *testing.T) {
+	w, ms := quietWorld(t, "peers 2\n")
+	m := ms[1]
+	for m.slow = 2000; !m.syncing; {
+		w.runUntil(w.now + 10*time.Millisecond)
+	}
+	m.paused, m.slow = true, 0
+	w.runUntil(w.now + maxStep + time.Second)
+	if len(m.inbox) == 0 {
+		t.Fatal("nothing has waited for the paused daemon")
+	}
+	m.resume()
+	w.runUntil(w.now + time.Second)
+	if m.syncing && len(m.inbox) > 1 || m.paused {
+		t.Fatalf("the daemon is stuck: syncing, %d events wait", len(m.inbox))
+	}
+}
+
 // TestNAT_RelayDies: two peers behind NAT find another relay.
 func TestNAT_RelayDies(t *testing.T) {
 	w, ms := quietWorld(t, "peers 3\npeers 2 nat=yes\nrun 60s\n")
