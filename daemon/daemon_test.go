@@ -184,7 +184,7 @@ func TestDaemon_RecordingReplaysToTheSameSums(t *testing.T) {
 				t.Errorf("%s: %d steps, difference %+v, error %v", p.name, steps, diff, err)
 			}
 			cut, diff, err := node.Replay(node.Frames(bytes.NewReader(tape[:len(tape)-5])))
-			if err != nil || diff != nil || cut != steps-1 {
+			if !errors.Is(err, node.ErrCut) || diff != nil || cut != steps-1 {
 				t.Errorf("%s, broken off: %d steps of %d, difference %+v, error %v", p.name, cut, steps, diff, err)
 			}
 		}

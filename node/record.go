@@ -226,31 +226,61 @@ func (unsignedSigner) Sign([]byte) []byte { return make([]byte, 64) }
 // Replay steps a core through a recording, whose frames next returns one by one
 // until io.EOF. It stops at the first step with another sum, which it returns, and
 // says how many agreed before. An error means that the recording itself cannot be
-// read, or that the core panicked, as it may have in the run recorded; one that
-// breaks off in the middle of a frame has been read to there.
+// read, or that the core panicked, as it may have in the run recorded; ErrCut, that
+// it has been read to where it breaks off.
 func Replay(next func() ([]byte, error)) (steps int, first *Difference, err error) {
-	core, frame, err := replayStart(next)
-	for ; err == nil; frame, err = nextFrame(next) {
-		if frame.Step == nil {
-			return steps, nil, fmt.Errorf("%w: after step %d the recording has a frame that is no step", wire.ErrInvalid, steps)
-		}
-		in, want, err := frame.Step.input()
-		if err != nil {
-			return steps, nil, fmt.Errorf("step %d: %w", steps, err)
-		}
-		rd, err := replayStep(core, in)
-		if err != nil {
-			return steps, nil, fmt.Errorf("step %d: %w", steps, err)
-		}
+	err = replayEach(next, func(_ *Core, in Input, want wire.Hash, rd Ready) bool {
 		if got := rd.Sum(); got != want {
-			return steps, &Difference{Step: steps, Input: in, Want: want, Got: got, Ready: rd}, nil
+			first = &Difference{Step: steps, Input: in, Want: want, Got: got, Ready: rd}
+			return false
 		}
 		steps++
+		return true
+	})
+	return steps, first, err
+}
+
+// ReplayTo steps a core through a recording up to a step, counted from 0, or, with a
+// negative one, as far as it goes. It returns what that step was given and what it
+// answered, with the core as it then is. The error is one of Replay, or says how many
+// steps there are if they are too few.
+func ReplayTo(next func() ([]byte, error), step int) (core *Core, in Input, rd Ready, err error) {
+	steps := 0
+	err = replayEach(next, func(c *Core, i Input, _ wire.Hash, r Ready) bool {
+		core, in, rd = c, i, r
+		steps++
+		return step < 0 || steps <= step
+	})
+	if (err == nil || errors.Is(err, ErrCut)) && steps <= max(step, 0) {
+		err = fmt.Errorf("%w: there is no step %d: the recording has %d, from 0 on", wire.ErrInvalid, max(step, 0), steps)
+	}
+	return core, in, rd, err
+}
+
+// replayEach calls each with every step of a recording until that returns false.
+func replayEach(next func() ([]byte, error), each func(*Core, Input, wire.Hash, Ready) bool) error {
+	core, frame, err := replayStart(next)
+	for step := 0; err == nil; step++ {
+		if frame.Step == nil {
+			return fmt.Errorf("%w: after step %d the recording has a frame that is no step", wire.ErrInvalid, step)
+		}
+		in, want, bad := frame.Step.input()
+		if bad != nil {
+			return fmt.Errorf("step %d: %w", step, bad)
+		}
+		rd, bad := replayStep(core, in)
+		if bad != nil {
+			return fmt.Errorf("step %d: %w", step, bad)
+		}
+		if !each(core, in, want, rd) {
+			return nil
+		}
+		frame, err = nextFrame(next)
 	}
 	if errors.Is(err, io.EOF) {
-		err = nil
+		return nil
 	}
-	return steps, nil, err
+	return err
 }
 
 // replayStep steps the core; that it refuses an input is part of the run.
@@ -319,27 +349,33 @@ func WriteFrame(w io.Writer, b []byte) error {
 	return err
 }
 
-// Frames returns the frames of a recording one by one, for Replay. A last frame
-// that broke off, as a crash leaves it, counts as the end.
+// ErrCut is the end of a recording that breaks off in the middle of a frame, as a
+// crash leaves it: what came before has been read, and how it went on is not known.
+var ErrCut = errors.New("breaks off in the middle of a frame")
+
+// Frames returns the frames of a recording one by one, for Replay: then io.EOF, or
+// ErrCut where a last frame has broken off.
 func Frames(r io.Reader) func() ([]byte, error) {
 	return func() ([]byte, error) {
 		var head [4]byte
 		if _, err := io.ReadFull(r, head[:]); err != nil {
-			return nil, endOf(err)
+			return nil, cutAt(err, io.ErrUnexpectedEOF)
 		}
 		n := binary.BigEndian.Uint32(head[:])
 		if n > maxRecordedFrame {
 			return nil, fmt.Errorf("%w: a frame of %d bytes is in no recording", wire.ErrInvalid, n)
 		}
 		b := make([]byte, n)
-		_, err := io.ReadFull(r, b)
-		return b, endOf(err)
+		if _, err := io.ReadFull(r, b); err != nil {
+			return nil, cutAt(cutAt(err, io.EOF), io.ErrUnexpectedEOF)
+		}
+		return b, nil
 	}
 }
 
-func endOf(err error) error {
-	if errors.Is(err, io.ErrUnexpectedEOF) {
-		return io.EOF
+func cutAt(err, end error) error {
+	if errors.Is(err, end) {
+		return ErrCut
 	}
 	return err
 }

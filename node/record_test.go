@@ -2,6 +2,7 @@ package node
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"io"
 	"reflect"
@@ -168,6 +169,45 @@ func TestReplay_AgreesAndFindsTheFirstDifference(t *testing.T) {
 	steps, diff, err = Replay(Frames(bytes.NewReader(recording(t, 17))))
 	if steps != 17 || diff == nil || diff.Step != 17 || diff.Want == diff.Got || err != nil {
 		t.Errorf("%d steps, %+v, %v", steps, diff, err)
+	}
+}
+
+// TestReplay_SaysThatItIsCut cuts a recording at every byte: only between frames is
+// what is left a whole one.
+func TestReplay_SaysThatItIsCut(t *testing.T) {
+	whole := recording(t, -1)
+	ends := map[int]bool{0: true}
+	for at := 0; at < len(whole); {
+		at += 4 + int(binary.BigEndian.Uint32(whole[at:]))
+		ends[at] = true
+	}
+	for n := range whole {
+		next := Frames(bytes.NewReader(whole[:n]))
+		err := error(nil)
+		for err == nil {
+			_, err = next()
+		}
+		if want := map[bool]error{true: io.EOF, false: ErrCut}[ends[n]]; !errors.Is(err, want) {
+			t.Fatalf("cut at %d: %v, want %v", n, err, want)
+		}
+	}
+	if steps, diff, err := Replay(Frames(bytes.NewReader(whole[:len(whole)-1]))); steps != 49 || diff != nil || !errors.Is(err, ErrCut) {
+		t.Errorf("%d steps, %v, %v", steps, diff, err)
+	}
+}
+
+func TestReplayTo_StopsAtTheStep(t *testing.T) {
+	whole := recording(t, -1)
+	core, in, rd, err := ReplayTo(Frames(bytes.NewReader(whole)), 17)
+	if err != nil || core == nil || in.Now == 0 {
+		t.Fatalf("%+v, %v", in, err)
+	}
+	_, diff, _ := Replay(Frames(bytes.NewReader(recording(t, 17))))
+	if diff == nil || rd.Sum() != diff.Got {
+		t.Errorf("step 17 answers %s, want that of %+v", rd.Sum(), diff)
+	}
+	if _, _, _, err := ReplayTo(Frames(bytes.NewReader(whole)), 50); !errors.Is(err, wire.ErrInvalid) {
+		t.Errorf("step 50 of 50: %v", err)
 	}
 }
 

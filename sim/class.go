@@ -25,6 +25,8 @@ func endsFault(op *Op) bool {
 		return true
 	case "net":
 		return op.Opts["loss"] == "1%" && op.Opts["dup"] == "0%" // as plans are drawn
+	case "link":
+		return op.Opts["loss"] == "0%" && op.Opts["bandwidth"] == "100Mbit"
 	case "diskfull":
 		return strings.HasSuffix(op.Opts["free"], "GiB")
 	}

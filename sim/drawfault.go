@@ -1,7 +1,9 @@
 package sim
 
 import (
+	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -19,6 +21,9 @@ var faultKinds = []faultKind{
 	{"pause", (*drawer).pause},
 	{"split", (*drawer).split},
 	{"one-way cut", (*drawer).oneway},
+	{"bridge or ring", (*drawer).bridge},
+	{"bad link", (*drawer).link},
+	{"slow peer", (*drawer).slow},
 	{"weather", (*drawer).weather},
 	{"engine", (*drawer).engine},
 	{"disk lost", (*drawer).diskLost},
@@ -106,6 +111,46 @@ func (d *drawer) oneway(at time.Duration) {
 		to = d.peer()
 	}
 	d.add(at, "oneway %s>%s for=%v", d.peer(), to, d.seconds(2, 40))
+}
+
+// bridge leaves two sides only a third to see each other through, or all only their
+// two neighbours.
+func (d *drawer) bridge(at time.Duration) {
+	all := d.r.Perm(d.peers)
+	names := make([]string, len(all))
+	for i, n := range all {
+		names[i] = "n" + strconv.Itoa(n+1)
+	}
+	if d.peers >= 4 && d.r.IntN(2) == 0 {
+		d.add(at, "ring %s for=%v", strings.Join(names[:4+d.r.IntN(d.peers-3)], ","), d.seconds(2, 60))
+		return
+	}
+	if d.peers < 3 {
+		d.oneway(at)
+		return
+	}
+	a := 1 + d.r.IntN(d.peers-2)
+	d.add(at, "bridge %s|%s|rest for=%v", strings.Join(names[:a], ","), names[a], d.seconds(2, 60))
+}
+
+// link makes some links bad, and usually good again.
+func (d *drawer) link(at time.Duration) {
+	sides := fmt.Sprintf("%s%srest", d.peer(), d.pick(">", "|"))
+	switch d.r.IntN(3) {
+	case 0:
+		d.add(at, "link %s loss=%d%%", sides, 1+d.r.IntN(60))
+	case 1:
+		d.add(at, "link %s delay=%dms..%dms", sides, 50+d.r.IntN(200), 250+d.r.IntN(1000))
+	case 2:
+		d.add(at, "link %s bandwidth=%dkbit", sides, 32<<d.r.IntN(6))
+	}
+	if d.r.IntN(4) > 0 {
+		d.add(at+d.seconds(2, 90), "link %s loss=0%% delay=2ms..20ms bandwidth=100Mbit", sides)
+	}
+}
+
+func (d *drawer) slow(at time.Duration) {
+	d.add(at, "slow %s factor=%d for=%v", d.peer(), 2<<d.r.IntN(6), d.seconds(2, 60))
 }
 
 func (d *drawer) weather(at time.Duration) {

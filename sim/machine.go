@@ -59,6 +59,7 @@ type machine struct {
 	linked    []bool  // there is a connection to that machine
 	told      []bool  // the core was told so
 	heardFrom []int32 // when that machine was last heard, in ms
+	noticeAt  time.Duration
 }
 
 // A MachineSpec is what a scenario says of a machine.
@@ -231,6 +232,9 @@ func (m *machine) step(in node.Input) {
 	if w.trace.out != nil {
 		w.trace.detail(w.now, m.name, w.describe(&in), &rd, w.nameOf)
 	}
+	if w.trace.steps == w.stopAt {
+		w.showStep(m, &in, &rd, err)
+	}
 	if err != nil {
 		w.refused++
 		w.trace.note(w.now, m.name, "refuses %s: %v", w.describe(&in), err)
@@ -243,6 +247,7 @@ func (m *machine) step(in node.Input) {
 		return
 	}
 	w.checks.wrote(m, rd.Records)
+	w.network.farewells(m, rd.Records)
 	m.setWake(rd.WakeAt)
 	delay := m.stepTime(sync)
 	if delay == 0 {

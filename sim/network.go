@@ -245,7 +245,7 @@ func (n *network) hintUp(m, to *machine) bool {
 		return true
 	case !to.hears() || !n.both(m.index, to.index):
 		return !n.strict
-	case !n.connect(m, to):
+	case n.turnedAway(m, to), !n.connect(m, to):
 		return false
 	}
 	n.link(m, to, true, n.travel(m, to))

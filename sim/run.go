@@ -17,6 +17,9 @@ type Options struct {
 	Lines    bool                // keep the notable lines in the Result
 	Encode   bool                // every message goes through its encoding
 	Progress func(time.Duration) // told each simulated second, if not nil
+
+	stop   uint64 // the run ends after this step; 0: it does not
+	hashes bool   // keep the hash of the trace after each step
 }
 
 // RunScenario reads a scenario and runs it. The error is about the text alone;
@@ -31,6 +34,11 @@ func RunScenario(r io.Reader, name string, o Options) (Result, error) {
 
 // Run runs a scenario.
 func Run(s *Scenario, o Options) Result {
+	_, res := execute(s, o)
+	return res
+}
+
+func execute(s *Scenario, o Options) (*run, Result) {
 	began := time.Now()
 	seed := s.Seed
 	if o.Seed != nil {
@@ -41,10 +49,10 @@ func Run(s *Scenario, o Options) Result {
 	r.start()
 	r.plan()
 	r.w.runUntil(s.Run)
-	if r.w.failure == nil {
+	if !r.w.over() {
 		r.finish()
 	}
-	return r.result(seed, time.Since(began))
+	return r, r.result(seed, time.Since(began))
 }
 
 // A run is a scenario being run.
@@ -63,6 +71,7 @@ type run struct {
 func newRun(s *Scenario, seed uint64, o Options) *run {
 	w := newWorld(seed, o.Trace)
 	w.trace.keep = o.Lines || len(s.Golden) > 0
+	w.trace.all, w.stopAt = o.hashes, o.stop
 	w.horizon, w.encode = s.Horizon, s.Encode || o.Encode
 	w.images = s.images()
 	w.network.setUp(&s.Net)
@@ -180,11 +189,14 @@ func (r *run) finish() {
 	r.lasting = nil
 	r.quiet()
 	began := r.w.now
-	for r.w.failure == nil {
+	for !r.w.over() {
 		r.w.runUntil(r.w.now + 250*time.Millisecond)
-		if r.w.failure != nil || r.demand(began) {
+		if r.w.over() || r.demand(began) {
 			break
 		}
+	}
+	if r.w.stopped {
+		return
 	}
 	r.calm = r.w.now - began
 	for i := range r.s.Ops {

@@ -20,6 +20,9 @@ type trace struct {
 	lines []string  // the notable ones, at most maxLines, for golden and reports
 	keep  bool
 	lost  int
+
+	all    bool     // keep the hash after each step
+	hashes []uint64 // by step, from 1 on
 }
 
 const maxLines = 10_000
@@ -80,6 +83,9 @@ func (t *trace) step(at time.Duration, machine int, what uint64, rd *node.Ready)
 		t.mix(rd.Replies[i].ID)
 	}
 	t.mix(uint64(rd.WakeAt))
+	if t.all {
+		t.hashes = append(t.hashes, t.hash)
+	}
 }
 
 // note records a line that a person may want to see: an operation, a reply, an
@@ -102,7 +108,8 @@ func (t *trace) note(at time.Duration, who, format string, args ...any) {
 	}
 }
 
-// detail prints one step, if steps are printed at all.
+// detail prints one step that has effects, if steps are printed at all, with its
+// number and the hash of all until then: two traces part where the hashes do.
 func (t *trace) detail(at time.Duration, who, in string, rd *node.Ready, name func(wire.PeerID) string) {
 	if t.out == nil {
 		return
@@ -123,9 +130,12 @@ func (t *trace) detail(at time.Duration, who, in string, rd *node.Ready, name fu
 		fmt.Fprintf(&b, " records=%d", n)
 	}
 	if b.Len() > 0 {
-		fmt.Fprintf(t.out, "%9.3f  %-5s %s →%s\n", at.Seconds(), who, in, b.String())
+		fmt.Fprintf(t.out, "%9.3f  %-5s %s →%s  %s %016x\n", at.Seconds(), who, in, b.String(), stepMark(t.steps), t.hash)
 	}
 }
+
+// stepMark is how a line of a trace names its step.
+func stepMark(step uint64) string { return fmt.Sprintf("#%d", step) }
 
 // messageNames are the kinds as scenarios write them.
 var messageNames = map[wire.MessageKind]string{

@@ -172,6 +172,7 @@ func (h host) Name() string            { return h.m.name }
 func (h host) Peer() wire.PeerID       { return h.m.id }
 func (h host) Up() bool                { return h.m.up() }
 func (h host) Shared() bool            { return h.m.w.checks.shared[h.m.id] }
+func (h host) Tainted() bool           { return len(h.m.w.checks.shared) > 0 }
 func (h host) Since() time.Duration    { return h.m.w.checks.since[h.m.index] }
 func (h host) EngineWorks() bool       { return h.m.engine.working() }
 func (h host) Capacity() job.Resources { return h.m.spec.Capacity }

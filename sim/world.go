@@ -35,6 +35,9 @@ type World struct {
 	failure  *Failure
 	current  *machine // whose core is being stepped
 	steps    uint64   // events handled
+	stopAt   uint64   // the run ends after this step of a core; 0: it does not
+	stopped  bool
+	shown    *StepView // that step
 }
 
 // A told event is one that a core told of.
@@ -128,7 +131,7 @@ func (w *World) later(d time.Duration, f func()) {
 // runUntil handles events until the time or the first failure.
 func (w *World) runUntil(end time.Duration) {
 	w.later(end-w.now, func() {}) // the world stands still at end, whatever comes
-	for w.failure == nil {
+	for !w.over() {
 		e, ok := w.queue.pop()
 		if !ok {
 			return
@@ -141,6 +144,9 @@ func (w *World) runUntil(end time.Duration) {
 		}
 	}
 }
+
+// over reports whether the run has ended early: by a finding, or where it was to stop.
+func (w *World) over() bool { return w.failure != nil || w.stopped }
 
 // dispatch handles one event. A panic of a core is a finding, not our end.
 func (w *World) dispatch(e event) {

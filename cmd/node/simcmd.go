@@ -1,15 +1,12 @@
 package main
 
 import (
-	"bufio"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 
 	"github.com/spf13/cobra"
 
-	"shoal/node"
 	"shoal/sim"
 )
 
@@ -103,46 +100,4 @@ func (c *cli) simulate(file string, o sim.Options, loads *simLoads, lines bool) 
 		fmt.Fprintln(c.out, result.String())
 	})
 	return result.Verdict.ExitCode(), err
-}
-
-func (c *cli) simReplayCommand() *cobra.Command {
-	return &cobra.Command{
-		Use:   "replay FILE",
-		Short: "Step a core through what `shoal up --record FILE` logged, and compare",
-		Args:  wants(1, 1, "one recording"),
-		RunE: func(_ *cobra.Command, args []string) error {
-			f, err := os.Open(args[0])
-			if err != nil {
-				return err
-			}
-			defer f.Close()
-			err = c.replay(f)
-			if err != nil && !errors.Is(err, errSaid) {
-				err = fmt.Errorf("%s: %w", args[0], err)
-			}
-			return err
-		},
-	}
-}
-
-func (c *cli) replay(r io.Reader) error {
-	steps, first, err := node.Replay(node.Frames(bufio.NewReader(r)))
-	if err != nil {
-		return err
-	}
-	out := map[string]any{"steps": steps, "equal": first == nil}
-	if first != nil {
-		out["step"], out["want"], out["got"] = first.Step, first.Want, first.Got
-	}
-	err = c.answer(out, func() {
-		if first == nil {
-			fmt.Fprintf(c.out, "%d steps, all as recorded\n", steps)
-			return
-		}
-		fmt.Fprintf(c.out, "step %d differs: recorded %s, now %s; %d steps before it are equal\n", first.Step, first.Want, first.Got, steps)
-	})
-	if err == nil && first != nil {
-		err = &coded{exitError, errSaid}
-	}
-	return err
 }

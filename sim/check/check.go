@@ -34,6 +34,7 @@ type Host interface {
 	Up() bool             // its daemon runs and is not paused
 	Counts() bool         // Up, ready, and alone in using its key
 	Shared() bool         // another machine has used its key: what one key promises cannot hold
+	Tainted() bool        // some key of the swarm was used by two machines: what it wrote can be lost
 	Since() time.Duration // when its daemon, engine and pauses last changed
 	EngineWorks() bool    // the engine answers
 	Capacity() job.Resources

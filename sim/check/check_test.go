@@ -28,6 +28,7 @@ func (f *fake) Peer() wire.PeerID                       { return wire.PeerID{1} 
 func (f *fake) Up() bool                                { return true }
 func (f *fake) Counts() bool                            { return true }
 func (f *fake) Shared() bool                            { return false }
+func (f *fake) Tainted() bool                           { return false }
 func (f *fake) Since() time.Duration                    { return 0 }
 func (f *fake) EngineWorks() bool                       { return true }
 func (f *fake) Capacity() job.Resources                 { return job.Resources{CPUMilli: 1000, MemBytes: 1000} }
