@@ -13,9 +13,11 @@ import (
 // how often it ran it: at most maxRuns times.
 func Shrink(s *Scenario, maxRuns int) (*Scenario, int) {
 	h := &shrinker{left: maxRuns}
+	whole := s
+	s = s.Expand(s.Seed, 0) // a workload is cut line by line
 	first := h.run(s)
 	if first.Failure == nil {
-		return s, 1
+		return whole, 1
 	}
 	h.want, h.best = signatureOf(first.Failure), s
 	h.cutAfter(first.Failure.At)

@@ -187,6 +187,19 @@ func TestWorkload_Replay(t *testing.T) {
 	}
 }
 
+// TestWorkload_IsShrunk has a run fail by one job of a workload: the others go.
+func TestWorkload_IsShrunk(t *testing.T) {
+	const text = "peers 3 run 12s\nworkload rate=1/s replicas=1 cpu=10m mem=16MiB\nby 11500ms running 2 of load-0\n"
+	s, err := Parse(strings.NewReader(text), "x.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	small, _ := Shrink(s, 60)
+	if len(small.Loads) > 0 || len(small.Ops) > 2 {
+		t.Errorf("left:\n%s", small)
+	}
+}
+
 func TestWorkload_Refusals(t *testing.T) {
 	for _, c := range []struct{ name, workload, want string }{
 		{"nothing", "", "nothing arrives; write a rate such as rate=2/s, or trace=FILE"},
