@@ -153,7 +153,7 @@ func (r *run) quiet() {
 	_ = r.heal(nil)
 	w.network.calm(&r.s.Net)
 	r.changeLinks()
-	w.network.drops, w.network.traps = nil, nil
+	w.network.drops, w.network.traps, w.network.forgeries = nil, nil, nil
 	for _, m := range w.machines {
 		m.resume()
 		m.slow = 0

@@ -19,6 +19,9 @@ type network struct {
 	drops []*drop
 	traps []*trap
 
+	forgeries []*forgery
+	forged    int // records altered so far
+
 	matrix    *Matrix // nil: none
 	siteOf    func(index int) int32
 	metered   bool           // bytes are counted, and queues: some bandwidth or queue is bounded
@@ -109,7 +112,11 @@ func (n *network) send(m *machine, e *wire.Envelope) bool {
 		return false
 	}
 	n.w.checks.sent(m, e)
-	msg := n.code(m, e.Msg)
+	msg := e.Msg
+	if len(n.forgeries) > 0 {
+		msg = n.forge(m, msg)
+	}
+	msg = n.code(m, msg)
 	if e.To.IsZero() {
 		n.publish(m, e.Topic, msg)
 	} else if to := n.w.speaker(m, e.To); to != nil {

@@ -2,6 +2,7 @@ package sim
 
 import (
 	"errors"
+	"strings"
 	"time"
 
 	"shoal/job"
@@ -22,6 +23,7 @@ type watch struct {
 	sends    []check.SendWatcher
 	replies  []check.ReplyWatcher
 	lives    []check.LifeWatcher
+	tellings []check.EventWatcher
 	ticks    []check.Ticker
 	progress []check.Progress
 	hosts    []check.Host
@@ -56,6 +58,9 @@ func (s *watch) use(all []check.Checker, off map[string]bool) {
 		}
 		if c, ok := c.(check.LifeWatcher); ok {
 			s.lives = append(s.lives, c)
+		}
+		if c, ok := c.(check.EventWatcher); ok {
+			s.tellings = append(s.tellings, c)
 		}
 		if c, ok := c.(check.Ticker); ok {
 			s.ticks = append(s.ticks, c)
@@ -125,6 +130,12 @@ func (s *watch) engineChanged(*machine) {}
 // changed notes that a machine's engine or pause has changed.
 func (s *watch) changed(m *machine) { s.since[m.index] = s.w.now }
 
+func (s *watch) told(m *machine, e *node.Event) {
+	for _, c := range s.tellings {
+		s.found(c.Told(s.hosts[m.index], e))
+	}
+}
+
 func (s *watch) diskLost(m *machine) {
 	for _, c := range s.lives {
 		c.DiskLost(s.hosts[m.index])
@@ -158,6 +169,9 @@ func (s *watch) Hosts() []check.Host { return s.hosts }
 // Reaches implements check.World.
 func (s *watch) Reaches(a, b int) bool { return a == b || s.w.network.both(a, b) }
 
+// Hears implements check.World.
+func (s *watch) Hears(a, b int) bool { return a == b || s.w.network.open(b, a) }
+
 // Verify implements check.World.
 func (s *watch) Verify(by wire.PeerID, msg, sig []byte) bool { return verify(by, msg, sig) }
 
@@ -179,6 +193,14 @@ func (h host) Capacity() job.Resources { return h.m.spec.Capacity }
 func (h host) DiskVersion() uint64     { return h.m.disk.version }
 
 func (h host) Counts() bool { return h.m.up() && h.m.state() == "ready" }
+
+func (h host) Joining() bool { return h.m.core != nil && h.m.state() == "joining" }
+func (h host) SteppedBack() bool {
+	return h.m.core != nil && strings.HasPrefix(h.m.state(), "stepped back")
+}
+func (h host) Forgeries() bool { return h.m.w.network.forged > 0 }
+
+func (h host) Signed(r *wire.Record) bool { return r.Verify(h.m.w.swarm, verify) }
 
 func (h host) Disk(f func(*wire.Record)) { h.m.disk.all(f) }
 

@@ -170,6 +170,7 @@ func (w *World) told(m *machine, e *node.Event) {
 	if list := w.events[e.Kind]; len(list) < maxTold {
 		w.events[e.Kind] = append(list, told{w.now, m.index, *e})
 	}
+	w.checks.told(m, e)
 	w.trace.note(w.now, m.name, "%s %s%s%s", e.Kind, space(e.Slot), space(peerName(w, e.Peer)), e.Text)
 }
 

@@ -23,6 +23,7 @@ type World interface {
 	// Reaches reports whether a can talk to b and b to a.
 	Reaches(a, b int) bool
 	Verify(by wire.PeerID, msg, sig []byte) bool
+	Hears(a, b int) bool // what b sends reaches a
 	Swarm() wire.Hash
 }
 
@@ -37,6 +38,10 @@ type Host interface {
 	Tainted() bool        // some key of the swarm was used by two machines: what it wrote can be lost
 	Since() time.Duration // when its daemon, engine and pauses last changed
 	EngineWorks() bool    // the engine answers
+	Joining() bool        // its daemon runs and is not ready yet
+	SteppedBack() bool    // it has found its key at work elsewhere
+	Forgeries() bool      // somebody has forged records in this world
+	Signed(*wire.Record) bool
 	Capacity() job.Resources
 	Ledger() *ledger.State // read only; nil if the daemon does not run
 	Containers() []runtime.Observed
@@ -81,6 +86,10 @@ type (
 		Booted(Host)
 		DiskLost(Host)
 	}
+	// EventWatcher hears what a core tells of.
+	EventWatcher interface {
+		Told(Host, *node.Event) error
+	}
 	// Ticker looks over the world once a simulated second.
 	Ticker interface {
 		Tick(World) error
@@ -100,6 +109,7 @@ type (
 func All() []Checker {
 	return []Checker{
 		NewAccepted(), NewOvercommit(), NewMonotone(), NewMergeLaws(), NewOrphans(), NewRemoved(),
+		Signed{}, NewAwards(), NewJoining(), NewYield(), NewDeaths(), Rollout{}, Keys{},
 		Equal{}, Runs{}, Surplus{},
 	}
 }

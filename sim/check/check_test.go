@@ -20,6 +20,7 @@ type fake struct {
 	synced     map[wire.Number]bool
 	state      *ledger.State
 	version    uint64
+	joining    bool
 }
 
 func (f *fake) Index() int                              { return 0 }
@@ -36,6 +37,11 @@ func (f *fake) Ledger() *ledger.State                   { return f.state }
 func (f *fake) Containers() []runtime.Observed          { return f.containers }
 func (f *fake) DiskVersion() uint64                     { f.version++; return f.version }
 func (f *fake) Synced(n wire.Number) bool               { return f.synced[n] }
+func (f *fake) Joining() bool                           { return f.joining }
+func (f *fake) SteppedBack() bool                       { return false }
+func (f *fake) Forgeries() bool                         { return true }
+func (f *fake) Signed(r *wire.Record) bool              { return len(r.Sig) == 0 }
+func (f *fake) Hears(int, int) bool                     { return true }
 func (f *fake) Pending(wire.Number) bool                { return false }
 func (f *fake) Now() time.Duration                      { return f.now }
 func (f *fake) Hosts() []Host                           { return []Host{f} }
@@ -95,6 +101,23 @@ func TestCheckers_Find(t *testing.T) {
 		}},
 		{"second claim after the end of the first", "", func(f *fake) error {
 			return NewMonotone().Wrote(f, []node.Write{open(0, 1), owned(8, 0, 1, ledger.Stopped), owned(9, 0, 2, ledger.Accepted)})
+		}},
+		{"token below one it knows", "S5", func(f *fake) error {
+			f.state = ledger.New(wire.PeerID{1}, wire.Hash{9}, f.Verify)
+			other := *claim(0, 7, ledger.Superseded)
+			other.Peer = wire.PeerID{2}
+			rec := &wire.Record{Num: wire.Number{Issuer: other.Peer, Inc: 1, Seq: 1}, Kind: wire.KindClaim, Body: wire.MustMarshal(&other), Value: &other}
+			_, err := f.state.Merge(rec)
+			return errors.Join(err, NewAwards().Wrote(f, []node.Write{owned(1, 0, 7, ledger.Accepted)}))
+		}},
+		{"takes a slot while joining", "joining", func(f *fake) error {
+			f.joining = true
+			return NewJoining().Wrote(f, []node.Write{owned(1, 0, 1, ledger.Accepted)})
+		}},
+		{"keeps what is not signed", "S3", func(f *fake) error {
+			w := owned(1, 0, 1, ledger.Accepted)
+			w.Put.Sig = []byte{1}
+			return Signed{}.Wrote(f, []node.Write{w})
 		}},
 		{"number falls", "S5", func(f *fake) error {
 			return NewMonotone().Wrote(f, []node.Write{owned(5, 0, 1, ledger.Running), owned(4, 1, 1, ledger.Running)})

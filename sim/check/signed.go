@@ -1,0 +1,26 @@
+package check
+
+import (
+	"shoal/node"
+)
+
+// Signed is the part of S3 that needs no rights: nobody keeps a record that its
+// issuer has not signed. It looks at what is written while somebody forges, since
+// a signature costs as much to check as all the rest.
+type Signed struct{}
+
+// Rule implements Checker.
+func (Signed) Rule() string { return "S3" }
+
+// Wrote implements WriteWatcher.
+func (Signed) Wrote(h Host, writes []node.Write) error {
+	if !h.Forgeries() {
+		return nil
+	}
+	for i := range writes {
+		if r := writes[i].Put; r != nil && !h.Signed(r) {
+			return violation("S3", "%s keeps the %v %v, which its issuer has not signed", h.Name(), r.Kind, r.Num)
+		}
+	}
+	return nil
+}
