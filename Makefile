@@ -23,7 +23,7 @@ SIZES    ?= $(ALL_SIZES)
 # The race detector needs a C compiler.
 RACE := $(if $(shell command -v gcc || command -v cc),-race)
 
-.PHONY: help build check test lint fuzz sim soak bench curve golden e2e demo demo-down clean
+.PHONY: help build check test lint fuzz sim soak mutants bench curve golden e2e demo demo-down clean
 
 help: ## print this list
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -57,6 +57,9 @@ fuzz: ## run every fuzz target for FUZZTIME (10s)
 
 sim: build ## run SCENARIO (sim/testdata/*.txt) in the simulator with SEED, if given
 	@set -e; for file in $(SCENARIO); do bin/shoal sim run $$file $(if $(SEED),--seed $(SEED)); done
+
+mutants: ## plant one bug after the other and hunt it with the soak's plans; says by which rule, and after how many seeds
+	$(GO) run -tags mutants ./sim/hunt $(if $(ONLY),-only $(ONLY))
 
 soak: build ## random scenarios over SEEDS seeds (200) from FIRST (1) on; failing ones, cut down, go to soak/
 	bin/shoal sim soak --seeds $(SEEDS) --first $(FIRST)

@@ -244,7 +244,7 @@ func (s *State) LiveClaims(slot job.SlotID) []*Claim {
 			live = append(live, c)
 		}
 	}
-	if len(live) < 2 || mutant.Is(mutant.ForgetTieBreak) {
+	if len(live) < 2 {
 		return live
 	}
 	spec, newest := s.rule(slot)
@@ -257,6 +257,9 @@ func (s *State) LiveClaims(slot job.SlotID) []*Claim {
 		leaving := 0
 		if serving {
 			leaving = compareBool(a.Leaving, b.Leaving)
+		}
+		if mutant.Is(mutant.ForgetTieBreak) {
+			return -compareBool(a.Peer == s.self, b.Peer == s.self)
 		}
 		return cmp.Or(leaving, -compareBool(a.Spec == spec, b.Spec == spec), byToken, cmp.Or(orderOf(a, b), a.Peer.Compare(b.Peer)))
 	})

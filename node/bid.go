@@ -28,6 +28,9 @@ func (c *Core) bidder() *auction.Self {
 	s.OS, s.Arch, s.Driver, s.LoadMilli, s.Missing = f.OS, f.Arch, f.Driver, f.Load, f.Missing
 	s.Total = f.Capacity
 	s.Free = f.Capacity.Minus(c.led.Claimed(c.cfg.Self))
+	if mutant.Is(mutant.IgnoreReserved) {
+		s.Free = f.Capacity
+	}
 	s.CanRun = func(t *job.Task) string { return canRun(f.Driver, t) }
 	if c.noRoomOnDisk() {
 		s.Missing = append(slices.Clone(s.Missing), "disk: nearly full")

@@ -29,6 +29,7 @@ const (
 
 	SecondClaim      // claims a slot on which it still holds a claim
 	AcceptStale      // accepts an award under a token that has passed
+	IgnoreReserved   // holds for free what its claims have reserved
 	Overcommit       // takes an award without looking at the room it has
 	ActWhileJoining  // bids and accepts jobs before it is ready
 	EndFirst         // ends a claim before its container
