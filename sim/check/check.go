@@ -23,7 +23,7 @@ type World interface {
 	// Reaches reports whether a can talk to b and b to a.
 	Reaches(a, b int) bool
 	Verify(by wire.PeerID, msg, sig []byte) bool
-	Hears(a, b int) bool // what b sends reaches a
+	Hears(a, b int) bool // what b sends reaches a, soon and for sure
 	Swarm() wire.Hash
 }
 

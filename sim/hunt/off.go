@@ -1,0 +1,13 @@
+//go:build !mutants
+
+package main
+
+import (
+	"fmt"
+	"os"
+)
+
+func main() {
+	fmt.Fprintln(os.Stderr, "hunt: this build has no bugs to plant: go run -tags mutants ./sim/hunt")
+	os.Exit(2)
+}
