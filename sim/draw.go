@@ -48,6 +48,7 @@ func DrawFor(seed uint64, peers int, run time.Duration) *Scenario {
 	}
 	d.work()
 	d.faults(run)
+	d.rare(seed)
 	slices.SortStableFunc(d.ops, func(a, b Op) int { return int(a.Time - b.Time) })
 	s.Ops = d.ops
 	for i := range s.Ops {

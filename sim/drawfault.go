@@ -35,8 +35,6 @@ var faultKinds = []faultKind{
 	{"trap", (*drawer).trap},
 	{"churn", (*drawer).join},
 	{"site", (*drawer).site},
-	{"forger", (*drawer).forger},
-	{"newer peer", (*drawer).newer},
 }
 
 // faults draws which kinds of fault this run has, at which rate each, how many in
@@ -109,11 +107,8 @@ func (d *drawer) side() string {
 
 func (d *drawer) oneway(at time.Duration) {
 	to := "rest"
-	switch d.r.IntN(4) {
-	case 0, 1:
+	if d.r.IntN(2) == 0 {
 		to = d.peer()
-	case 2:
-		to = d.side()
 	}
 	d.add(at, "oneway %s>%s for=%v", d.peer(), to, d.seconds(2, 40))
 }
@@ -242,11 +237,3 @@ func (d *drawer) site(at time.Duration) {
 		d.add(at, "crash %s for=%v", p, d.seconds(2, 40))
 	}
 }
-
-// forger has a peer alter records that it passes on.
-func (d *drawer) forger(at time.Duration) {
-	d.add(at, "forge %s %s count=%d", d.peer(), d.pick("claim", "head", "card"), 1+d.r.IntN(3))
-}
-
-// newer brings in records of a kind that a later version may have.
-func (d *drawer) newer(at time.Duration) { d.add(at, "newer %s", d.peer()) }

@@ -1,0 +1,39 @@
+package sim
+
+import "time"
+
+// rareKinds are kinds of fault that have a stream of their own, so that the rest of
+// a plan is the same with and without them. Each is in one plan of rareOneIn.
+var rareKinds = []faultKind{
+	{"forger", (*drawer).forger},
+	{"newer peer", (*drawer).newer},
+	{"deaf few", (*drawer).deafFew},
+}
+
+const rareOneIn = 8
+
+// rare draws the rare kinds.
+func (d *drawer) rare(seed uint64) {
+	for i, k := range rareKinds {
+		d.r = stream(seed, i, "rare faults")
+		if d.r.IntN(rareOneIn) > 0 {
+			continue
+		}
+		for range 1 + d.r.IntN(3) {
+			k.draw(d, d.begin+time.Duration(d.r.Int64N(int64(d.end-d.begin))))
+		}
+	}
+}
+
+// forger has a peer alter records that it passes on.
+func (d *drawer) forger(at time.Duration) {
+	d.add(at, "forge %s %s count=%d", d.peer(), d.pick("claim", "head", "card"), 1+d.r.IntN(3))
+}
+
+// newer brings in records of a kind that a later version may have.
+func (d *drawer) newer(at time.Duration) { d.add(at, "newer %s", d.peer()) }
+
+// deafFew has some peers, too few to say so, no longer hear one.
+func (d *drawer) deafFew(at time.Duration) {
+	d.add(at, "oneway %s>%s,%s for=%v", d.peer(), d.peer(), d.peer(), d.seconds(10, 40))
+}
