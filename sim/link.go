@@ -163,10 +163,14 @@ func (l *link) resends(luck *rand.Rand) (late time.Duration) {
 	return late
 }
 
-// Bounds of what waits to be sent, as p2p has them.
+// Bounds of what waits to be sent.
 const (
-	streamBytes = 32 << 20 // to one peer, on streams
-	gossipQueue = 4096     // messages to one neighbour, on topics; pubsub's own default is 32
+	// streamPatience is how long a frame may wait before its stream is given up, and
+	// what waits there with it. p2p gives the writing of one 10 s, whatever is before it.
+	streamPatience = 5 * time.Second
+
+	// gossipQueue is p2p's bound of messages to one neighbour; pubsub's own is 32.
+	gossipQueue = 4096
 )
 
 // copyCost is what it costs a peer to write one copy of a topic's message to one
@@ -205,7 +209,7 @@ func (n *network) depart(m, to *machine, bytes int, ready time.Duration, gossip 
 	}
 	at = max(up, o.link[to.index]) + own
 	switch {
-	case !gossip && at-ready > max(transmission(streamBytes, bits), transmission(streamBytes, linkBits)),
+	case !gossip && at-ready > streamPatience,
 		gossip && own > 0 && o.link[to.index]-ready > time.Duration(n.gossipCap)*own,
 		gossip && own == 0 && int(o.waiting[to.index]) >= n.gossipCap:
 		return 0, false

@@ -309,8 +309,8 @@ func TestBandwidth_TakesTimeAndQueues(t *testing.T) {
 	if at, _ := n.depart(ms[3], ms[1], size(time.Second, 1_000_000), w.now, false); at-w.now < 2*time.Second {
 		t.Errorf("a shared uplink let the second pass after %v", at-w.now)
 	}
-	if _, ok := n.depart(ms[3], ms[1], streamBytes+1<<20, w.now, false); ok {
-		t.Error("more than p2p holds for one peer was taken")
+	if _, ok := n.depart(ms[3], ms[1], size(streamPatience, 1_000_000), w.now, false); ok {
+		t.Error("a frame waits longer than its stream lives")
 	}
 }
 

@@ -56,6 +56,9 @@ func (n *network) setUp(s *NetSpec) {
 func (n *network) calm(s *NetSpec) {
 	n.now = *s
 	n.links.reset(s)
+	for _, m := range n.w.machines {
+		m.nic.out = outbox{} // nothing waits for what is no longer narrow
+	}
 	n.meter(s.Bandwidth > 0)
 }
 
@@ -182,6 +185,7 @@ func (n *network) stream(m, to *machine, msg wire.Message) {
 	at, ok := n.carry(m, to, msg)
 	if !ok {
 		n.lost++
+		n.hintDown(m, to, span{time.Millisecond, time.Second})
 		return
 	}
 	at = max(at, m.streams[to.index])
