@@ -94,7 +94,7 @@ func (e *engine) begin(a runtime.Action) {
 	case e.hung:
 		hang()
 	case e.faults.hangs(a.Op):
-		e.hangCall(&a, do, answer)
+		e.hangCall(&a, answer)
 	default:
 		e.m.w.later(e.delay(&a), func() {
 			switch {

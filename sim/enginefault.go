@@ -80,7 +80,7 @@ func (f *engineFaults) hangs(op runtime.Op) bool {
 
 // hangCall is one call that gets no answer in time. What was asked happens at once,
 // late, or never.
-func (e *engine) hangCall(a *runtime.Action, do func(), answer func(string, bool)) {
+func (e *engine) hangCall(a *runtime.Action, answer func(string, bool)) {
 	limit, rnd := deadlineOf(a), e.m.chanceOf("hung call")
 	e.m.w.trace.note(e.m.w.now, e.m.name, "%v of %s hangs", a.Op, a.Ref.Slot)
 	e.m.w.checks.changed(e.m) // for this call it is no working engine
@@ -94,7 +94,6 @@ func (e *engine) hangCall(a *runtime.Action, do func(), answer func(string, bool
 			e.perform(&silently)
 		}
 	}
-	_ = do // its answer is the one that does not come
 	switch rnd.IntN(3) {
 	case 0:
 		e.m.w.later(e.delay(a), act)

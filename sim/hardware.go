@@ -118,7 +118,8 @@ func (m *machine) powerCut() { m.cutPower(false) }
 func (m *machine) cutPower(torn bool) {
 	m.power++
 	m.engine.powerCut()
-	lost, seen := 0, false
+	var lost int
+	var seen bool
 	if r := m.chanceOf("tear"); torn {
 		lost, seen = m.disk.tearValue(r)
 	} else {
