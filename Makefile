@@ -15,6 +15,7 @@ PURE := $(foreach p,$(PURE),$(if $(wildcard $(p)/*.go),$(p)))
 FUZZTIME ?= 10s
 SEEDS    ?= 200
 FIRST    ?= 1
+RUNS     ?= 1000
 SCENARIO ?= sim/testdata/*.txt
 BENCH    ?= .
 ALL_SIZES := 10|30|100|300|1000
@@ -23,7 +24,7 @@ SIZES    ?= $(ALL_SIZES)
 # The race detector needs a C compiler.
 RACE := $(if $(shell command -v gcc || command -v cc),-race)
 
-.PHONY: help build check test lint fuzz sim soak mutants bench curve golden e2e demo demo-down clean
+.PHONY: help build check test lint fuzz sim soak mutants bench curve golden e2e demo demo-down clean determinism
 
 help: ## print this list
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -63,6 +64,9 @@ mutants: ## plant one bug after the other and hunt it with the soak's plans; say
 
 soak: build ## random scenarios over SEEDS seeds (200) from FIRST (1) on; failing ones, cut down, go to soak/
 	bin/shoal sim soak --seeds $(SEEDS) --first $(FIRST)
+
+determinism: ## RUNS (1000) plans, each run twice under other settings of threads, collector and memory: equal traces
+	SHOAL_RUNS=$(RUNS) $(GO) test -count=1 -timeout 0 -run '^TestDeterminism$$' -v ./sim
 
 bench: ## run the benchmarks matching BENCH
 	$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem ./...

@@ -59,14 +59,15 @@ type Core struct {
 	fresh    []push // records new here, to be passed on
 	sync     bool   // this step's records must be on disk before its messages
 
-	facts   *runtime.Facts
-	disk    Disk
-	swept   uint64 // ledger's Version at the last housekeeping
-	nextID  uint64 // of exchanges, sales, submissions
-	houseAt clock.Instant
-	headsAt uint64                 // ledger's HeadsVersion when removals were last looked at
-	stepped bool                   // Step has been called
-	incs    map[wire.PeerID]uint32 // the start of each peer that was last told of
+	facts    *runtime.Facts
+	disk     Disk
+	swept    uint64 // ledger's Version at the last housekeeping
+	nextID   uint64 // of exchanges, sales, submissions
+	houseAt  clock.Instant
+	headsAt  uint64                 // ledger's HeadsVersion when removals were last looked at
+	stepped  bool                   // Step has been called
+	branches uint32                 // by Branch
+	incs     map[wire.PeerID]uint32 // the start of each peer that was last told of
 }
 
 // course is how this peer itself came to be where it is.

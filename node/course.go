@@ -92,6 +92,7 @@ func (c *Core) loadLocal(key string, v []byte) error {
 // at once, one without asks the others for it first.
 func (c *Core) begin() {
 	for _, key := range c.self.oldMarks {
+		c.reach(BranchMarksForgotten)
 		c.local(key, nil, false)
 	}
 	c.self.oldMarks = nil
@@ -161,6 +162,9 @@ func (c *Core) takeUp() {
 	}
 	c.self.settled = true
 	c.holding.dirty = true
+	if !c.self.exchanged && !c.cfg.Founder {
+		c.reach(BranchTakenUpAlone)
+	}
 }
 
 // trusts reports whether what the ledger lacks may be taken for over. A damaged

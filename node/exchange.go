@@ -39,6 +39,7 @@ const (
 func (c *Core) settleExchanges() {
 	for _, r := range c.led.Revive() {
 		if c.self.inc > 0 {
+			c.reach(BranchSpecRevived)
 			c.write(wire.KindSpec, cloneSpec(r.Body))
 		}
 	}
@@ -171,6 +172,7 @@ func (c *Core) onDelta(from wire.PeerID, m *wire.Delta) error {
 	if !more {
 		c.completed(from, m.Ready)
 	} else if !m.Close {
+		c.reach(BranchExchangeInParts)
 		c.open(from) // what did not fit follows at once
 	}
 	return nil

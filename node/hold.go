@@ -416,6 +416,7 @@ func (c *Core) fitting(cl *ledger.Claim, t *job.Task) *job.Task {
 	if cl.Needs.Fits(c.facts.Capacity.Minus(c.led.Claimed(c.cfg.Self))) {
 		return t
 	}
+	c.reach(BranchStopFirst)
 	other := c.holding.stopFirst[t]
 	if other == nil {
 		if len(c.holding.stopFirst) > 1000 {
@@ -473,6 +474,7 @@ func (c *Core) reported(r runtime.Report) {
 	case runtime.Failed:
 		c.holding.dirty = true
 		if r.OldRuns { // its room is free only when the container of the earlier spec has gone too
+			c.reach(BranchSpecBeforeKept)
 			c.noteBadSpec(cl, &again, r)
 			c.end(cl, ledger.Failed, again.Detail)
 			return

@@ -122,6 +122,9 @@ func (c *Core) settleRanks() {
 		case len(alive) == 0 || alive[0] != c.cfg.Self:
 			c.lanes[i].first = 0
 		case c.lanes[i].first == 0:
+			if all[0] != c.cfg.Self {
+				c.reach(BranchSucceeded)
+			}
 			c.lanes[i].first = max(c.now, 1)
 			c.lanes[i].dirty = true
 		}
@@ -303,15 +306,21 @@ func (c *Core) condemn(l *lane, w ledger.Wanted, cl *ledger.Claim) bool {
 		}
 		after := min(w.Task.Delay()<<min(cl.Refuted, 6), max(maxFailover, w.Task.Delay()))
 		if w.Task.Failover.InIsland == "wait" && c.mem.MayBeMe(c.now) {
+			c.reach(BranchMayBeMe)
 			return false
 		}
-		if !c.due(since.Add(c.mem.RepairDelay(cl.Peer, after))) {
+		delay := c.mem.RepairDelay(cl.Peer, after)
+		if delay > after {
+			c.reach(BranchMuchAtOnce)
+		}
+		if !c.due(since.Add(delay)) {
 			return false
 		}
 		why = "its peer is gone"
 	}
 	c.restless = true
 	if l.budget < 1 {
+		c.reach(BranchBudgetUsedUp)
 		c.wake(c.now.Add(100 * time.Millisecond))
 		l.dirty = true
 		return false
@@ -405,6 +414,7 @@ func (c *Core) noteFails(wt *waiting, slot job.SlotID, w ledger.Wanted) {
 		}
 		wt.failKey, wt.failed, wt.fails = cl.Token, c.now, cl.Fails+1
 		delay := min(time.Second<<min(cl.Fails, 9), maxFailDelay)
+		c.reach(BranchFailedBefore)
 		wt.next = c.now.Add(delay)
 		wt.reason = fmt.Sprintf("failed %s, last on %s: %s", times(wt.fails), c.nameOf(cl.Peer), cl.Detail)
 	}

@@ -144,7 +144,7 @@ func (d *drawer) change(begin time.Duration, name string) {
 	if d.r.IntN(3) == 0 {
 		where = " at=" + d.peer()
 	}
-	switch d.r.IntN(13) {
+	switch d.r.IntN(14) {
 	case 0, 1, 2:
 		d.add(at, "update %s version=%d%s fails=no", name, d.r.IntN(1000), where)
 	case 3, 4, 5:
@@ -167,6 +167,8 @@ func (d *drawer) change(begin time.Duration, name string) {
 		p := d.peer()
 		d.add(at, "drain %s fails=no", p)
 		d.add(at+d.seconds(2, 60), "drain %s undo fails=no", p)
+	case 13: // needs that may no longer fit where it runs
+		d.add(at, "update %s cpu=%dm%s fails=no", name, 100*(1+d.r.IntN(20)), where)
 	case 12:
 		d.add(at, "rollback %s%s fails=no", name, where)
 	}

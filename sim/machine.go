@@ -167,6 +167,7 @@ func (m *machine) stopDaemon() {
 	if m.core == nil {
 		return
 	}
+	m.w.census.ended(m.core)
 	m.core = nil
 	m.syncing, m.held, m.inbox = false, node.Ready{}, nil
 	m.paused, m.deaf, m.asleep, m.syncEnded, m.waiting = false, false, false, false, backlog{}

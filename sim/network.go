@@ -109,6 +109,7 @@ func (n *network) send(m *machine, e *wire.Envelope) bool {
 	if n.watch != nil {
 		n.watch(e.Msg)
 	}
+	n.w.census.sent(e.Msg)
 	t := n.sprung(m, kind)
 	if t != nil && t.before {
 		n.spring(m, t)

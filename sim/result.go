@@ -69,6 +69,7 @@ type Result struct {
 	Kinds     map[string]uint64 `json:"kinds"`          // messages sent, by kind
 	Checks    map[string]uint64 `json:"checks"`         // how often each checker looked
 	Starts    int               `json:"starts"`         // containers started
+	Rare      map[string]uint64 `json:"rare,omitempty"` // rare branches taken, see RareBranches
 	Refused   uint64            `json:"refused,omitempty"`
 	Replay    string            `json:"replay"`
 	Lines     []string          `json:"lines,omitempty"` // notable lines, if they were asked for

@@ -276,7 +276,9 @@ func (r *run) result(seed uint64, wall time.Duration) Result {
 	}
 	for _, m := range w.machines {
 		res.Starts += m.engine.runs
+		w.census.ended(m.core)
 	}
+	res.Rare = w.census.counts
 	if w.failure != nil {
 		res.Verdict = w.failure.Kind
 		return res

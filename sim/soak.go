@@ -35,8 +35,14 @@ type Soaked struct {
 	Simulated time.Duration   `json:"simulated"` // all runs together
 	Steps     uint64          `json:"steps"`
 	Failures  []SoakFailure   `json:"failures"` // by seed
-	Wall      time.Duration   `json:"wall"`
-	PerMinute float64         `json:"perMinute"` // seeds a minute
+
+	// Rare is in how many plans each rare branch was taken. A soak of enough seeds
+	// fails, as what did not come about, if Never names one.
+	Rare  map[string]int `json:"rare"`
+	Never []string       `json:"never"`
+
+	Wall      time.Duration `json:"wall"`
+	PerMinute float64       `json:"perMinute"` // seeds a minute
 }
 
 // A SoakFailure is a seed that failed.
@@ -70,6 +76,7 @@ func Soak(ctx context.Context, p SoakPlan) (*Soaked, error) {
 	}
 	s := &soak{p: p, began: time.Now(), out: Soaked{
 		First: p.First, Peers: p.Peers, Time: p.Time, Verdicts: map[Verdict]int{}, Failures: []SoakFailure{},
+		Rare: map[string]int{}, Never: []string{},
 	}}
 	seeds := make(chan uint64)
 	var wait sync.WaitGroup
@@ -86,8 +93,16 @@ func Soak(ctx context.Context, p SoakPlan) (*Soaked, error) {
 	close(seeds)
 	wait.Wait()
 	slices.SortFunc(s.out.Failures, func(a, b SoakFailure) int { return int(int64(a.Seed) - int64(b.Seed)) })
+	for _, name := range RareBranches() {
+		if s.out.Rare[name] == 0 {
+			s.out.Never = append(s.out.Never, name)
+		}
+	}
 	return &s.out, s.err
 }
+
+// EnoughSeeds is how many seeds must have been through every rare branch.
+const EnoughSeeds = 2000
 
 func (p SoakPlan) withDefaults() SoakPlan {
 	if p.First == 0 {
@@ -170,6 +185,9 @@ func (s *soak) add(plan *Scenario, res *Result, failed *SoakFailure) {
 	o.Faults += plan.Faults()
 	o.Simulated += res.Simulated
 	o.Steps += res.Steps
+	for name := range res.Rare { // in any order: each is counted alone
+		o.Rare[name]++
+	}
 	if failed != nil {
 		o.Failures = append(o.Failures, *failed)
 	}
@@ -181,12 +199,15 @@ func (s *soak) add(plan *Scenario, res *Result, failed *SoakFailure) {
 }
 
 // Verdict is the gravest of all seeds: a crash before a broken invariant before
-// something that did not come about.
+// something that did not come about, be it a rare branch in EnoughSeeds.
 func (o *Soaked) Verdict() Verdict {
 	for _, v := range []Verdict{Crash, Safety, Liveness} {
 		if o.Verdicts[v] > 0 {
 			return v
 		}
+	}
+	if o.Seeds >= EnoughSeeds && len(o.Never) > 0 {
+		return Liveness
 	}
 	return OK
 }

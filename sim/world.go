@@ -38,6 +38,7 @@ type World struct {
 	stopAt   uint64   // the run ends after this step of a core; 0: it does not
 	stopped  bool
 	shown    *StepView // that step
+	census   census
 }
 
 // A told event is one that a core told of.
@@ -167,6 +168,7 @@ func (w *World) dispatch(e event) {
 
 // told keeps an event that a core tells of.
 func (w *World) told(m *machine, e *node.Event) {
+	w.census.event(e)
 	if list := w.events[e.Kind]; len(list) < maxTold {
 		w.events[e.Kind] = append(list, told{w.now, m.index, *e})
 	}

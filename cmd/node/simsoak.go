@@ -19,7 +19,7 @@ The same seed is the same scenario, always. One that fails is cut down to the li
 that matter and written to --keep, from where shoal sim run shows it again.
 
 Exit codes: 0 all well; 1 wrong usage; 3 a core crashed; 4 an invariant was broken;
-5 something that had to come about did not. Of several the gravest, in this order.`,
+5 something that had to come about did not, as a rare branch in 2000 seeds. Of several the gravest, in this order.`,
 		Args: wants(0, 0, "no arguments"),
 		RunE: func(cmd *cobra.Command, _ []string) error { return c.soak(cmd, p) },
 	}
@@ -89,6 +89,14 @@ func (c *cli) soaked(s *sim.Soaked) {
 			fmt.Fprintf(c.out, "  cut down from %d lines to %d: %s\n", f.Of, f.Lines, f.File)
 		}
 		fmt.Fprintf(c.out, "  again: %s\n", f.Replay)
+	}
+	for _, name := range sim.RareBranches() {
+		if n := s.Rare[name]; n > 0 {
+			fmt.Fprintf(c.out, "%6d seeds  %s\n", n, name)
+		}
+	}
+	for _, name := range s.Never {
+		fmt.Fprintf(c.out, " never reached  %s\n", name)
 	}
 	fmt.Fprintf(c.out, "%d seeds of %d peers, %v each: %d ok, %d failed; %d faults, %v simulated, %.0f seeds a minute\n",
 		s.Seeds, s.Peers, s.Time, s.Verdicts[sim.OK], len(s.Failures), s.Faults, s.Simulated.Round(time.Second), s.PerMinute)
