@@ -41,6 +41,7 @@ test: ## every test this machine can run: vet, format, lint if installed, units,
 		$(if $(LINT_BIN),,-note 'lint: no $(LINT)$(comma) "make lint" installs it') \
 		-- $(GO) test -json -vet=all $(RACE) -shuffle=on -timeout 5m $(PURE) \
 		-- $(GO) test -json -vet=all -shuffle=on -timeout 10m $$($(GO) list ./... | grep -v -x $(PURE_NAMES) -e shoal/e2e) \
+		-- $(GO) test -json -tags mutants -run Mutants ./sim \
 		$(if $(wildcard e2e/*.go),-- $(GO) test -json -vet=all -timeout 15m ./e2e) \
 		$(if $(LINT_BIN),-- $(LINT_BIN) run)
 

