@@ -13,9 +13,10 @@ import (
 // addAssertions fills the second half of the table of verbs.
 func addAssertions() {
 	for name, v := range map[string]verb{
-		"held":        {args: 1, usage: "SLOT by=PEER not=PEER token=2", opts: []string{"by", "not", "token"}, check: slotArg, assert: (*run).held},
-		"nobody":      {args: 1, usage: "SLOT", check: slotArg, assert: (*run).nobody},
-		"running":     {args: 1, more: 2, usage: "N of JOB[/TASK] on=PEER version=2", opts: []string{"on", "version"}, check: countArgs, assert: (*run).running},
+		"held":   {args: 1, usage: "SLOT by=PEER not=PEER token=2", opts: []string{"by", "not", "token"}, check: slotArg, assert: (*run).held},
+		"nobody": {args: 1, usage: "SLOT", check: slotArg, assert: (*run).nobody},
+		"running": {args: 1, more: 2, usage: "N of JOB[/TASK] on=PEER version=2", opts: []string{"on", "version"},
+			check: countArgs, assert: (*run).running},
 		"serving":     {args: 1, more: 2, usage: "N of JOB[/TASK]", check: countArgs, assert: (*run).serving},
 		"converged":   {usage: "", assert: (*run).converged},
 		"accepted":    {args: 1, usage: "JOB stores>=2", opts: []string{"stores", "least"}, check: jobArg, assert: (*run).accepted},
@@ -106,16 +107,21 @@ func (r *run) nobody(op *Op) string {
 	return ""
 }
 
-// running counts running containers on working engines of machines that are up.
-func (r *run) running(op *Op) string {
-	var id job.ID
-	task := ""
-	if len(op.Args) > 1 {
-		id, task, _ = jobTask(op.Args[1])
-		if !strings.Contains(op.Args[1], "/") {
+// jobOrTask reads what "N of JOB[/TASK]" counts; without a task the whole job, without
+// a job all.
+func (o *Op) jobOrTask() (id job.ID, task string) {
+	if len(o.Args) > 1 {
+		id, task, _ = jobTask(o.Args[1])
+		if !strings.Contains(o.Args[1], "/") {
 			task = ""
 		}
 	}
+	return id, task
+}
+
+// running counts running containers on working engines of machines that are up.
+func (r *run) running(op *Op) string {
+	id, task := op.jobOrTask()
 	n := 0
 	for _, m := range r.w.machines {
 		if !m.up() || op.Opts["on"] != "" && !r.refIs(op.Opts["on"], m) {
@@ -148,13 +154,10 @@ func (r *run) serving(op *Op) string {
 	if m == nil {
 		return "no peer is ready"
 	}
-	var id job.ID
-	if len(op.Args) > 1 {
-		id, _, _ = jobTask(op.Args[1])
-	}
+	id, task := op.jobOrTask()
 	n := 0
 	for _, s := range m.slots(id) {
-		if s.Phase == "serving" && !s.Surplus {
+		if s.Phase == "serving" && !s.Surplus && (task == "" || s.ID.Task == task) {
 			n++
 		}
 	}

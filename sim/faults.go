@@ -153,11 +153,15 @@ func (r *run) quiet() {
 	_ = r.heal(nil)
 	w.network.calm(&r.s.Net)
 	r.changeLinks()
+	if w.rec != nil {
+		w.rec.weather(false, "")
+	}
 	w.network.drops, w.network.traps, w.network.forgeries = nil, nil, nil
 	for _, m := range w.machines {
 		m.resume()
 		m.slow = 0
 		m.mended()
+		r.recordLife(m)
 	}
 	w.trace.note(w.now, "world", "calm")
 }

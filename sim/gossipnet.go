@@ -75,8 +75,14 @@ func (n *network) publish(m *machine, topic wire.Topic, msg wire.Message) {
 	m.nic.published = ready
 	for _, i := range m.nic.peers {
 		if to := n.w.machines[i]; !p.has(to.index) && n.gossips(m, to) {
+			if n.w.rec != nil {
+				n.w.rec.carried(sizeOf(msg) + gossipOverhead)
+			}
 			n.copyTo(m, to, p, ready)
 		}
+	}
+	if n.w.rec != nil {
+		n.w.rec.remember(sentMessage{m.index, -1, n.w.now, n.w.now, msg, false})
 	}
 	n.tellLater(m, p)
 }
@@ -138,7 +144,13 @@ func (n *network) heardGossip(to *machine, e event) {
 	}
 	n.beatMesh(to)
 	for _, i := range to.nic.mesh {
-		if i == e.from || int(i) == p.author.index || p.has(int(i)) && !n.metered {
+		if i == e.from || int(i) == p.author.index {
+			continue
+		}
+		if n.w.rec != nil { // also the copies that come second, which nobody waits for
+			n.w.rec.carried(sizeOf(p.Message) + gossipOverhead)
+		}
+		if p.has(int(i)) && !n.metered {
 			continue
 		}
 		if nb := n.w.machines[i]; n.gossips(to, nb) {

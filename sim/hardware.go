@@ -126,6 +126,9 @@ func (m *machine) cutPower(torn bool) {
 		lost = m.disk.tear(r)
 	}
 	m.stopDaemon()
+	if m.w.rec != nil {
+		m.w.rec.life(m)
+	}
 	m.w.trace.note(m.w.now, m.name, "power cut, %d unsynced writes lost", lost)
 	if seen {
 		m.w.trace.note(m.w.now, m.name, "its store is torn, and its sums show that")

@@ -46,6 +46,9 @@ func (r *run) setNet(op *Op) error {
 	}
 	n.links.weather(&n.now)
 	n.meter(n.now.Bandwidth > 0)
+	if r.w.rec != nil {
+		r.w.rec.weather(n.now.String() != r.s.Net.String(), op.String())
+	}
 	return nil
 }
 
@@ -162,6 +165,7 @@ func (r *run) ring(op *Op) error {
 func (r *run) cutAll(d time.Duration, cuts ...*activeCut) {
 	for _, c := range cuts {
 		r.cuts = append(r.cuts, c)
+		r.cutTurns(c, true)
 		c.set(r.w, true)
 	}
 	r.w.network.broken()
@@ -193,14 +197,22 @@ func (r *run) slow(op *Op) error {
 	}
 	factor := int64(op.number("factor", 1))
 	m.slow = factor
+	r.recordLife(m)
 	if d := op.duration("for"); d > 0 {
 		r.w.later(d, func() {
 			if m.slow == factor {
 				m.slow = 0
+				r.recordLife(m)
 			}
 		})
 	}
 	return nil
+}
+
+func (r *run) recordLife(m *machine) {
+	if r.w.rec != nil {
+		r.w.rec.life(m)
+	}
 }
 
 func linkedArgs(op *Op) error {

@@ -180,6 +180,9 @@ func (n *network) stream(m, to *machine, msg wire.Message) {
 	}
 	if !n.open(m.index, to.index) || !to.hears() || !n.hintUp(m, to) {
 		n.lost++
+		if n.w.rec != nil {
+			n.w.rec.remember(sentMessage{m.index, to.index, n.w.now, n.w.now, msg, true})
+		}
 		n.hintDown(m, to, span{500 * time.Millisecond, 3 * time.Second})
 		return
 	}
@@ -191,7 +194,12 @@ func (n *network) stream(m, to *machine, msg wire.Message) {
 	}
 	at = max(at, m.streams[to.index])
 	m.streams[to.index] = at
-	if n.dropped(m, to, msg) {
+	lost := n.dropped(m, to, msg)
+	if n.w.rec != nil {
+		n.w.rec.carried(sizeOf(msg) + streamOverhead)
+		n.w.rec.remember(sentMessage{m.index, to.index, n.w.now, at, msg, lost})
+	}
+	if lost {
 		return
 	}
 	n.arrive(m, to, 0, msg, at)

@@ -74,6 +74,7 @@ type Result struct {
 	Replay    string            `json:"replay"`
 	Lines     []string          `json:"lines,omitempty"` // notable lines, if they were asked for
 	Wall      time.Duration     `json:"wall"`            // how long the run took; the only field that differs
+	Recording *Recording        `json:"-"`               // if Options.Record asked for it
 }
 
 // String is the one line, or few, for a person.

@@ -17,6 +17,7 @@ type Options struct {
 	Lines    bool                // keep the notable lines in the Result
 	Encode   bool                // every message goes through its encoding
 	Progress func(time.Duration) // told each simulated second, if not nil
+	Record   bool                // gather what a report is drawn from
 
 	stop   uint64 // the run ends after this step; 0: it does not
 	hashes bool   // keep the hash of the trace after each step
@@ -74,6 +75,9 @@ func newRun(s *Scenario, seed uint64, o Options) *run {
 	w.trace.all, w.stopAt = o.hashes, o.stop
 	w.horizon, w.encode = s.Horizon, s.Encode || o.Encode
 	w.images = s.images()
+	if o.Record {
+		w.rec = newRecorder(w)
+	}
 	w.network.setUp(&s.Net)
 	off := map[string]bool{}
 	for _, rule := range s.Off {
@@ -133,6 +137,9 @@ func (r *run) second() {
 			r.miss(op, got)
 		}
 	}
+	if r.w.rec != nil {
+		r.w.rec.second()
+	}
 	if r.o.Progress != nil {
 		r.o.Progress(r.w.now)
 	}
@@ -165,6 +172,9 @@ func (r *run) do(op *Op) {
 		return
 	}
 	r.w.trace.note(r.w.now, "world", "%s", op)
+	if r.w.rec != nil {
+		r.w.rec.did(op)
+	}
 	if err := v.do(r, op); err != nil {
 		r.miss(op, err.Error())
 	}
@@ -217,6 +227,7 @@ const maxCalm = 5 * time.Minute
 func (r *run) demand(began time.Duration) bool {
 	met := true
 	for i, c := range r.w.checks.progress {
+		r.w.checks.counts[c.Rule()]++
 		text := c.Unmet(r.w.checks)
 		if text == "" {
 			r.unmetAt[i] = 0
@@ -279,6 +290,9 @@ func (r *run) result(seed uint64, wall time.Duration) Result {
 		w.census.ended(m.core)
 	}
 	res.Rare = w.census.counts
+	if w.rec != nil {
+		res.Recording = w.rec.finish(r.s.Run)
+	}
 	if w.failure != nil {
 		res.Verdict = w.failure.Kind
 		return res

@@ -269,6 +269,9 @@ func (w *World) replied(m *machine, rep *node.Reply) {
 	w.checks.replied(m, &q.input, rep)
 	if id := jobOf(&q.input, rep); id != "" {
 		w.outcomes[string(id)] = &outcome{m.index, *rep, w.now}
+		if w.rec != nil && rep.Err == "" {
+			w.rec.accepted(id, q.op.Time)
+		}
 	}
 	switch {
 	case q.op.Opts["fails"] == "" && rep.Err != "" && !hasKey(q.op.Opts, "fails"):

@@ -100,13 +100,22 @@ var optionKinds = map[string]func(string) error{
 	"by": isShift, "drift": func(s string) error { _, err := parseDrift(s); return err },
 	"at": isRef, "from": isRef, "to": isRef, "not": isRef, "is": isRef, "on": isMessageOrRef,
 	"loss": isRate, "dup": isRate, "part": isRate,
-	"delay": func(s string) error { _, err := parseSpan(s); return err },
-	"type":  oneOf("service", "batch"), "onreturn": oneOf("incumbent", "newest"), "inisland": oneOf("heal", "wait"),
+	"delay": isSpan, "pull": isSpan,
+	"type": oneOf("service", "batch"), "onreturn": oneOf("incumbent", "newest"), "inisland": oneOf("heal", "wait"),
 	"health": oneOf("ok", "bad"), "when": oneOf("before", "after"), "order": oneOf("stop-first", "start-first"),
 	"failure": oneOf("pause", "rollback"), "policy": oneOf("spread", "pack"), "fails": oneOf("", "yes", "no"),
 	"image": isText, "volume": isText, "constraint": isText, "job": isText, "first": isText, "disk": isText,
 	"label": isText, "datacenter": isText, "profile": oneOf("lan", "metered", "small"), "stuck": oneOf("", "yes"),
 	"version": isText, "volumes": oneOf("", "yes"), "undo": oneOf("", "yes"), "down": oneOf("", "yes"), "depends": isText,
+}
+
+// CheckValue reports why an option of a scenario cannot have a value, as Parse would.
+func CheckValue(option, value string) error {
+	kind := optionKinds[option]
+	if kind == nil {
+		return fmt.Errorf("there is no option %s=", option)
+	}
+	return kind(value)
 }
 
 func isText(s string) error {
@@ -132,6 +141,8 @@ func isCount(s string) error {
 }
 
 func isPace(s string) error { _, err := parsePace(s); return err }
+
+func isSpan(s string) error { _, err := parseSpan(s); return err }
 
 func isRate(s string) error { _, err := parseRate(s); return err }
 

@@ -171,6 +171,7 @@ func (r *run) cut(op *Op) error {
 	c := &activeCut{a, b, op.Verb == "cut"}
 	r.cuts = append(r.cuts, c)
 	c.set(r.w, true)
+	r.cutTurns(c, true)
 	r.w.network.broken()
 	if d := op.duration("for"); d > 0 {
 		r.w.later(d, func() { r.mendCut(c) })
@@ -202,6 +203,7 @@ func (r *run) mendCut(c *activeCut) {
 		return // a heal was first
 	}
 	r.cuts = slices.Delete(r.cuts, at, at+1)
+	r.cutTurns(c, false)
 	c.set(r.w, false)
 	for _, other := range r.cuts {
 		other.set(r.w, true)
@@ -247,7 +249,17 @@ func (r *run) several(refs []string, others []*machine) ([]*machine, error) {
 	return out, nil
 }
 
+// cutTurns records the begin or the end of a cut.
+func (r *run) cutTurns(c *activeCut, on bool) {
+	if r.w.rec != nil {
+		r.w.rec.cut(c, on)
+	}
+}
+
 func (r *run) heal(*Op) error {
+	for _, c := range r.cuts {
+		r.cutTurns(c, false)
+	}
 	r.cuts = nil
 	for _, a := range r.w.machines {
 		for _, b := range r.w.machines {

@@ -117,18 +117,28 @@ func (s *watch) replied(m *machine, asked *node.Request, r *node.Reply) {
 }
 
 func (s *watch) booted(m *machine) {
-	s.since[m.index] = s.w.now
+	s.changed(m)
 	for _, c := range s.lives {
 		c.Booted(s.hosts[m.index])
 	}
 }
 
-func (s *watch) stopped(m *machine) { s.since[m.index] = s.w.now }
+func (s *watch) stopped(m *machine) { s.changed(m) }
 
-func (s *watch) engineChanged(*machine) {}
+// engineChanged notes that the containers of a machine have changed.
+func (s *watch) engineChanged(m *machine) {
+	if s.w.rec != nil {
+		s.w.rec.containers(m)
+	}
+}
 
-// changed notes that a machine's engine or pause has changed.
-func (s *watch) changed(m *machine) { s.since[m.index] = s.w.now }
+// changed notes that a machine's daemon, engine or pause has changed.
+func (s *watch) changed(m *machine) {
+	s.since[m.index] = s.w.now
+	if s.w.rec != nil {
+		s.w.rec.life(m)
+	}
+}
 
 func (s *watch) told(m *machine, e *node.Event) {
 	for _, c := range s.tellings {

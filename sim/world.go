@@ -22,6 +22,7 @@ type World struct {
 	network  network
 	trace    trace
 	checks   *watch
+	rec      *recorder // nil unless a report was asked for
 
 	images  map[string]*Image // by name: those that differ from the default
 	horizon time.Duration

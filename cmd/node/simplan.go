@@ -1,0 +1,115 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"shoal/job"
+	"shoal/job/compose"
+	"shoal/sim"
+	simplan "shoal/sim/plan"
+	"shoal/sim/report"
+)
+
+// scenario reads a file: a plan if its name ends in .yaml or .yml, else a scenario.
+// The plan is nil for a scenario.
+func (c *cli) scenario(ctx context.Context, file string, seed *uint64) (*sim.Scenario, *simplan.Plan, error) {
+	data, err := os.ReadFile(file)
+	if err != nil {
+		return nil, nil, err
+	}
+	if ext := filepath.Ext(file); ext != ".yaml" && ext != ".yml" {
+		s, err := sim.Parse(bytes.NewReader(data), file)
+		return s, nil, err
+	}
+	p, err := simplan.Read(data, file, simplan.Options{Seed: seed, Compose: func(name, jobName string) (*job.Spec, error) {
+		if !filepath.IsAbs(name) {
+			name = filepath.Join(filepath.Dir(file), name)
+		}
+		spec, warnings, err := compose.Load(ctx, compose.Options{Files: []string{name}, Name: jobName, Env: environment()})
+		for _, w := range warnings {
+			c.progress("%s", w)
+		}
+		return spec, err
+	}})
+	if err != nil {
+		return nil, nil, err
+	}
+	return p.Scenario, p, nil
+}
+
+// fits refuses a run that would need more memory than there is, before it starts.
+func fits(s *sim.Scenario, peers int) error {
+	need, have := s.MemoryNeeded(peers), freeMemory()
+	if have == 0 || need <= have {
+		return nil
+	}
+	return fmt.Errorf("%s: %d peers need about %s of memory, and %s is free: take fewer peers, or another machine",
+		s.Name, s.PeerCount(peers), gib(need), gib(have))
+}
+
+func gib(n int64) string { return strconv.FormatFloat(float64(n)/(1<<30), 'f', 1, 64) + " GiB" }
+
+// freeMemory is what the kernel says could be had without swapping, and no more than
+// the control group leaves; 0 if it does not say.
+func freeMemory() int64 {
+	text, err := os.ReadFile("/proc/meminfo")
+	if err != nil {
+		return 0
+	}
+	free := int64(0)
+	for line := range strings.Lines(string(text)) {
+		if rest, ok := strings.CutPrefix(line, "MemAvailable:"); ok {
+			free, _ = strconv.ParseInt(strings.TrimSuffix(strings.TrimSpace(rest), " kB"), 10, 64)
+			free <<= 10
+		}
+	}
+	limit, used := cgroup("memory.max"), cgroup("memory.current")
+	if limit > 0 && (free == 0 || limit-used < free) {
+		free = max(limit-used, 1)
+	}
+	return free
+}
+
+func cgroup(name string) int64 {
+	text, err := os.ReadFile("/sys/fs/cgroup/" + name)
+	if err != nil {
+		return 0
+	}
+	n, err := strconv.ParseInt(strings.TrimSpace(string(text)), 10, 64)
+	if err != nil {
+		return 0 // "max": no limit
+	}
+	return n
+}
+
+// writeReport writes the report of a run; the file is there whole or not at all.
+func (c *cli) writeReport(file string, result *sim.Result, s *sim.Scenario, p *simplan.Plan) error {
+	o := report.Options{Text: s.String()}
+	if p != nil {
+		o.Title, o.Names, o.Text = p.Title, p.Peers, p.Text
+	}
+	var page bytes.Buffer
+	if err := report.Write(&page, result, o); err != nil {
+		return err
+	}
+	part, err := os.Create(file + ".part")
+	if err != nil {
+		return err
+	}
+	_, err = part.Write(page.Bytes())
+	if err = errors.Join(err, part.Close()); err == nil {
+		err = os.Rename(part.Name(), file)
+	}
+	if err != nil {
+		return errors.Join(err, os.Remove(part.Name()))
+	}
+	c.progress("report: %s", file)
+	return nil
+}

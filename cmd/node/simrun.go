@@ -1,0 +1,137 @@
+package main
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"shoal/sim"
+)
+
+// runFlags are those of `shoal sim run`.
+type runFlags struct {
+	seed                        uint64
+	peers                       int
+	trace, encode, lines, print bool
+	report                      string
+	loads                       simLoads
+}
+
+func (c *cli) simRunCommand() *cobra.Command {
+	var f runFlags
+	cmd := &cobra.Command{
+		Use:   "run FILE...",
+		Short: "Run scenarios, or plans of your own; the same seed gives the same trace, always",
+		Long: `Run scenarios, or plans of your own; the same seed gives the same trace, always.
+
+A file that ends in .yaml is a plan: your peers, sites and links, your Compose file,
+your faults. docs/SIMULATION.md describes it; --print shows the scenario it makes.
+
+Exit codes: 0 all well; 1 a file is wrong; 3 a core crashed; 4 an invariant was broken;
+5 something that had to come about did not.`,
+		Example: `  shoal sim run my.yaml --report out.html
+  shoal sim run sim/testdata/holder_dies.txt --seed 42`,
+		Args: wants(1, -1, "a scenario's or plan's file"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			o := sim.Options{Encode: f.encode, Lines: true}
+			if cmd.Flags().Changed("peers") {
+				if o.Peers = f.peers; f.peers < 1 {
+					return usagef("--peers %d: want 1 or more", f.peers)
+				}
+			}
+			if cmd.Flags().Changed("seed") {
+				o.Seed = &f.seed
+			}
+			if f.trace {
+				o.Trace = c.err
+			}
+			if f.report != "" && len(args) > 1 {
+				return usagef("--report %s: one run makes one report, and there are %d files", f.report, len(args))
+			}
+			return c.runAll(cmd.Context(), args, o, &f)
+		},
+	}
+	flags := cmd.Flags()
+	flags.Uint64Var(&f.seed, "seed", 0, "source of chance (default: the file's)")
+	flags.IntVar(&f.peers, "peers", 0, "number of peers, if all are alike (default: the file's)")
+	flags.BoolVar(&f.lines, "lines", false, "print what happened, not only when something was wrong")
+	flags.BoolVar(&f.trace, "trace", false, "write every step to stderr")
+	flags.BoolVar(&f.encode, "encode", false, "encode and decode each message")
+	flags.BoolVar(&f.print, "print", false, "print the scenario instead of running it")
+	flags.StringVar(&f.report, "report", "", "write what happened into one HTML `file`")
+	f.loads.flags(cmd)
+	return cmd
+}
+
+// runAll runs the files one after the other; the exit code is the worst.
+func (c *cli) runAll(ctx context.Context, files []string, o sim.Options, f *runFlags) error {
+	worst := 0
+	for _, file := range files {
+		code, err := c.simulate(ctx, file, o, f)
+		if err != nil {
+			return err
+		}
+		worst = max(worst, code)
+	}
+	if worst != 0 {
+		return &coded{worst, errSaid}
+	}
+	return nil
+}
+
+func (c *cli) simulate(ctx context.Context, file string, o sim.Options, f *runFlags) (code int, err error) {
+	s, p, err := c.scenario(ctx, file, o.Seed)
+	if err != nil {
+		return 0, err
+	}
+	if err := f.loads.apply(s, &o); err != nil {
+		return 0, err
+	}
+	if f.loads.plan {
+		return 0, c.plan(s, o)
+	}
+	if f.print {
+		text := s.String()
+		if p != nil {
+			text = p.Text
+		}
+		_, err := fmt.Fprint(c.out, text)
+		return 0, err
+	}
+	if err := fits(s, o.Peers); err != nil {
+		return 0, err
+	}
+	bar := c.newBar(s.Run)
+	o.Progress, o.Record = bar.at, f.report != ""
+	result := sim.Run(s, o)
+	bar.end()
+	if f.report != "" {
+		if err := c.writeReport(f.report, &result, s, p); err != nil {
+			return 0, err
+		}
+	}
+	return result.Verdict.ExitCode(), c.ran(&result, f)
+}
+
+// lastLines is how many lines before a finding are printed.
+const lastLines = 60
+
+// ran says how a run ended.
+func (c *cli) ran(result *sim.Result, f *runFlags) error {
+	if c.json() && !f.lines {
+		result.Lines = nil
+	}
+	return c.answer(result, func() {
+		if lines := result.Lines; result.Failure != nil || f.lines {
+			if n := len(lines) - lastLines; !f.lines && n > 0 {
+				fmt.Fprintf(c.out, "%d earlier lines; --lines prints them\n", n)
+				lines = lines[n:]
+			}
+			for _, l := range lines {
+				fmt.Fprintln(c.out, l)
+			}
+		}
+		fmt.Fprintln(c.out, result.String())
+	})
+}

@@ -1,0 +1,55 @@
+package sim
+
+import (
+	"fmt"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+)
+
+// held runs a swarm for 20 s and returns what of it the heap still holds.
+func held(t testing.TB, peers, slots int) int64 {
+	t.Helper()
+	var before, after runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&before)
+	s, err := Parse(strings.NewReader(fmt.Sprintf("peers %d\nrun 20s\nat 5s submit web replicas=%d cpu=10m mem=1MiB\n", peers, slots)), "memory")
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := newRun(s, 1, Options{})
+	r.start()
+	r.plan()
+	r.w.runUntil(20 * time.Second)
+	if r.w.failure != nil {
+		t.Fatal(r.w.failure)
+	}
+	runtime.GC()
+	runtime.ReadMemStats(&after)
+	runtime.KeepAlive(r)
+	return int64(after.HeapAlloc) - int64(before.HeapAlloc)
+}
+
+// The estimate is of the right size: it neither lets a run begin that cannot end, nor
+// refuses one that fits.
+func TestMemoryNeeded_IsOfTheRightSize(t *testing.T) {
+	const peers, slots = 60, 120
+	s := &Scenario{Groups: []PeerGroup{{Count: peers}}, Ops: []Op{{Opts: map[string]string{"replicas": "120"}}}}
+	got, said := held(t, peers, slots), s.MemoryNeeded(0)-bytesAlways
+	if got > said || got < said/6 {
+		t.Errorf("%d peers with %d slots hold %d bytes, estimated %d", peers, slots, got, said)
+	}
+}
+
+func BenchmarkMemory(b *testing.B) {
+	for _, peers := range []int{30, 100, 300, 1000} {
+		for _, slots := range []int{1, 5} {
+			b.Run(fmt.Sprintf("%d peers %d slots", peers, peers*slots), func(b *testing.B) {
+				for b.Loop() {
+					b.ReportMetric(float64(held(b, peers, peers*slots))/float64(peers)/1024, "KiB/peer")
+				}
+			})
+		}
+	}
+}

@@ -1,0 +1,207 @@
+package plan
+
+import (
+	"errors"
+	"strings"
+	"testing"
+
+	"shoal/job"
+	"shoal/sim"
+)
+
+// shop stands for the Compose file of every plan here.
+func shop(file, name string) (*job.Spec, error) {
+	if file == "gone.yaml" {
+		return nil, errors.New("open gone.yaml: no such file or directory")
+	}
+	if name == "" {
+		name = "shop"
+	}
+	s := &job.Spec{Namespace: "default", Name: name, Tasks: []job.Task{
+		{Name: "db", Count: 1, Image: "redis:7"}, {Name: "web", Count: 3, Image: "nginx"},
+	}}
+	s.Defaults()
+	return s, nil
+}
+
+func read(text string, seed *uint64) (*Plan, error) {
+	return Read([]byte(text), "my.yaml", Options{Seed: seed, Compose: shop})
+}
+
+const whole = `name: mine
+seed: 7
+duration: 40m
+compose: {file: compose.yaml, at: 5s, from: nas.1}
+net: {delay: 2ms..9ms, topicloss: 1%}
+sites:
+  home: {delay: 1ms..2ms}
+  shop:
+links:
+  - {between: home | shop, delay: 20ms..40ms, bandwidth: 10Mbit}
+peers:
+  - {group: nas, count: 2, site: home, cpu: 4, mem: 8GiB, labels: {disk: ssd}}
+  - {group: till, count: 4, site: shop, cpu: 500m, mem: 1GiB, profile: metered, nat: yes, uplink: 2Mbit}
+images:
+  web: {pull: 2s..9s}
+  redis:7: {start: 3s, lasts: 1m, exit: 2}
+work:
+  - {at: 20m, scale: web, to: 5}
+  - {at: 21m, drain: till.2, for: 5m}
+faults:
+  - {at: 10m, cut: site shop | rest, for: 1m}
+  - power off: 2 peers of site shop at 12m for 2m
+  - {at: 15m, slow link: home | shop, loss: 10%, for: 1m}
+  - {at: 17m, power off: holder of web.0, for: 1m}
+  - {at: 30m, every: 4m, pause: 1 peer of group till, for: 30s}
+expect:
+  - web serves >=2 always
+  - shop runs 4 by 9m
+  - web runs 5 in the end
+`
+
+const wholeText = `net delay=2ms..9ms topicloss=1%
+run 40m0s seed=7
+peers 2 cpu=4 mem=8GiB label=disk=ssd datacenter=home
+peers 4 cpu=500m mem=1GiB profile=metered nat=yes uplink=2Mbit datacenter=shop addr=shop
+job {…}
+image nginx pull=2s..9s
+image redis:7 start=3s lasts=1m exit=2
+link n1..n2|n1..n2 delay=1ms..2ms
+link n1..n2|n3..n6 delay=20ms..40ms bandwidth=10Mbit
+at 5s deploy shop at=n1
+from 1m5s serving >=2 of shop/web
+by 9m0s running 4 of shop
+# cut site shop | rest
+at 10m0s cut n3..n6|rest for=1m0s
+# power off 2 peers of site shop
+at 12m0s crash n3 for=2m0s
+at 12m0s crash n4 for=2m0s
+# slow link home | shop
+at 15m0s link n1..n2|n3..n6 loss=10%
+at 16m0s link n1..n2|n3..n6 loss=0%
+at 16m0s link n1..n2|n1..n2 delay=1ms..2ms
+at 16m0s link n1..n2|n3..n6 delay=20ms..40ms bandwidth=10Mbit
+# power off holder of web.0
+at 17m0s crash holder(shop/web.0) for=1m0s
+# scale web
+at 20m0s scale shop/web replicas=5
+# drain till.2
+at 21m0s drain n4
+at 26m0s drain n4 undo
+# pause 1 peer of group till
+at 30m0s pause n3 for=30s
+# pause 1 peer of group till
+at 34m0s pause n4 for=30s
+# pause 1 peer of group till
+at 38m0s pause n3 for=30s
+calm running 5 of shop/web
+`
+
+func TestRead_WritesAScenario(t *testing.T) {
+	p, err := read(whole, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := ""
+	for line := range strings.Lines(p.Text) {
+		if strings.HasPrefix(line, "job ") {
+			line = "job {…}\n"
+		}
+		got += line
+	}
+	if got != wholeText {
+		t.Errorf("got\n%s\nwant\n%s", got, wholeText)
+	}
+	if p.Title != "mine" || p.Peers[5] != "till.4" || p.Sites[0] != "home" {
+		t.Errorf("%s: %v at %v", p.Title, p.Peers, p.Sites)
+	}
+	for _, op := range p.Scenario.Ops {
+		if op.Verb == "deploy" && op.Line != 4 || op.Verb == "crash" && op.Line != 22 && op.Line != 24 {
+			t.Errorf("%s is of line %d", op.String(), op.Line)
+		}
+	}
+	again, err := sim.Parse(strings.NewReader(p.Scenario.String()), "again")
+	if err != nil || again.String() != p.Scenario.String() {
+		t.Errorf("the scenario does not read back: %v", err)
+	}
+}
+
+// Another seed draws other peers, and shifts nothing else.
+func TestRead_SeedDrawsPeers(t *testing.T) {
+	drawn := map[string]bool{}
+	for seed := range uint64(20) {
+		p, err := read(whole, &seed)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, rest, _ := strings.Cut(p.Text, "# power off 2 peers of site shop\n")
+		pair, _, _ := strings.Cut(rest, "#")
+		drawn[pair] = true
+	}
+	if len(drawn) != 6 {
+		t.Errorf("20 seeds drew %d pairs of 4 peers, want all 6", len(drawn))
+	}
+}
+
+func TestRead_ErrorsNameThePlace(t *testing.T) {
+	const head = "compose: c.yaml\npeers:\n  - {group: nas, count: 3}\nduration: 30m\n"
+	for _, c := range []struct{ name, text, want string }{
+		{"empty", "", "my.yaml:1: is empty; a plan has at least peers: and compose:"},
+		{"yaml", "peers: [\n", "my.yaml:1: is not valid YAML: "},
+		{"scalar", "hello\n", "my.yaml:1: is no plan: "},
+		{"no compose", "peers: [{count: 3}]\n", "my.yaml:1: compose is missing; "},
+		{"key", head + "fault: []\n", `my.yaml:5: unknown key "fault"; did you mean faults?`},
+		{"twice", head + "seed: 1\nseed: 2\n", "my.yaml:6: "},
+		{"count", "compose: c.yaml\npeers:\n  - {count: many}\n", `my.yaml:3: peers[0].count: "many" is no number from 1 to 20000`},
+		{"cpu", "compose: c.yaml\npeers:\n  - {count: 1,\n     cpu: lots}\n", `my.yaml:4: peers[0].cpu: "lots" is no amount of CPU; write one such as 500m or 2`},
+		{"site", "compose: c.yaml\nsites: {home: }\npeers: [{site: hone}]\n", `my.yaml:3: peers[0].site: there is no site "hone"; did you mean home?`},
+		{"compose", "compose: gone.yaml\npeers: [{count: 1}]\n", "my.yaml:1: compose: open gone.yaml: no such file"},
+		{"verb", head + "faults:\n  - {at: 1m, power of: nas.1}\n", `my.yaml:6: faults[0]: unknown key "power of"; did you mean power off?`},
+		{"no verb", head + "faults:\n  - {at: 1m}\n", "my.yaml:6: faults[0]: says when, and not what; the verbs are power off, "},
+		{"two verbs", head + "faults:\n  - {at: 1m, pause: nas.1, power off: nas.2}\n", "my.yaml:6: faults[0]: has two verbs, pause and power off; "},
+		{"work", head + "faults:\n  - {at: 1m, scale: web, to: 2}\n", "my.yaml:6: faults[0]: scale stands under work:"},
+		{"when", head + "faults:\n  - {power off: nas.1}\n", "my.yaml:6: faults[0]: at is missing; write when, such as at: 5m"},
+		{"time", head + "faults:\n  - {at: soon, power off: nas.1}\n", `my.yaml:6: faults[0].at: "soon" is no duration; write one such as 250ms, 90s or 1h30m`},
+		{"late", head + "faults:\n  - {at: 31m, power off: nas.1}\n", "my.yaml:6: faults[0].at: 31m0s is after the end of the run; it lasts 30m0s: "},
+		{"long", head + "faults:\n  - {at: 29m, power off: nas.1, for: 2m}\n", "my.yaml:6: faults[0].for: ends at 31m0s, and the run lasts 30m0s; "},
+		{"inline", head + "faults:\n  - power off: nas.1 at 29m for ever\n", `my.yaml:6: faults[0].power off: "ever" is no duration; `},
+		{"often", head + "faults:\n  - {at: 1m, power off: nas.1, for: 1m, every: 30s}\n", "my.yaml:6: faults[0].every: 30s is too often; "},
+		{"peer", head + "faults:\n  - {at: 1m, power off: nas.7}\n", `my.yaml:6: faults[0].power off: "nas.7" names no peers; write peer nas.1, `},
+		{"peer near", head + "faults:\n  - {at: 1m, power off: peer nas.7}\n", `my.yaml:6: faults[0].power off: there is no peer "nas.7"; did you mean nas.1 or `},
+		{"group", head + "faults:\n  - {at: 1m, power off: nas}\n", `my.yaml:6: faults[0].power off: "nas" is no peer; did you mean group nas?`},
+		{"too many", head + "faults:\n  - {at: 1m, power off: 5 peers of group nas}\n", `my.yaml:6: faults[0].power off: "5 peers of group nas": there are 3 of them`},
+		{"cut", head + "faults:\n  - {at: 1m, cut: nas.1}\n", `my.yaml:6: faults[0].cut: "nas.1" does not say what from what; `},
+		{"task", head + "work:\n  - {at: 1m, scale: wep, to: 3}\n", `my.yaml:6: work[0].scale: there is no job or task "wep"; did you mean web`},
+		{"image", head + "images:\n  ngin: {pull: 1s}\n", `my.yaml:6: images: no task uses an image "ngin"; did you mean nginx?`},
+		{"span", head + "images:\n  nginx: {pull: slow}\n", `my.yaml:6: images.nginx.pull: "slow" is no duration; `},
+		{"expect", head + "expect: [web flies 3]\n", `my.yaml:5: expect[0]: "flies" is no verb; a task serves or runs; `},
+		{"expect time", head + "expect: [web serves 3 soon]\n", `my.yaml:5: expect[0]: "soon" is no time; `},
+		{"matrix", head + "net: {matrix: gone.tsv}\n", "my.yaml:"},
+		{"injection", head + "faults:\n  - {at: 1m, power off: \"nas.1\\nat 1s crash n1\"}\n", "my.yaml:6: faults[0].power off: "},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			_, err := read(c.text, nil)
+			if err == nil || !strings.HasPrefix(err.Error(), c.want) {
+				t.Fatalf("got  %v\nwant %s…", err, c.want)
+			}
+		})
+	}
+}
+
+// FuzzRead feeds it anything: no panic, and every error names the file.
+func FuzzRead(f *testing.F) {
+	f.Add(whole)
+	f.Add("compose: [a, {file: b, name: x}]\npeers: [{count: 2, labels: {a: b}}]\nexpect: x serves 1 at 2m\n")
+	f.Fuzz(func(t *testing.T, text string) {
+		p, err := read(text, nil)
+		if err != nil {
+			if !strings.HasPrefix(err.Error(), "my.yaml:") {
+				t.Fatalf("an error without its place: %v", err)
+			}
+			return
+		}
+		if _, err := sim.Parse(strings.NewReader(p.Scenario.String()), "again"); err != nil {
+			t.Fatal(err)
+		}
+	})
+}
