@@ -1,8 +1,8 @@
 package sim
 
-// What a run keeps, measured with `go test ./sim -bench Memory`, and doubled for the
-// garbage between two collections: a machine, what each
-// knows of each other one, and what each holds of a slot.
+// What a run keeps: a machine, what each knows of each other one, and what each holds
+// of a slot. It was measured with `go test ./sim -bench Memory`, and doubled for the
+// garbage between two collections.
 const (
 	bytesPerPeer = 200 << 10
 	bytesPerPair = 3 << 10

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -53,7 +54,7 @@ trace differs, or breaks off.`,
 			if o.diff {
 				return c.diff(args, o)
 			}
-			return c.replayFile(args[0], o, cmd.Flags().Changed("step"))
+			return c.replayFile(cmd.Context(), args[0], o, cmd.Flags().Changed("step"))
 		},
 	}
 	f := cmd.Flags()
@@ -64,7 +65,7 @@ trace differs, or breaks off.`,
 	return cmd
 }
 
-func (c *cli) replayFile(file string, o replayOptions, atStep bool) error {
+func (c *cli) replayFile(ctx context.Context, file string, o replayOptions, atStep bool) error {
 	f, err := os.Open(file)
 	if err != nil {
 		return err
@@ -72,7 +73,7 @@ func (c *cli) replayFile(file string, o replayOptions, atStep bool) error {
 	defer f.Close()
 	r := bufio.NewReader(f)
 	if !isRecording(r) {
-		return c.replayScenario(r, file, o)
+		return c.replayScenario(ctx, file, o)
 	}
 	if atStep || o.at.Peer != "" {
 		err = c.lookIntoRecording(r, o, atStep)
@@ -148,8 +149,8 @@ func (c *cli) lookIntoRecording(r io.Reader, o replayOptions, atStep bool) error
 	return c.answer(seen, func() { c.seen(seen) })
 }
 
-func (c *cli) replayScenario(r io.Reader, file string, o replayOptions) error {
-	s, err := sim.Parse(r, file)
+func (c *cli) replayScenario(ctx context.Context, file string, o replayOptions) error {
+	s, _, err := c.scenario(ctx, file, o.run.Seed)
 	if err != nil {
 		return err
 	}

@@ -126,6 +126,49 @@ func TestRead_WritesAScenario(t *testing.T) {
 	}
 }
 
+// Every verb makes a line that the scenario's language knows.
+func TestRead_EveryVerb(t *testing.T) {
+	const text = `compose: c.yaml
+duration: 10m
+peers: [{group: a, count: 4}]
+work:
+  - {at: 1m, update: shop}
+  - {at: 1m, redeploy: shop}
+  - {at: 2m, rollback: shop, from: a.2}
+  - {at: 3m, remove: shop}
+  - {at: 4m, leave: a.4}
+faults:
+  - {at: 1m, power off: half of everyone, for: 1m}
+  - {at: 1m, kill daemon: holder of web.0}
+  - {at: 1m, lose disk: a.2}
+  - {at: 1m, damage disk: n2, for: 3s}
+  - {at: 1m, fail disk: a.2}
+  - {at: 1m, slow disk: a.2, factor: 20, for: 1m}
+  - {at: 1m, fill disk: a.2, free: 5MiB, for: 1m}
+  - {at: 1m, rot disk: a.2, records: 3}
+  - {at: 1m, sleep: a.2, for: 1m}
+  - {at: 1m, fail starts: a.2, p: 30%, for: 1m}
+  - {at: 1m, restart engine: a.2}
+  - {at: 1m, stop engine: "a.2, a.3", for: 1m}
+  - {at: 1m, shift clock: a.2, by: -10y, for: 1m}
+  - {at: 1m, one way: a.2 > rest, for: 1m}
+  - {at: 1m, slow: a.2, factor: 20, for: 1m}
+  - {at: 1m, slow link: a.2 | rest, delay: 1s, for: 1m}
+  - {at: 1m, weather: {loss: 5%, delay: 9ms..90ms}, for: 1m}
+  - {at: 1m, lose image: web}
+  - {at: 1m, end container: web.1, code: 3}
+`
+	p, err := read(text, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, line := range []string{"startfail n2 p=30% for=1m0s", "net delay=1ms..5ms loss=0%", "exit container shop/web.1 code=3", "oneway n2>rest for=1m0s"} {
+		if !strings.Contains(p.Text, line) {
+			t.Errorf("no %q in\n%s", line, p.Text)
+		}
+	}
+}
+
 // Another seed draws other peers, and shifts nothing else.
 func TestRead_SeedDrawsPeers(t *testing.T) {
 	drawn := map[string]bool{}
@@ -177,6 +220,8 @@ func TestRead_ErrorsNameThePlace(t *testing.T) {
 		{"expect", head + "expect: [web flies 3]\n", `my.yaml:5: expect[0]: "flies" is no verb; a task serves or runs; `},
 		{"expect time", head + "expect: [web serves 3 soon]\n", `my.yaml:5: expect[0]: "soon" is no time; `},
 		{"matrix", head + "net: {matrix: gone.tsv}\n", "my.yaml:"},
+		{"factor", head + "faults:\n  - {at: 1m, slow disk: nas.1}\n", "my.yaml:6: faults[0]: factor is missing; "},
+		{"share", head + "faults:\n  - {at: 1m, fail starts: nas.1, p: often}\n", `my.yaml:6: faults[0].p: "often" is no rate; write one such as 2%`},
 		{"injection", head + "faults:\n  - {at: 1m, power off: \"nas.1\\nat 1s crash n1\"}\n", "my.yaml:6: faults[0].power off: "},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -140,16 +140,18 @@ func (c *compiler) slowLink(a *act) error {
 	return nil
 }
 
-func (c *compiler) slow(a *act) error {
-	v, ok := a.get("factor")
-	if !ok {
-		return a.errorf("factor is missing; write how many times as slow, such as factor: 20")
+// with writes one line per peer, with an option that must be there.
+func with(verb string, withFor bool, option string) write {
+	return func(c *compiler, a *act) error {
+		opts, err := a.options(option)
+		if err != nil {
+			return err
+		}
+		if opts == "" {
+			return a.errorf("%s is missing; it says how bad it is", option)
+		}
+		return each(verb+" %s"+strings.ReplaceAll(opts, "%", "%%")+map[bool]string{true: "%s"}[withFor], withFor)(c, a)
 	}
-	factor, err := v.number(2, 10_000)
-	if err != nil {
-		return err
-	}
-	return each(fmt.Sprintf("slow %%s factor=%d%%s", factor), true)(c, a)
 }
 
 func (c *compiler) loseImage(a *act) error {

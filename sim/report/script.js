@@ -29,7 +29,7 @@ const byJob = D.tasks.length > 10 && jobs.length > 1;
 const KIND = {off: 'power off', daemon: 'daemon not running', paused: 'paused', engine: 'engine silent', cut: 'cut off', weather: 'bad weather'};
 const kindName = k => KIND[D.kinds[k]] || D.kinds[k];
 const kindColour = k => KIND[D.kinds[k]] ? 'var(--f-' + D.kinds[k] + ')' : 'var(--f-off)';
-const taskShort = t => jobs.length > 1 ? D.tasks[t] : D.tasks[t].split('/')[1];
+const taskShort = t => { const [j, name] = D.tasks[t].split('/'); return jobs.length > 1 && j !== name ? D.tasks[t] : name; };
 
 // ---- scales
 const ticks = (lo, hi, most) => {

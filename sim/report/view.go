@@ -321,6 +321,9 @@ func sites(rec *sim.Recording) string {
 	if delete(seen, ""); len(seen) == 0 {
 		return "at one site"
 	}
+	if len(seen) == 1 {
+		return "at one site"
+	}
 	return fmt.Sprintf("at %d sites", len(seen))
 }
 
