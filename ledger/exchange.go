@@ -131,7 +131,7 @@ func (s *State) answerOne(theirs wire.IssuerList, d *wire.Delta, size *int) (dro
 	}
 	recs := mine.recs
 	for len(numbers) > 0 || len(recs) > 0 {
-		order := 0
+		var order int
 		switch {
 		case len(recs) == 0:
 			order = -1

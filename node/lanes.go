@@ -105,11 +105,11 @@ func (c *Core) alone() bool { return len(c.ranking(0)) <= 1 }
 // settleRanks notes in which lanes this peer is first, and has the first three of
 // each lane watch one another: doubt among them is enough for succession.
 func (c *Core) settleRanks() {
-	if at := (ranksAt{c.mem.Views(), c.led.PeersVersion()}); c.ranks.at == at {
+	at := ranksAt{c.mem.Views(), c.led.PeersVersion()}
+	if c.ranks.at == at {
 		return
-	} else {
-		c.ranks.at = at
 	}
+	c.ranks.at = at
 	var watch, stewards []wire.PeerID
 	for i := range c.lanes {
 		all := c.ranking(i)

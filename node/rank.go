@@ -26,9 +26,11 @@ type ranksAt struct{ views, peers uint64 }
 
 // ranking orders the ready peers for a lane. The caller must not change it.
 func (c *Core) ranking(l int) []wire.PeerID {
-	moved := append(c.ranks.moved, c.mem.RankChanges()...)
+	for _, p := range c.ranks.moved {
+		c.rerank(p)
+	}
 	c.ranks.moved = c.ranks.moved[:0]
-	for _, p := range moved {
+	for _, p := range c.mem.RankChanges() {
 		c.rerank(p)
 	}
 	if c.self.stage == ready && len(c.ranks.lanes[l]) == 0 {

@@ -175,7 +175,7 @@ func (n *network) spring(m *machine, t *trap) {
 // stream sends in order and once; a lost packet is sent again a little later.
 func (n *network) stream(m, to *machine, msg wire.Message) {
 	if to == m {
-		n.arrive(m, to, 0, msg, n.w.now)
+		n.arrive(m, to, msg, n.w.now)
 		return
 	}
 	if !n.open(m.index, to.index) || !to.hears() || !n.hintUp(m, to) {
@@ -202,9 +202,9 @@ func (n *network) stream(m, to *machine, msg wire.Message) {
 	if lost {
 		return
 	}
-	n.arrive(m, to, 0, msg, at)
+	n.arrive(m, to, msg, at)
 	if chance(m.nic.luck, n.links.between(m.index, to.index).dup) {
-		n.arrive(m, to, 0, msg, at)
+		n.arrive(m, to, msg, at)
 	}
 }
 
@@ -240,9 +240,9 @@ func (n *network) hop(m, to *machine, msg wire.Message) (at time.Duration, ok bo
 	return at + n.travel(m, to) + l.resends(m.nic.luck), true
 }
 
-func (n *network) arrive(m, to *machine, topic wire.Topic, msg wire.Message, at time.Duration) {
+func (n *network) arrive(m, to *machine, msg wire.Message, at time.Duration) {
 	n.delivered++
-	n.w.push(event{at: at, kind: evMessage, machine: int32(to.index), from: int32(m.index), boot: to.boot, topic: topic, msg: msg})
+	n.w.push(event{at: at, kind: evMessage, machine: int32(to.index), from: int32(m.index), boot: to.boot, msg: msg})
 }
 
 func (n *network) dropped(m, to *machine, msg wire.Message) bool {
@@ -290,7 +290,7 @@ func (n *network) farewell(m, to *machine) {
 	if card := led.CardRecord(r.Num.Issuer); card != nil {
 		push.Records = []*wire.Record{card, r}
 	}
-	n.arrive(m, to, 0, push, n.w.now+n.travel(m, to))
+	n.arrive(m, to, push, n.w.now+n.travel(m, to))
 }
 
 func (n *network) hintDown(m, to *machine, after span) {

@@ -53,5 +53,5 @@ func (n *network) showRemoval(by, who *machine) {
 		return
 	}
 	who.noticeAt = n.w.now + noticeEvery
-	n.arrive(by, who, 0, &wire.Push{Records: []*wire.Record{r}}, n.w.now+n.travel(by, who))
+	n.arrive(by, who, &wire.Push{Records: []*wire.Record{r}}, n.w.now+n.travel(by, who))
 }

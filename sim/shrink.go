@@ -151,7 +151,7 @@ const shortest = 100 * time.Millisecond
 // halve shortens what faults say of how long they last, and the time until a fault
 // is ended by a line of its own.
 func (h *shrinker) halve() {
-	for i := 0; i < len(h.best.Ops); i++ {
+	for i := range h.best.Ops {
 		for h.left > 0 && h.halveAt(i) {
 			continue
 		}

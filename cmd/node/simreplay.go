@@ -220,7 +220,8 @@ func (c *cli) dumped(d *sim.PeerDump) {
 	}
 	var members, jobs, slots [][]string
 	for _, p := range d.Members {
-		members = append(members, []string{p.Name, p.State, strconv.Itoa(int(p.Incarnation)), p.Heard.Round(time.Millisecond).String(), strconv.Itoa(p.Slots)})
+		heard := p.Heard.Round(time.Millisecond).String()
+		members = append(members, []string{p.Name, p.State, strconv.Itoa(int(p.Incarnation)), heard, strconv.Itoa(p.Slots)})
 	}
 	for _, j := range d.Jobs {
 		jobs = append(jobs, []string{string(j.ID), j.State, strconv.FormatUint(j.Life, 10), strconv.FormatUint(j.Revision, 10)})
