@@ -401,6 +401,9 @@ func (c *Core) wants() []runtime.Want {
 		if w.Task == nil && !w.Stop && !w.Keep {
 			w.Hold = true // its spec is still to come: what runs goes on, nothing is started
 		}
+		if c.led.IsLost(cl) && !w.Stop && !w.Keep {
+			w.Hold = true // refuted or ended first: it may run elsewhere by now
+		}
 		w.Task = c.fitting(cl, w.Task)
 		out = append(out, w)
 	}
