@@ -24,7 +24,7 @@ SIZES    ?= $(ALL_SIZES)
 # The race detector needs a C compiler.
 RACE := $(if $(shell command -v gcc || command -v cc),-race)
 
-.PHONY: help build check test lint fuzz sim soak mutants bench curve golden e2e demo demo-down clean determinism
+.PHONY: help build check test lint fuzz sim soak calibrate mutants bench curve golden e2e demo demo-down clean determinism
 
 help: ## print this list
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -68,6 +68,9 @@ soak: build ## random scenarios over SEEDS seeds (200) from FIRST (1) on; failin
 
 determinism: ## RUNS (1000) plans, each run twice under other settings of threads, collector and memory: equal traces
 	SHOAL_RUNS=$(RUNS) $(GO) test -count=1 -timeout 0 -run '^TestDeterminism$$' -v ./sim
+
+calibrate: ## hold the simulated network against the real stack, and write the table of docs/SIMULATION.md
+	SHOAL_CALIBRATE=$(CURDIR)/docs/SIMULATION.md $(GO) test -count=1 -timeout 15m -run TestCalibration -v ./internal/calibrate
 
 bench: ## run the benchmarks matching BENCH
 	$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem ./...

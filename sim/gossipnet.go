@@ -16,7 +16,7 @@ import (
 const (
 	meshDegree = 4 // neighbours in a mesh; grafted when there are fewer than meshLow
 	meshLow    = 3
-	meshHigh   = 6 // pruned to meshDegree when there are more
+	meshHigh   = 6 // pruned to meshDegree when there are as many
 	lazyDegree = 6 // neighbours outside the mesh who are told of a message
 	meshBeat   = time.Second
 
@@ -108,11 +108,25 @@ func (n *network) copyTo(m, to *machine, p *publication, ready time.Duration) {
 		return
 	}
 	l := n.links.between(m.index, to.index)
-	at := ready + n.travel(m, to) + l.resends(m.nic.luck) + hopCost
+	way := n.travel(m, to)
+	at := m.nic.inOrder(to.index, l, ready+way+l.resends(m.nic.luck, 2*way)) + hopCost
 	if chance(m.nic.luck, l.reorder) {
 		at += holdBack.draw(m.nic.luck)
 	}
 	n.copyAt(m, to, p, at)
+}
+
+// inOrder keeps a copy that comes at a time behind those sent before it on the same
+// stream, where a loss may hold one up.
+func (c *nic) inOrder(to int, l *link, at time.Duration) time.Duration {
+	if l.loss == 0 {
+		return at
+	}
+	if missing := to + 1 - len(c.copied); missing > 0 {
+		c.copied = append(c.copied, make([]time.Duration, missing)...)
+	}
+	c.copied[to] = max(c.copied[to], at)
+	return c.copied[to]
 }
 
 // holdBack is how much later a reordered copy comes.
@@ -142,6 +156,46 @@ func (n *network) heardGossip(to *machine, e event) {
 		n.lost++
 		return
 	}
+	if wait := n.vouch(to, &e, p.author); wait > 0 {
+		n.w.later(wait, func() {
+			if to.core != nil && e.boot == to.boot {
+				n.passOn(to, e, p)
+			}
+		})
+		return
+	}
+	n.passOn(to, e, p)
+}
+
+// vouch returns how long a machine waits before it passes on the first publication of
+// an author it was never connected to: it asks whoever sent it for the author's
+// certificate, one round trip. Measured on the real stack: with 25 ms one way a
+// publication takes 25, 50, 75 ms over one, two, three hops, an author's first 25,
+// 100, 175.
+func (n *network) vouch(to *machine, e *event, author *machine) time.Duration {
+	if n.met(to, author) || to.linked[author.index] {
+		return 0
+	}
+	from := n.w.machines[e.from]
+	there, back := n.travel(to, from), n.travel(from, to)
+	asked := n.links.between(to.index, from.index).resends(to.nic.luck, there+back)
+	return there + asked + back + n.links.between(from.index, to.index).resends(to.nic.luck, there+back)
+}
+
+// met reports whether a daemon had the certificate of another machine before, and
+// notes that it has it by now.
+func (n *network) met(to, author *machine) bool {
+	if missing := len(n.w.machines) - len(to.nic.met); missing > 0 {
+		to.nic.met = append(to.nic.met, make([]bool, missing)...)
+	}
+	before := to.nic.met[author.index]
+	to.nic.met[author.index] = true
+	return before
+}
+
+// passOn sends a publication along the mesh, and gives it to the daemon.
+func (n *network) passOn(to *machine, e event, p *publication) {
+	dup := n.links.between(int(e.from), to.index).dup
 	n.beatMesh(to)
 	for _, i := range to.nic.mesh {
 		if i == e.from || int(i) == p.author.index {
@@ -161,7 +215,7 @@ func (n *network) heardGossip(to *machine, e event) {
 	n.gossiped++
 	e.kind, e.from, e.msg = evMessage, int32(p.author.index), p.Message
 	to.handle(e)
-	if chance(to.nic.luck, l.dup) {
+	if chance(to.nic.luck, dup) {
 		e.at = n.w.now + n.travel(p.author, to)
 		n.w.push(e)
 	}
@@ -203,7 +257,7 @@ func (n *network) beatMesh(m *machine) {
 	if len(m.nic.mesh) < meshLow {
 		n.graft(m)
 	}
-	for len(m.nic.mesh) > meshHigh {
+	for excess := len(m.nic.mesh) >= meshHigh; excess && len(m.nic.mesh) > meshDegree; {
 		at := m.nic.luck.IntN(len(m.nic.mesh))
 		n.w.machines[m.nic.mesh[at]].nic.leave(m.index)
 		m.nic.mesh = slices.Delete(m.nic.mesh, at, at+1)

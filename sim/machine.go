@@ -188,6 +188,10 @@ func (m *machine) handle(e event) {
 		m.syncEnded = true // the disk does not stand still
 		return
 	}
+	if m.w.probe != nil {
+		m.w.probe.receive(&e)
+		return
+	}
 	if m.paused || m.syncing && e.kind != evSynced {
 		if !m.paused || m.keeps(&e) {
 			m.inbox = append(m.inbox, e)

@@ -17,10 +17,12 @@ type nic struct {
 	addr    int  // the public address it shares with others, counted from 1; 0: its own
 
 	out       outbox
-	published time.Duration // its last publication is signed and encoded by then
-	mesh      []int32       // neighbours that get every message
-	peers     []int32       // all machines it is linked to, in no order
-	beat      time.Duration // the next heartbeat of its gossip
+	published time.Duration   // its last publication is signed and encoded by then
+	mesh      []int32         // neighbours that get every message
+	peers     []int32         // all machines it is linked to, in no order
+	beat      time.Duration   // the next heartbeat of its gossip
+	copied    []time.Duration // by machine: when the last copy sent to it arrives; used where packets are lost
+	met       []bool          // by machine: its daemon has that one's certificate
 
 	conns    []conn   // by machine; nil unless some machine cannot be dialled, or counts
 	accepted []uint16 // connections accepted from each public address

@@ -178,7 +178,11 @@ func (n *network) stream(m, to *machine, msg wire.Message) {
 		n.arrive(m, to, msg, n.w.now)
 		return
 	}
-	if !n.open(m.index, to.index) || !to.hears() || !n.hintUp(m, to) {
+	dialled, ok := time.Duration(0), n.open(m.index, to.index) && to.hears()
+	if ok {
+		dialled, ok = n.hintUp(m, to)
+	}
+	if !ok {
 		n.lost++
 		if n.w.rec != nil {
 			n.w.rec.remember(sentMessage{m.index, to.index, n.w.now, n.w.now, msg, true})
@@ -192,7 +196,7 @@ func (n *network) stream(m, to *machine, msg wire.Message) {
 		n.hintDown(m, to, span{time.Millisecond, time.Second})
 		return
 	}
-	at = max(at, m.streams[to.index])
+	at = max(at+dialled, m.streams[to.index])
 	m.streams[to.index] = at
 	lost := n.dropped(m, to, msg)
 	if n.w.rec != nil {
@@ -236,8 +240,8 @@ func (n *network) hop(m, to *machine, msg wire.Message) (at time.Duration, ok bo
 			return 0, false
 		}
 	}
-	l := n.links.between(m.index, to.index)
-	return at + n.travel(m, to) + l.resends(m.nic.luck), true
+	way := n.travel(m, to)
+	return at + way + n.links.between(m.index, to.index).resends(m.nic.luck, 2*way), true
 }
 
 func (n *network) arrive(m, to *machine, msg wire.Message, at time.Duration) {
@@ -257,22 +261,25 @@ func (n *network) dropped(m, to *machine, msg wire.Message) bool {
 	return false
 }
 
-// hintUp tells both ends of a connection that was not there before. It reports
-// whether messages can go: over half a cut they still do, but nobody connects.
-func (n *network) hintUp(m, to *machine) bool {
+// hintUp tells both ends of a connection that was not there before, and says how long
+// it takes to make. It reports whether messages can go: over half a cut they still do,
+// but nobody connects.
+func (n *network) hintUp(m, to *machine) (took time.Duration, ok bool) {
 	switch {
 	case m.linked[to.index] && (!n.strict || to.linked[m.index]):
-		return true
+		return 0, true
 	case !to.hears() || !n.both(m.index, to.index):
-		return !n.strict
+		return 0, !n.strict
 	case n.turnedAway(m, to), !n.connect(m, to):
-		return false
+		return 0, false
 	}
-	n.link(m, to, true, n.travel(m, to))
-	n.link(to, m, true, n.travel(to, m))
+	there, back := n.travel(m, to), n.travel(to, m)
+	took = n.dialling(m, to, there+back)
+	n.link(m, to, true, took)
+	n.link(to, m, true, took+there)
 	n.farewell(m, to)
 	n.farewell(to, m)
-	return true
+	return took, true
 }
 
 // farewell shows a peer that was removed, and may not know it, its removal, as p2p
@@ -324,6 +331,8 @@ func (n *network) dialAll(m *machine) {
 	clear(m.linked)
 	clear(m.told)
 	m.nic.mesh, m.nic.peers, m.nic.beat = nil, nil, 0
+	clear(m.nic.met)
+	clear(m.nic.copied)
 	dialled := 0
 	for _, to := range n.w.machines {
 		if to == m || to.core == nil || dialled >= maxDials {

@@ -40,6 +40,7 @@ type World struct {
 	stopped  bool
 	shown    *StepView // that step
 	census   census
+	probe    *Probe // hears all messages in place of cores; nil but in one
 }
 
 // A told event is one that a core told of.

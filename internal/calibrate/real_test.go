@@ -52,7 +52,7 @@ func onRealStack(t *testing.T, s scenario) (result, [][]bool) {
 		r.net = &simnet.Simnet{LatencyFunc: r.latency(), Logger: slog.New(slog.DiscardHandler)}
 		defer r.end()
 		r.begin(t)
-		r.connect()
+		r.connect(t)
 		r.say(s.introductions())
 		graph = r.connections()
 		r.say(s.speech())
@@ -80,9 +80,7 @@ func (r *realRun) begin(t *testing.T) {
 		r.hosts = append(r.hosts, h)
 		r.index[h.ID()] = i
 		r.readers.Go(func() { r.read(h) })
-		if err := h.Join("jobs"); err != nil {
-			t.Fatal(err)
-		}
+		time.Sleep(time.Second / time.Duration(r.s.peers)) // or all have their heartbeats at once
 	}
 }
 
@@ -129,7 +127,8 @@ func (r *realRun) latency() func(*simnet.Packet) time.Duration {
 }
 
 // connect makes the graph, opens the streams that will be used, and waits for the mesh.
-func (r *realRun) connect() {
+func (r *realRun) connect(t *testing.T) {
+	t.Helper()
 	dials := r.s.graph()
 	for a := range dials {
 		for _, b := range dials[a] {
@@ -138,6 +137,11 @@ func (r *realRun) connect() {
 		}
 	}
 	time.Sleep(settling)
+	for _, h := range r.hosts { // not before: a mesh made meanwhile prefers who is near, since it is there first
+		if err := h.Join("jobs"); err != nil {
+			t.Fatal(err)
+		}
+	}
 	for a := range dials {
 		for _, b := range dials[a] {
 			r.hosts[a].Send(r.hosts[b].ID(), payload(mark, 0, frameSize))

@@ -9,12 +9,13 @@ import (
 // publishes at a steady pace and sends frames to its neighbours; then frames go
 // between pairs that were never connected.
 type scenario struct {
+	name     string
 	peers    int
 	degree   int           // connections of each peer at least, about
 	from, to time.Duration // one-way latency, drawn once per pair
 	loss     float64       // of every packet
 	length   time.Duration // of publishing
-	pace     time.Duration // between two publications of a peer, and two frames
+	pace     time.Duration // between two publications of a peer
 	dials    int           // frames between pairs that are not connected, at most
 }
 
@@ -27,7 +28,7 @@ const (
 const (
 	settling = 15 * time.Second // for connections and the mesh, before anything is measured
 	draining = 15 * time.Second // for the last of what was sent to arrive
-	dialPace = 2 * time.Second  // between two first frames
+	dialPace = time.Second      // between two first frames
 )
 
 // What is said, and what a payload begins with.
@@ -118,15 +119,21 @@ func (s *scenario) introductions() (all []saying) {
 	return all
 }
 
-// speech returns what the peers say once they have settled: each publishes and, half
-// a pace later, sends a frame to one that it dialled, at moments of its own.
+// framesPerPace is how many frames a peer sends between two publications.
+const framesPerPace = 4
+
+// speech returns what the peers say once they have settled: each publishes and, in
+// between, sends frames to some that it dialled, at moments of its own.
 func (s *scenario) speech() (all []saying) {
 	dials := s.graph()
 	for a := range s.peers {
 		r := s.chance(drawPeer + uint64(a))
 		for at := time.Duration(r.Int64N(int64(s.pace))); at < s.length; at += s.pace {
-			all = append(all, saying{at: at, from: a, to: -1},
-				saying{at: at + s.pace/2, from: a, to: dials[a][r.IntN(len(dials[a]))]})
+			all = append(all, saying{at: at, from: a, to: -1})
+			for k := range framesPerPace {
+				after := s.pace * time.Duration(2*k+1) / (2 * framesPerPace)
+				all = append(all, saying{at: at + after, from: a, to: dials[a][r.IntN(len(dials[a]))]})
+			}
 		}
 	}
 	return all

@@ -14,10 +14,11 @@ func TestRealStack(t *testing.T) {
 	s := scenario{peers: 12, degree: 8, from: latency, to: latency, length: 4 * time.Second, pace: 2 * time.Second, dials: 5}
 	r, graph := onRealStack(t, s)
 	speech, firsts := s.speech(), s.firsts(graph)
-	if want := len(speech) / 2 * (s.peers - 1); len(r.topic) != want {
+	publications := len(speech) / (1 + framesPerPace)
+	if want := publications * (s.peers - 1); len(r.topic) != want {
 		t.Errorf("%d arrivals of publications, want %d", len(r.topic), want)
 	}
-	if want := len(speech) / 2; len(r.warm) != want || len(r.answer) != want || len(r.first) != len(firsts) || len(firsts) == 0 {
+	if want := len(speech) - publications; len(r.warm) != want || len(r.answer) != want || len(r.first) != len(firsts) || len(firsts) == 0 {
 		t.Errorf("%d frames, %d answers, %d frames with a dial; want %d, %d, %d", len(r.warm), len(r.answer), len(r.first), want, want, len(firsts))
 	}
 	within := func(what string, list []time.Duration, from, to time.Duration) {
