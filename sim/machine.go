@@ -82,8 +82,13 @@ func (m *machine) now() clock.Instant {
 
 // worldTime is when the machine's clock will show i, rounded up.
 func (m *machine) worldTime(i clock.Instant) time.Duration {
-	d := time.Duration(i) - time.Millisecond
-	return m.bootAt + d - d/1_000_000*time.Duration(m.ppm)
+	shown := time.Duration(i) - time.Millisecond
+	ppm := time.Duration(m.ppm)
+	d := shown - shown/(1_000_000+ppm)*ppm
+	for short := shown - d - d/1_000_000*ppm; short > 0; short = shown - d - d/1_000_000*ppm {
+		d += short // off by one or two steps of the clock at most; too early is a wake for nothing
+	}
+	return m.bootAt + d
 }
 
 // wallEpoch is the true Unix time at which every world begins.
@@ -223,6 +228,7 @@ func (m *machine) wake(e event) {
 		return
 	}
 	m.wakeAt = 0
+	m.w.wakes++
 	m.step(node.Input{})
 }
 

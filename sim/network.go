@@ -277,27 +277,7 @@ func (n *network) hintUp(m, to *machine) (took time.Duration, ok bool) {
 	took = n.dialling(m, to, there+back)
 	n.link(m, to, true, took)
 	n.link(to, m, true, took+there)
-	n.farewell(m, to)
-	n.farewell(to, m)
 	return took, true
-}
-
-// farewell shows a peer that was removed, and may not know it, its removal, as p2p
-// does when such a one connects.
-func (n *network) farewell(m, to *machine) {
-	if m.core == nil || to.core == nil || m.id == to.id {
-		return
-	}
-	led := m.core.Ledger()
-	if !led.IsRevoked(to.id) {
-		return
-	}
-	r := led.MemberRecord(to.id)
-	push := &wire.Push{Records: []*wire.Record{r}}
-	if card := led.CardRecord(r.Num.Issuer); card != nil {
-		push.Records = []*wire.Record{card, r}
-	}
-	n.arrive(m, to, push, n.w.now+n.travel(m, to))
 }
 
 func (n *network) hintDown(m, to *machine, after span) {

@@ -48,10 +48,15 @@ func (n *network) farewells(m *machine, writes []node.Write) {
 }
 
 func (n *network) showRemoval(by, who *machine) {
-	r := by.core.Ledger().MemberRecord(who.id)
+	led := by.core.Ledger()
+	r := led.MemberRecord(who.id)
 	if r == nil || who.noticeAt > n.w.now {
 		return
 	}
 	who.noticeAt = n.w.now + noticeEvery
-	n.arrive(by, who, &wire.Push{Records: []*wire.Record{r}}, n.w.now+n.travel(by, who))
+	push := &wire.Push{Records: []*wire.Record{r}}
+	if card := led.CardRecord(r.Num.Issuer); card != nil {
+		push.Records = []*wire.Record{card, r}
+	}
+	n.arrive(by, who, push, n.w.now+n.travel(by, who))
 }

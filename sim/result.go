@@ -15,7 +15,7 @@ const (
 	OK       Verdict = "ok"
 	Crash    Verdict = "crash"    // a core panicked, spun, or said what it must never say
 	Safety   Verdict = "safety"   // an invariant S1 to S8 was broken
-	Liveness Verdict = "liveness" // V1 to V3, or what the scenario expects, did not come about
+	Liveness Verdict = "liveness" // V1 to V4, or what the scenario expects, did not come about
 )
 
 // ExitCode is what a process that ran the scenario ends with.

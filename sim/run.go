@@ -216,6 +216,7 @@ func (r *run) finish() {
 			}
 		}
 	}
+	r.settle()
 	r.w.checks.finish()
 }
 

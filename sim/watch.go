@@ -30,6 +30,7 @@ type watch struct {
 	shared   map[wire.PeerID]bool
 	since    []time.Duration
 	counts   map[string]uint64
+	records  uint64        // written by peers about themselves
 	written  time.Duration // when a peer last wrote a record of its own
 }
 
@@ -95,6 +96,7 @@ func (s *watch) wrote(m *machine, writes []node.Write) {
 	for i := range writes {
 		if r := writes[i].Put; r != nil && r.Num.Issuer == m.id {
 			s.written = s.w.now
+			s.records++
 		}
 	}
 	for _, c := range s.writes {

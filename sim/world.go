@@ -41,6 +41,7 @@ type World struct {
 	shown    *StepView // that step
 	census   census
 	probe    *Probe // hears all messages in place of cores; nil but in one
+	wakes    uint64 // of cores that asked for them
 }
 
 // A told event is one that a core told of.

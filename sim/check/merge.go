@@ -39,13 +39,16 @@ func (m *MergeLaws) Tick(w World) error {
 	}
 	first, last := states[0], states[len(states)-1]
 	base := joined(w, states...)
-	for name, other := range map[string]wire.Hash{
-		"commutative": joined(w, last, slices.Concat(states[1:len(states)-1]...), first),
-		"associative": joined(w, slices.Concat(states[1:]...), first),
-		"idempotent":  joined(w, append(slices.Clone(states), first, last)...),
+	for _, law := range []struct {
+		name  string
+		other wire.Hash
+	}{
+		{"commutative", joined(w, last, slices.Concat(states[1:len(states)-1]...), first)},
+		{"associative", joined(w, slices.Concat(states[1:]...), first)},
+		{"idempotent", joined(w, append(slices.Clone(states), first, last)...)},
 	} {
-		if other != base {
-			return violation("S6", "merge is not %s on the ledgers of %d peers: %s, %s", name, len(states), base, other)
+		if law.other != base {
+			return violation("S6", "merge is not %s on the ledgers of %d peers: %s, %s", law.name, len(states), base, law.other)
 		}
 	}
 	return nil

@@ -30,6 +30,9 @@ func (Runs) Unmet(w World) string {
 	}
 	for _, id := range l.Jobs() {
 		for _, want := range l.Wanted(id) {
+			if want.Paused && want.Fallback != nil {
+				want = *want.Fallback // while its spec is known to be bad the one before is sold
+			}
 			for n := range want.Count {
 				slot := job.SlotID{Job: id, Task: want.Task.Name, Index: n}
 				if why := unmet(w, l, slot, want.Task, want.Life); why != "" {

@@ -1,0 +1,204 @@
+package check
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"shoal/job"
+	"shoal/ledger"
+	"shoal/runtime"
+	"shoal/wire"
+)
+
+// A crowd is a World of several machines, each ready and up.
+type crowd struct {
+	fake
+	members []*member
+	traffic Traffic
+	verify  func() bool
+	swarm   wire.Hash // as checkers see it; zero: that of the ledgers
+}
+
+func (c *crowd) Swarm() wire.Hash {
+	if c.swarm == (wire.Hash{}) {
+		return c.fake.Swarm()
+	}
+	return c.swarm
+}
+
+type member struct {
+	fake
+	index int
+}
+
+func (m *member) Index() int        { return m.index }
+func (m *member) Name() string      { return fmt.Sprintf("n%d", m.index+1) }
+func (m *member) Peer() wire.PeerID { return wire.PeerID{byte(m.index + 1)} }
+
+func (c *crowd) Traffic() Traffic { return c.traffic }
+func (c *crowd) Idle() Rate       { return Rate{Messages: 10, Wakes: 5} }
+
+func (c *crowd) Verify(wire.PeerID, []byte, []byte) bool { return c.verify == nil || c.verify() }
+
+func (c *crowd) Hosts() []Host {
+	var out []Host
+	for _, m := range c.members {
+		out = append(out, m)
+	}
+	return out
+}
+
+// newCrowd makes n machines with empty ledgers.
+func newCrowd(n int) *crowd {
+	c := &crowd{}
+	for i := range n {
+		m := &member{index: i}
+		m.state = ledger.New(m.Peer(), c.fake.Swarm(), c.fake.Verify)
+		c.members = append(c.members, m)
+	}
+	return c
+}
+
+// record is a record of peer n.
+func record(n int, seq uint64, kind wire.RecordKind, v any) *wire.Record {
+	return &wire.Record{Num: wire.Number{Issuer: wire.PeerID{byte(n)}, Inc: 1, Nonce: 1, Seq: seq}, Kind: kind, Body: wire.MustMarshal(v)}
+}
+
+// know puts records into the ledgers of some machines, of all if none is named.
+func (c *crowd) know(t *testing.T, records []*wire.Record, of ...int) {
+	t.Helper()
+	for _, m := range c.members {
+		for _, r := range records {
+			if len(of) > 0 && of[0] != m.index {
+				continue
+			}
+			again := *r
+			if _, err := m.state.Merge(&again); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+}
+
+// wanted are the cards of n peers and a job of one slot.
+func wanted(n int) []*wire.Record {
+	spec := &job.Spec{Namespace: "default", Name: "web", Tasks: []job.Task{{Name: "web", Image: "web", Count: 1}}}
+	spec.Defaults()
+	body := record(1, 2, wire.KindSpec, spec)
+	out := []*wire.Record{body, record(1, 3, wire.KindHead, &ledger.Head{
+		Job: "default/web", Life: 1, Revision: 1, Spec: wire.HashOf(body.Body), Author: wire.PeerID{1},
+	})}
+	for i := range n {
+		id := wire.PeerID{byte(i + 1)}
+		out = append(out, record(i+1, 1, wire.KindCard, &ledger.Card{Peer: id, Name: fmt.Sprint(i), Capacity: job.Resources{CPUMilli: 1000, MemBytes: 1 << 30}}))
+	}
+	return out
+}
+
+func runs(n int, token wire.Token) []runtime.Observed {
+	return []runtime.Observed{{Container: fmt.Sprint(n), ID: fmt.Sprint(n), State: runtime.StateRunning,
+		Ref: runtime.Ref{Peer: wire.PeerID{byte(n)}, Slot: slot(0), Life: 1, Token: token}}}
+}
+
+func held(n int, token wire.Token) *wire.Record {
+	c := claim(0, token, ledger.Serving)
+	c.Peer = wire.PeerID{byte(n)}
+	c.Needs = job.Resources{CPUMilli: 1, MemBytes: 1}
+	return record(n, 5, wire.KindClaim, c)
+}
+
+// TestProgress_Finds gives each rule of progress a swarm that breaks it, and one
+// that does not.
+func TestProgress_Finds(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		rule  Progress
+		make  func(*testing.T, *crowd)
+		unmet bool
+	}{
+		{"equal ledgers", Equal{}, func(t *testing.T, c *crowd) { c.know(t, wanted(3)) }, false},
+		{"one lacks a claim", Equal{}, func(t *testing.T, c *crowd) {
+			c.know(t, wanted(3))
+			c.know(t, []*wire.Record{held(2, 1)}, 1)
+		}, true},
+		{"a slot runs at its holder", Runs{}, func(t *testing.T, c *crowd) {
+			c.know(t, append(wanted(3), held(2, 1)))
+			c.members[1].containers = runs(2, 1)
+		}, false},
+		{"its holder does not run it", Runs{}, func(t *testing.T, c *crowd) { c.know(t, append(wanted(3), held(2, 1))) }, true},
+		{"one copy runs", Surplus{}, func(t *testing.T, c *crowd) {
+			c.know(t, append(wanted(3), held(2, 1)))
+			c.members[1].containers = runs(2, 1)
+		}, false},
+		{"two copies run", Surplus{}, func(t *testing.T, c *crowd) {
+			c.know(t, append(wanted(3), held(2, 1)))
+			c.members[1].containers, c.members[2].containers = runs(2, 1), runs(3, 2)
+		}, true},
+		{"nobody wants what runs", Surplus{}, func(_ *testing.T, c *crowd) { c.members[0].containers = runs(1, 1) }, true},
+	} {
+		t.Run(c.rule.Rule()+" "+c.name, func(t *testing.T) {
+			w := newCrowd(3)
+			c.make(t, w)
+			if got := c.rule.Unmet(w); (got != "") != c.unmet {
+				t.Fatalf("unmet: %q", got)
+			}
+		})
+	}
+}
+
+// TestStorm_Finds lets a swarm of three speak at, and above, what is idle.
+func TestStorm_Finds(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		each  Traffic // by all, in each second
+		unmet bool
+	}{
+		{"idle", Traffic{Messages: 30, Wakes: 15}, false},
+		{"on the bound", Traffic{Messages: 38, Wakes: 20}, false},
+		{"messages", Traffic{Messages: 39, Wakes: 15}, true},
+		{"wakes", Traffic{Messages: 30, Wakes: 21}, true},
+		{"a few records, with their messages", Traffic{Messages: 70, Wakes: 15, Records: 1}, false},
+		{"records without end", Traffic{Messages: 30, Wakes: 15, Records: 6}, true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			w, s := newCrowd(3), NewStorm()
+			last := s.Unmet(w)
+			for range 30 {
+				if w.now == 0 && last == "" {
+					t.Fatal("nothing has been measured yet")
+				}
+				w.now += time.Second
+				w.traffic.Messages += c.each.Messages
+				w.traffic.Wakes += c.each.Wakes
+				w.traffic.Records += c.each.Records
+				last = s.Unmet(w)
+			}
+			if (last != "") != c.unmet {
+				t.Fatalf("unmet: %q", last)
+			}
+		})
+	}
+}
+
+// TestMergeLaws_Find joins ledgers with a verifier that changes its mind: what it
+// refuses in one order and takes in the next makes them differ.
+func TestMergeLaws_Find(t *testing.T) {
+	for _, fickle := range []bool{false, true} {
+		w, m := newCrowd(3), NewMergeLaws()
+		w.know(t, append(wanted(3), held(2, 1)))
+		if calls := 0; fickle {
+			w.verify = func() bool { calls++; return calls > 18 }
+			w.swarm = wire.Hash{8} // so that what has been verified is verified again
+		}
+		var err error
+		for range 10 {
+			if err = m.Tick(w); err != nil {
+				break
+			}
+		}
+		if (err != nil) != fickle {
+			t.Errorf("fickle %v: %v", fickle, err)
+		}
+	}
+}
