@@ -18,7 +18,12 @@ type Yield struct {
 	own  own
 	ran  map[hostClaim]time.Duration // when its container was last seen running
 	sold map[hostClaim]bool          // sold to another before its host's start
+	away map[int]span                // the last time a host, or its engine, slept
 }
+
+// A span is from the last moment before something began to the last of it, as seen
+// once a second.
+type span struct{ from, to time.Duration }
 
 type hostClaim struct {
 	host int
@@ -27,7 +32,7 @@ type hostClaim struct {
 
 // NewYield returns the checker.
 func NewYield() *Yield {
-	return &Yield{ran: map[hostClaim]time.Duration{}, sold: map[hostClaim]bool{}}
+	return &Yield{ran: map[hostClaim]time.Duration{}, sold: map[hostClaim]bool{}, away: map[int]span{}}
 }
 
 // Rule implements Checker.
@@ -44,6 +49,7 @@ const takenUpWithin = 5 * time.Second
 func (y *Yield) Tick(w World) error {
 	y.w = w
 	for _, h := range w.Hosts() {
+		y.watchSleep(h)
 		for _, x := range h.Containers() {
 			if x.State == runtime.StateRunning {
 				y.ran[hostClaim{h.Index(), keyOfRef(&x.Ref)}] = w.Now()
@@ -51,6 +57,20 @@ func (y *Yield) Tick(w World) error {
 		}
 	}
 	return nil
+}
+
+// watchSleep notes that the daemon of h is paused or its engine hangs: what it knows
+// of its containers grows no older to it.
+func (y *Yield) watchSleep(h Host) {
+	if h.Ledger() == nil || h.Up() && h.EngineWorks() {
+		return
+	}
+	s := y.away[h.Index()]
+	if y.w.Now()-s.to > seenWithin {
+		s.from = y.w.Now() - time.Second
+	}
+	s.to = y.w.Now()
+	y.away[h.Index()] = s
 }
 
 // Wrote implements WriteWatcher.
@@ -62,6 +82,8 @@ func (y *Yield) Wrote(h Host, writes []node.Write) error {
 				before[keyOf(c)] = y.own.of(h).claims[keyOf(c)]
 			}
 		}
+	}
+	for i := range writes {
 		y.own.wrote(h, &writes[i])
 	}
 	for _, r := range y.news.of(h, writes) {
@@ -83,10 +105,15 @@ func (y *Yield) Wrote(h Host, writes []node.Write) error {
 	return nil
 }
 
-// idle reports whether no container of the claim has run lately.
+// idle reports whether no container of the claim has run since h can last have
+// asked its engine.
 func (y *Yield) idle(h Host, c *ledger.Claim) bool {
+	asked := y.w.Now()
+	if s, ok := y.away[h.Index()]; ok && asked-s.to <= seenWithin {
+		asked = s.from
+	}
 	at, ok := y.ran[hostClaim{h.Index(), keyOf(c)}]
-	if ok && y.w.Now()-at <= seenWithin {
+	if ok && asked-at <= seenWithin {
 		return false
 	}
 	for _, x := range h.Containers() {
