@@ -271,14 +271,7 @@ func (c *Core) settle() {
 
 // settleMembers tells gossip who belongs to the swarm and does what it asks.
 func (c *Core) settleMembers() {
-	for _, id := range c.led.ChangedPeers() {
-		if c.led.IsMember(id) {
-			c.mem.Put(c.now, c.gossipPeer(id))
-		} else {
-			c.mem.Leave(c.now, id)
-		}
-		c.ranks.moved = append(c.ranks.moved, id)
-	}
+	c.takeMembers()
 	eff := c.mem.Tick(c.now)
 	if c.self.stage != muted {
 		for _, e := range eff.Send {
@@ -290,6 +283,18 @@ func (c *Core) settleMembers() {
 		c.peerChanged(ch)
 	}
 	c.wake(eff.WakeAt)
+}
+
+// takeMembers passes on whose card or membership has changed.
+func (c *Core) takeMembers() {
+	for _, id := range c.led.ChangedPeers() {
+		if c.led.IsMember(id) {
+			c.mem.Put(c.now, c.gossipPeer(id))
+		} else {
+			c.mem.Leave(c.now, id)
+		}
+		c.ranks.moved = append(c.ranks.moved, id)
+	}
 }
 
 // gossipPeer is what gossip must know of a member.

@@ -105,7 +105,9 @@ func (c *Core) alone() bool { return len(c.ranking(0)) <= 1 }
 // settleRanks notes in which lanes this peer is first, and has the first three of
 // each lane watch one another: doubt among them is enough for succession.
 func (c *Core) settleRanks() {
-	at := ranksAt{c.mem.Views(), c.led.PeersVersion()}
+	c.takeMembers() // this step may have written our own card
+	c.rerankMoved()
+	at := ranksAt{c.mem.Views(), c.ranks.version}
 	if c.ranks.at == at {
 		return
 	}

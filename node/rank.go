@@ -16,16 +16,26 @@ type ranks struct {
 	lanes [Lanes][]wire.PeerID
 	place map[wire.PeerID][Lanes]uint64 // of the peers in lanes
 	moved []wire.PeerID                 // whose card changed
-	at    ranksAt                       // of the view that settleRanks last saw
 
-	said  []wire.PeerID // what gossip was last told: whom to watch, and the stewards
-	asked []wire.PeerID
+	version uint64        // grows with every change of an order
+	at      ranksAt       // of the view that settleRanks last saw
+	said    []wire.PeerID // what gossip was last told: whom to watch, and the stewards
+	asked   []wire.PeerID
 }
 
-type ranksAt struct{ views, peers uint64 }
+type ranksAt struct{ views, ranks uint64 }
 
 // ranking orders the ready peers for a lane. The caller must not change it.
 func (c *Core) ranking(l int) []wire.PeerID {
+	c.rerankMoved()
+	if c.self.stage == ready && len(c.ranks.lanes[l]) == 0 {
+		c.rerank(c.cfg.Self)
+	}
+	return c.ranks.lanes[l]
+}
+
+// rerankMoved takes in what has changed since it was called last.
+func (c *Core) rerankMoved() {
 	for _, p := range c.ranks.moved {
 		c.rerank(p)
 	}
@@ -33,10 +43,6 @@ func (c *Core) ranking(l int) []wire.PeerID {
 	for _, p := range c.mem.RankChanges() {
 		c.rerank(p)
 	}
-	if c.self.stage == ready && len(c.ranks.lanes[l]) == 0 {
-		c.rerank(c.cfg.Self)
-	}
-	return c.ranks.lanes[l]
 }
 
 // rerank puts a peer where it belongs in every lane, if it does.
@@ -53,6 +59,7 @@ func (c *Core) rerank(p wire.PeerID) {
 	if was == is && old == now {
 		return
 	}
+	c.ranks.version++
 	for i := range c.ranks.lanes {
 		lane := c.ranks.lanes[i]
 		if was {

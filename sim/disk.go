@@ -119,7 +119,12 @@ func (d *disk) rot(r *rand.Rand, p float64) (lost int) {
 // clone copies the disk, as an image written to a second card does.
 func (d *disk) clone() *disk {
 	d.sync()
-	return &disk{records: d.records.clone(), locals: maps.Clone(d.locals), version: d.version + 1, trouble: newDiskTrouble()}
+	c := &disk{records: d.records.clone(), locals: maps.Clone(d.locals), version: d.version + 1, trouble: newDiskTrouble()}
+	c.trouble.rotten, c.trouble.promised = maps.Clone(d.trouble.rotten), d.trouble.promised
+	if s := d.trouble.shadow; s != nil {
+		c.trouble.shadow = s.clone()
+	}
+	return c
 }
 
 // stored is what a starting daemon reads. The records are handed on by pointer:

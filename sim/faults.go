@@ -64,7 +64,7 @@ func (r *run) restart(op *Op) error {
 		if err != nil {
 			return err
 		}
-		m.disk = from.disk.clone()
+		m.disk, m.damaged = from.disk.clone(), from.damaged // the mark of damage is a file of the store
 		m.engine.containers = nil
 		r.w.become(m, from.id)
 		r.w.checks.shared[from.id] = true

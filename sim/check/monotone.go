@@ -15,7 +15,9 @@ type Monotone struct {
 	last   []wire.Version               // by host: the greatest number of its own records
 	seen   []map[wire.Version]wire.Hash // by host: its own records
 	tokens []map[slotLife]wire.Token    // by host: the greatest it claimed with
+	out    []map[wire.Version]bool      // by host: those that have left it, and may come back
 	lost   []bool                       // by host: its disk was lost since its last start
+	rotten []bool                       // by host: its disk was ever lost or damaged
 }
 
 type slotLife struct {
@@ -34,7 +36,9 @@ func (m *Monotone) grow(h Host) {
 		m.last = append(m.last, wire.Version{})
 		m.seen = append(m.seen, map[wire.Version]wire.Hash{})
 		m.tokens = append(m.tokens, map[slotLife]wire.Token{})
+		m.out = append(m.out, map[wire.Version]bool{})
 		m.lost = append(m.lost, false)
+		m.rotten = append(m.rotten, false)
 	}
 }
 
@@ -92,7 +96,8 @@ func (m *Monotone) claim(h Host, c *ledger.Claim) error {
 	m.tokens[h.Index()][key] = c.Token
 	open := 0
 	for _, other := range m.own.of(h).claims {
-		if other.Slot == c.Slot && !other.Phase.Ended() {
+		// What a damaged disk forgot the end of, an earlier life's claim, ends soon.
+		if other.Slot == c.Slot && !other.Phase.Ended() && (other.Life == c.Life || !m.rotten[h.Index()]) {
 			open++
 		}
 	}
@@ -123,6 +128,9 @@ func (m *Monotone) Sent(h Host, e *wire.Envelope) error {
 	for _, r := range records {
 		// One that was written and beaten within one batch is safe: what beat it is synced.
 		_, written := m.seen[h.Index()][r.Num.Version()]
+		if r.Num.Issuer == h.Peer() {
+			m.out[h.Index()][r.Num.Version()] = true
+		}
 		if r.Num.Issuer == h.Peer() && !h.Shared() && !h.Synced(r.Num) && (!written || h.Pending(r.Num)) {
 			return violation("S5", "%s sends its own %v %v in %T, and it is not on its disk", h.Name(), r.Kind, r.Num, e.Msg)
 		}
@@ -144,7 +152,9 @@ func (m *Monotone) Booted(h Host) {
 	}
 	for v := range m.seen[h.Index()] {
 		if !kept[v] {
-			delete(m.seen[h.Index()], v)
+			if !m.out[h.Index()][v] {
+				delete(m.seen[h.Index()], v)
+			}
 		} else if v.Compare(m.last[h.Index()]) > 0 {
 			m.last[h.Index()] = v
 		}
@@ -170,5 +180,5 @@ func (m *Monotone) Finish(w World) error {
 func (m *Monotone) DiskLost(h Host) {
 	m.grow(h)
 	m.tokens[h.Index()] = map[slotLife]wire.Token{}
-	m.lost[h.Index()] = true
+	m.lost[h.Index()], m.rotten[h.Index()] = true, true
 }
