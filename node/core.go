@@ -245,10 +245,15 @@ func (c *Core) receive(from wire.PeerID, msg wire.Message) error {
 	return nil
 }
 
-// receiveOwn delivers what was sent to ourselves. Its bound is far above what
-// one step can cause; it only keeps a bug from becoming an endless loop.
+// maxOwn is far above what one step can cause.
+const maxOwn = 100_000
+
+// receiveOwn delivers what was sent to ourselves.
 func (c *Core) receiveOwn() {
-	for n := 0; len(c.loop) > 0 && n < 10_000; n++ {
+	for n := 0; len(c.loop) > 0; n++ {
+		if n == maxOwn {
+			panic("node: messages to ourselves bring forth messages to ourselves without end")
+		}
 		m := c.loop[0]
 		c.loop = c.loop[1:]
 		_ = c.receive(c.cfg.Self, m)

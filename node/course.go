@@ -234,6 +234,9 @@ func (c *Core) exchangedWithLinked() bool {
 }
 
 func (c *Core) becomeReady(why string) {
+	if c.self.inc == 0 {
+		panic("node: ready before this peer knows its incarnation")
+	}
 	c.self.stage = ready
 	c.self.onceReady = true
 	c.local(localReady, []byte{1}, true)

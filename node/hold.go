@@ -136,6 +136,10 @@ func (c *Core) judgeOwn(cl *ledger.Claim) {
 		c.end(cl, ledger.Superseded, "this peer's key runs elsewhere")
 		return
 	}
+	if c.led.IsRevoked(c.cfg.Self) { // nobody exchanges with it any more: there is nothing to wait for
+		c.end(cl, ledger.Stopped, "this peer was removed from the swarm")
+		return
+	}
 	if !c.led.WantsSlot(cl.Slot, cl.Life) {
 		if !c.trusts() {
 			return
