@@ -65,6 +65,11 @@ func (j *Joining) Wrote(h Host, writes []node.Write) error {
 // news tells the records that a host writes anew from those that come back to it.
 type news struct{ last []wire.Version } // by host: the greatest number of its own
 
+// knows reports whether a record of h's own is no new one.
+func (n *news) knows(h Host, r *wire.Record) bool {
+	return h.Index() < len(n.last) && r.Num.Version().Compare(n.last[h.Index()]) <= 0
+}
+
 // of returns what h's peer has just written itself.
 func (n *news) of(h Host, writes []node.Write) (out []*wire.Record) {
 	for len(n.last) <= h.Index() {

@@ -77,10 +77,21 @@ func (y *Yield) watchSleep(h Host) {
 func (y *Yield) Wrote(h Host, writes []node.Write) error {
 	before := map[claimKey]*ledger.Claim{}
 	for i := range writes {
-		if r := writes[i].Put; r != nil {
-			if c := claimOf(h, r); c != nil && before[keyOf(c)] == nil {
-				before[keyOf(c)] = y.own.of(h).claims[keyOf(c)]
-			}
+		r := writes[i].Put
+		if r == nil {
+			continue
+		}
+		c := claimOf(h, r)
+		if c == nil {
+			continue
+		}
+		k := keyOf(c)
+		if before[k] == nil {
+			before[k] = y.own.of(h).claims[k]
+		}
+		// What its disk forgot comes back from others, perhaps within this very step.
+		if b := before[k]; y.news.knows(h, r) && (b == nil || c.Refuted > b.Refuted || c.Run > b.Run) {
+			before[k] = c
 		}
 	}
 	for i := range writes {
