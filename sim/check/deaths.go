@@ -92,8 +92,7 @@ func (d *Deaths) Told(h Host, e *node.Event) error {
 			against++
 		}
 	}
-	// One more may have missed its beats by the weather.
-	if 2*(against+1) <= len(observers) {
+	if 2*against <= len(observers) {
 		return violation("deaths", "%s believes %s dead, and of its %d observers only %d may have missed its beats",
 			h.Name(), p.Name(), len(observers), against)
 	}
