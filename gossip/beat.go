@@ -63,6 +63,9 @@ func (m *Membership) noteSign(p *member) {
 func (m *Membership) receiveBeat(p *member, b *wire.Beat) {
 	s := start{b.Inc, b.Nonce}
 	c := s.compare(p.known())
+	if c < 0 && m.isForgotten(p, s) {
+		p.start, p.beat, c = start{}, 0, 1
+	}
 	if b.Beat == 0 || c < 0 || s == p.start && b.Beat <= p.beat {
 		m.stats.StaleBeats++
 		return
@@ -91,6 +94,14 @@ func (m *Membership) receiveBeat(p *member, b *wire.Beat) {
 	if anew {
 		m.tellDeaths(p)
 	}
+}
+
+// isForgotten reports whether the latest start known of p is one that p itself has
+// forgotten with its disk, so that s, which compares less, is its present one. Of the
+// forgotten start we know from beats alone, and those have ended: had its card been
+// kept by anybody, p would have taken an incarnation above it.
+func (m *Membership) isForgotten(p *member, s start) bool {
+	return s.compare(start{p.Inc, p.Nonce}) >= 0 && p.beat > 0 && m.now.Sub(p.heardAt) >= m.voteAfter(p)
 }
 
 // healBeats is how long, in own beats, after a peer came back whole we take it

@@ -98,20 +98,33 @@ func TestBeats(t *testing.T) {
 	for _, tc := range []struct {
 		name    string
 		beat    *wire.Beat
+		card    uint32 // incarnation of its card, nonce 5
 		revives bool
 	}{
-		{"a later beat", beatOf(2, 5, 11), true},
-		{"the same again", beatOf(2, 5, 10), false},
-		{"an earlier one", beatOf(2, 5, 9), false},
-		{"of an earlier incarnation", beatOf(1, 9, 99), false},
-		{"of an equal one, lower nonce", beatOf(2, 4, 99), false},
-		{"of an equal one, greater nonce", beatOf(2, 6, 1), true},
-		{"of a greater incarnation", beatOf(3, 1, 1), true},
-		{"number zero", beatOf(3, 1, 0), false},
+		{"a later beat", beatOf(2, 5, 11), 1, true},
+		{"the same again", beatOf(2, 5, 10), 1, false},
+		{"an earlier one", beatOf(2, 5, 9), 1, false},
+		{"of an earlier incarnation", beatOf(1, 9, 99), 2, false},
+		{"of an equal one, lower nonce", beatOf(2, 4, 99), 2, false},
+		{"of an earlier one, the later was forgotten with its disk", beatOf(1, 9, 99), 1, true},
+		{"of an equal one, lower nonce, the other was forgotten", beatOf(2, 4, 99), 1, true},
+		{"of an equal one, greater nonce", beatOf(2, 6, 1), 1, true},
+		{"of a greater incarnation", beatOf(3, 1, 1), 1, true},
+		{"number zero", beatOf(3, 1, 0), 1, false},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			m := alone(2)
+			cards := readyCards(2)
+			cards[1].Inc, cards[1].Nonce = tc.card, 5
+			m.SetPeers(second, cards)
 			m.Receive(second, peerID(1), beatOf(2, 5, 10))
+			if lower := beatOf(2, 4, 50); tc.revives {
+				m.Receive(second, peerID(1), lower) // while the greater start is heard the lower one is stale
+				if m.Stats().StaleBeats != 1 {
+					t.Errorf("a lower start's beat counts while the greater one beats")
+				}
+				m.stats.StaleBeats = 0
+			}
 			now := tickTo(m, second, 20*second, nil)
 			m.Receive(now, peerID(1), tc.beat)
 			if m.Dead(peerID(1)) == tc.revives {
