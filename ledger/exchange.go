@@ -170,6 +170,7 @@ func (s *State) answerOne(theirs wire.IssuerList, d *wire.Delta, size *int) (dro
 // not ended is kept: its holder ends it first.
 func (s *State) dropBy(r *wire.Record) {
 	if c, ok := r.Value.(*Claim); ok && c.Peer == s.self && !c.Phase.Ended() {
+		s.disowned = append(s.disowned, c)
 		return
 	}
 	named := r.Kind == wire.KindSpec && s.IsNamed(r)
@@ -180,6 +181,18 @@ func (s *State) dropBy(r *wire.Record) {
 	if h, ok := r.Value.(*Head); ok && h.Deleted {
 		s.Remove(h.Job, h.Life)
 	}
+}
+
+// Disowned returns this peer's own open claims that others have dropped, since the
+// last call. Nobody drops what its issuer has not: this peer has ended them once and
+// does not know it any more.
+func (s *State) Disowned() []*Claim {
+	d := slices.DeleteFunc(s.disowned, func(c *Claim) bool {
+		r := s.ClaimRecord(c.Slot, c.Life, c.Token, c.Peer)
+		return r == nil || r.Value != c
+	})
+	s.disowned = nil
+	return d
 }
 
 // Lacks reports whether something they ask for is not held any more. Asked before

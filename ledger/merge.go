@@ -40,30 +40,31 @@ type State struct {
 	removed map[job.ID]uint64
 	changes []Change
 
-	heads   map[job.ID]struct{}
-	own     []*Claim // those of this peer; nil when they must be listed anew
-	slots   int      // with a claim
-	lost    map[claimRef]*Verdict
-	bad     map[job.ID][]*wire.Record
-	places  map[placeKey][]*wire.Record
-	cards   map[wire.PeerID]*wire.Record
-	named   map[wire.Hash]*wire.Record   // job specs by the hash that names them
-	said    map[wire.PeerID]*wire.Record // the membership record of a peer, where there is one
-	members []wire.PeerID                // sorted; nil when they must be listed anew
-	ids     []job.ID                     // of heads, sorted; nil when they must be listed anew
-	moved   []wire.PeerID                // whose card or membership changed since ChangedPeers
-	may     func(p wire.PeerID, cert []byte) bool
-	judged  map[*Card]bool // answers of may
-	count   int
-	whole   bool               // our own log is known to miss nothing: our own mark follows what we write
-	revive  []*wire.Record     // specs that another dropped and that are still named here
-	unfit   map[*job.Spec]bool // specs that no valid submission has: nothing of theirs is wanted
-	refused map[string]uint64
-	version uint64 // grows with every change, for caches
-	peers   uint64 // grows with every change of a card or a membership
-	headsAt uint64 // the version of the last change of a head
-	specs   uint64 // grows with every change of a job spec
-	ours    uint64 // the version of the last change that may concern this peer's own claims
+	heads    map[job.ID]struct{}
+	own      []*Claim // those of this peer; nil when they must be listed anew
+	slots    int      // with a claim
+	lost     map[claimRef]*Verdict
+	bad      map[job.ID][]*wire.Record
+	places   map[placeKey][]*wire.Record
+	cards    map[wire.PeerID]*wire.Record
+	named    map[wire.Hash]*wire.Record   // job specs by the hash that names them
+	said     map[wire.PeerID]*wire.Record // the membership record of a peer, where there is one
+	members  []wire.PeerID                // sorted; nil when they must be listed anew
+	ids      []job.ID                     // of heads, sorted; nil when they must be listed anew
+	moved    []wire.PeerID                // whose card or membership changed since ChangedPeers
+	may      func(p wire.PeerID, cert []byte) bool
+	judged   map[*Card]bool // answers of may
+	count    int
+	whole    bool               // our own log is known to miss nothing: our own mark follows what we write
+	disowned []*Claim           // own open claims that others have dropped
+	revive   []*wire.Record     // specs that another dropped and that are still named here
+	unfit    map[*job.Spec]bool // specs that no valid submission has: nothing of theirs is wanted
+	refused  map[string]uint64
+	version  uint64 // grows with every change, for caches
+	peers    uint64 // grows with every change of a card or a membership
+	headsAt  uint64 // the version of the last change of a head
+	specs    uint64 // grows with every change of a job spec
+	ours     uint64 // the version of the last change that may concern this peer's own claims
 
 	hashes map[*job.Task]wire.Hash // TaskHash of the tasks of specs held
 }

@@ -74,6 +74,7 @@ func (c *Core) settleHolding() {
 		return
 	}
 	h := &c.holding
+	c.endDisowned()
 	if c.mustLook() {
 		h.dirty, h.version, h.views, h.looked = false, c.led.OwnVersion(), c.mem.Views(), c.now
 		h.leaves = c.self.draining || c.self.leaving
@@ -94,6 +95,15 @@ func (c *Core) settleHolding() {
 	if len(reports) > 0 {
 		h.dirty = true
 		c.wake(c.now.Add(time.Millisecond))
+	}
+}
+
+// endDisowned ends own claims that only a damaged store takes for open.
+func (c *Core) endDisowned() {
+	for _, cl := range c.led.Disowned() {
+		if c.cfg.Damaged {
+			c.end(cl, ledger.Stopped, "it had ended before: a damaged store had forgotten that")
+		}
 	}
 }
 

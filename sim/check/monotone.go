@@ -17,7 +17,7 @@ type Monotone struct {
 	tokens []map[slotLife]wire.Token    // by host: the greatest it claimed with
 	out    []map[wire.Version]bool      // by host: those that have left it, and may come back
 	lost   []bool                       // by host: its disk was lost since its last start
-	rotten []bool                       // by host: its disk was ever lost or damaged
+	spoilt []map[claimKey]bool          // by host: claims as a damaged disk had them
 }
 
 type slotLife struct {
@@ -38,7 +38,7 @@ func (m *Monotone) grow(h Host) {
 		m.tokens = append(m.tokens, map[slotLife]wire.Token{})
 		m.out = append(m.out, map[wire.Version]bool{})
 		m.lost = append(m.lost, false)
-		m.rotten = append(m.rotten, false)
+		m.spoilt = append(m.spoilt, nil)
 	}
 }
 
@@ -94,10 +94,10 @@ func (m *Monotone) claim(h Host, c *ledger.Claim) error {
 		return violation("S5", "%s writes an open claim on %s with token %d after one with token %d", h.Name(), c.Slot, c.Token, top)
 	}
 	m.tokens[h.Index()][key] = c.Token
-	open := 0
-	for _, other := range m.own.of(h).claims {
-		// What a damaged disk forgot the end of, an earlier life's claim, ends soon.
-		if other.Slot == c.Slot && !other.Phase.Ended() && (other.Life == c.Life || !m.rotten[h.Index()]) {
+	open, spoilt := 0, m.spoilt[h.Index()]
+	for k, other := range m.own.of(h).claims {
+		// A damaged disk may have forgotten the end of a claim: that one ends soon.
+		if other.Slot == c.Slot && !other.Phase.Ended() && !spoilt[k] {
 			open++
 		}
 	}
@@ -148,6 +148,10 @@ func (m *Monotone) Booted(h Host) {
 	m.last[h.Index()] = wire.Version{}
 	if m.lost[h.Index()] {
 		m.lost[h.Index()] = false
+		m.spoilt[h.Index()] = map[claimKey]bool{}
+		for k := range m.own.of(h).claims {
+			m.spoilt[h.Index()][k] = true
+		}
 		return
 	}
 	for v := range m.seen[h.Index()] {
@@ -180,5 +184,5 @@ func (m *Monotone) Finish(w World) error {
 func (m *Monotone) DiskLost(h Host) {
 	m.grow(h)
 	m.tokens[h.Index()] = map[slotLife]wire.Token{}
-	m.lost[h.Index()], m.rotten[h.Index()] = true, true
+	m.lost[h.Index()] = true
 }
