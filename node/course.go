@@ -129,6 +129,7 @@ func (c *Core) settleCourse() {
 		c.settleJoining()
 	case ready:
 		c.settleCard()
+		c.settleMembership()
 	default: // muted: it writes and says nothing more
 	}
 	if c.self.stage == joining || c.self.stage == ready {
@@ -240,15 +241,21 @@ func (c *Core) becomeReady(why string) {
 	c.self.stage = ready
 	c.self.onceReady = true
 	c.local(localReady, []byte{1}, true)
-	if m := c.led.Member(c.cfg.Self); m != nil && m.Left && !m.Revoked {
-		c.write(wire.KindMember, &ledger.Member{Peer: c.cfg.Self, Seq: m.Seq + 1})
-	}
+	c.settleMembership()
 	c.publishCard()
 	c.mem.SetReady(c.now, true)
 	for i := range c.lanes {
 		c.lanes[i].dirty = true
 	}
 	c.event(Event{Kind: "ready", Peer: c.cfg.Self, Text: fmt.Sprintf("%s is ready: %s", c.cfg.Name, why)})
+}
+
+// settleMembership takes back the word that this peer has left: it has come back, or
+// another machine with a copy of its key was told to leave.
+func (c *Core) settleMembership() {
+	if m := c.led.Member(c.cfg.Self); m != nil && m.Left && !m.Revoked && !c.self.leaving {
+		c.write(wire.KindMember, &ledger.Member{Peer: c.cfg.Self, Seq: m.Seq + 1})
+	}
 }
 
 // settleCard publishes the card anew when what it says has changed.
