@@ -35,6 +35,14 @@ func idleRate(n int) check.Rate {
 	return r.rate
 }
 
+// MeasureIdle measures the rates of idle swarms of up to n peers, each of which is
+// else measured when a run first asks for it: by then a bug may have been planted.
+func MeasureIdle(n int) {
+	for i := range min(n, idlePeers) {
+		idleRate(i + 1)
+	}
+}
+
 func measureIdle(n int) check.Rate {
 	s := &Scenario{Name: "idle", Net: defaultNet, Run: idleWarm, Seed: 1,
 		Groups: []PeerGroup{{Count: n, MachineSpec: MachineSpec{Capacity: defaultCapacity}}}}

@@ -252,7 +252,7 @@ var ruleNames = map[string]string{
 	"accepted-is-safe": "S1", "no-overcommit": "S4", "tokens-only-grow": "S5", "merge-is-a-join": "S6",
 	"no-orphans": "S7", "removed-stays-removed": "S8", "S1": "S1", "S4": "S4", "S5": "S5", "S6": "S6", "S7": "S7",
 	"S8": "S8", "V1": "V1", "V2": "V2", "V3": "V3", "V4": "V4", "invariants": "", "S3": "S3",
-	"joining": "joining", "yield": "yield", "deaths": "deaths", "keys": "keys",
+	"joining": "joining", "yield": "yield", "deaths": "deaths", "moves": "moves", "keys": "keys",
 }
 
 // always names rules: all are on anyway, unless "except" takes some out.

@@ -215,6 +215,20 @@ func (h host) Joining() bool { return h.m.core != nil && h.m.state() == "joining
 func (h host) SteppedBack() bool {
 	return h.m.core != nil && strings.HasPrefix(h.m.state(), "stepped back")
 }
+
+// Trusts implements check.Host.
+func (h host) Trusts(p wire.PeerID) bool {
+	if p == h.m.id || h.m.core == nil {
+		return p == h.m.id
+	}
+	for _, v := range h.m.core.Peers() {
+		if v.ID == p {
+			return v.State == "ready" && v.Votes == 0
+		}
+	}
+	return false
+}
+
 func (h host) Forgeries() bool { return h.m.w.network.forged > 0 }
 
 func (h host) Signed(r *wire.Record) bool { return r.Verify(h.m.w.swarm, verify) }

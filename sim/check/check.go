@@ -32,15 +32,16 @@ type Host interface {
 	Index() int
 	Name() string
 	Peer() wire.PeerID
-	Up() bool             // its daemon runs and is not paused
-	Counts() bool         // Up, ready, and alone in using its key
-	Shared() bool         // another machine has used its key: what one key promises cannot hold
-	Tainted() bool        // some key of the swarm was used by two machines: what it wrote can be lost
-	Since() time.Duration // when its daemon, engine and pauses last changed
-	EngineWorks() bool    // the engine answers
-	Joining() bool        // its daemon runs and is not ready yet
-	SteppedBack() bool    // it has found its key at work elsewhere
-	Forgeries() bool      // somebody has forged records in this world
+	Up() bool                // its daemon runs and is not paused
+	Counts() bool            // Up, ready, and alone in using its key
+	Shared() bool            // another machine has used its key: what one key promises cannot hold
+	Tainted() bool           // some key of the swarm was used by two machines: what it wrote can be lost
+	Since() time.Duration    // when its daemon, engine and pauses last changed
+	EngineWorks() bool       // the engine answers
+	Joining() bool           // its daemon runs and is not ready yet
+	SteppedBack() bool       // it has found its key at work elsewhere
+	Trusts(wire.PeerID) bool // it hears that peer, and knows of no vote against it
+	Forgeries() bool         // somebody has forged records in this world
 	Signed(*wire.Record) bool
 	Capacity() job.Resources
 	Ledger() *ledger.State // read only; nil if the daemon does not run
@@ -109,7 +110,7 @@ type (
 func All() []Checker {
 	return []Checker{
 		NewAccepted(), NewOvercommit(), NewMonotone(), NewMergeLaws(), NewOrphans(), NewRemoved(),
-		Signed{}, NewAwards(), NewJoining(), NewYield(), NewDeaths(), Rollout{}, Keys{},
+		Signed{}, NewAwards(), NewJoining(), NewYield(), NewDeaths(), NewMoves(), Rollout{}, Keys{},
 		Equal{}, Runs{}, Surplus{},
 	}
 }

@@ -39,6 +39,7 @@ func (f *fake) DiskVersion() uint64                     { f.version++; return f.
 func (f *fake) Synced(n wire.Number) bool               { return f.synced[n] }
 func (f *fake) Joining() bool                           { return f.joining }
 func (f *fake) SteppedBack() bool                       { return false }
+func (f *fake) Trusts(wire.PeerID) bool                 { return true }
 func (f *fake) Forgeries() bool                         { return true }
 func (f *fake) Signed(r *wire.Record) bool              { return len(r.Sig) == 0 }
 func (f *fake) Hears(int, int) bool                     { return true }

@@ -38,6 +38,9 @@ var (
 	control = flag.Int("control", -1, "plans to run without a mutant; -1: as many as the most that a mutant needed")
 )
 
+// spare is how many machines a plan may have beyond its peers.
+const spare = 4
+
 // betweenRounds is how far the first seeds of two rounds are apart.
 const betweenRounds = 1_000_000
 
@@ -52,6 +55,7 @@ func main() {
 			os.Exit(2)
 		}
 	}
+	sim.MeasureIdle(*peers + spare)
 	if !hunt(bugs) {
 		os.Exit(1)
 	}
