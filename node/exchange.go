@@ -23,11 +23,12 @@ type exchanges struct {
 }
 
 type exchange struct {
-	id    uint64
-	began clock.Instant
-	marks []wire.Mark   // ours as in our Lists
-	more  bool          // something did not fit
-	drops []wire.Number // ours to drop once the closing Delta has come
+	id     uint64
+	began  clock.Instant
+	listed bool          // our Lists have gone
+	marks  []wire.Mark   // ours as in our Lists
+	more   bool          // something did not fit
+	drops  []wire.Number // ours to drop once the closing Delta has come
 }
 
 // Bounds of exchanges: how long one may take, and how many we open at once.
@@ -126,9 +127,10 @@ func (c *Core) onDigest(from wire.PeerID, m *wire.Digest) {
 
 func (c *Core) onVector(from wire.PeerID, m *wire.Vector) {
 	x := c.ex.out[from]
-	if x == nil || x.id != m.ID {
-		return
+	if x == nil || x.id != m.ID || x.listed {
+		return // a second answer would be paired with marks that the first did not see
 	}
+	x.listed = true
 	lists, more := c.led.Lists(m.Marks)
 	x.more = more
 	x.marks = x.marks[:0]
@@ -139,6 +141,9 @@ func (c *Core) onVector(from wire.PeerID, m *wire.Vector) {
 }
 
 func (c *Core) onLists(from wire.PeerID, m *wire.Lists) {
+	if x := c.ex.in[from]; x != nil && x.id == m.ID {
+		return // answered already, and what is to be dropped goes with that answer
+	}
 	d, drops := c.led.Answer(m.Issuers)
 	d.ID, d.Ready = m.ID, c.isReady()
 	c.ex.in[from] = &exchange{id: m.ID, began: c.now, more: m.More || d.More, drops: drops}
