@@ -382,6 +382,7 @@ func (c *Core) outlive() {
 		again := *p
 		c.write(wire.KindVolumePlace, &again)
 	}
+	c.rec.Repeat() // what it has told meanwhile was written under numbers that the earlier start's beat
 	if c.self.stage == ready {
 		c.publishCard()
 	}

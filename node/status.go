@@ -15,10 +15,13 @@ import (
 	"shoal/wire"
 )
 
+// State is this peer's stage in a word: StatusView.State without the rest.
+func (c *Core) State() string { return c.self.stage.String() }
+
 // Status tells how this peer is.
 func (c *Core) Status() StatusView {
 	v := StatusView{
-		Self: c.peerView(c.cfg.Self), Swarm: c.cfg.Swarm.Hex(), State: c.self.stage.String(), Uptime: time.Duration(c.now),
+		Self: c.peerView(c.cfg.Self), Swarm: c.cfg.Swarm.Hex(), State: c.State(), Uptime: time.Duration(c.now),
 		Peers: len(c.led.Members()), ReadyPeers: len(c.ranking(0)), Records: c.led.Len(), Ledger: c.led.Hash(),
 	}
 	if c.self.stage != ready || c.led.IsRevoked(c.cfg.Self) {

@@ -103,6 +103,17 @@ func (r *Reconciler) Set(_ clock.Instant, wants []Want) {
 	}
 }
 
+// Repeat has the next Tick report on every claim anew: what was reported before may
+// have been lost on the caller.
+func (r *Reconciler) Repeat() {
+	for _, s := range r.slots {
+		s.dirty = true
+		for _, cl := range s.claims {
+			cl.last = Report{}
+		}
+	}
+}
+
 // Settle says whether the ledger is known well enough for a container without a
 // Want to be nobody's. Until then such a container is left alone; afterwards it
 // is stopped and removed.

@@ -20,13 +20,30 @@ type disk struct {
 	locals  map[string][]byte
 	pending []node.Write
 	ends    []int  // of the transactions in pending, each the index after its last write
-	version uint64 // grows with every write
+	version uint64 // grows with every write that may concern a head or a spec
+
+	jobNumbers map[wire.Number]bool // of every head and spec ever written here
 
 	trouble diskTrouble
 }
 
 func newDisk() *disk {
-	return &disk{records: newRecordSet(), locals: map[string][]byte{}, trouble: newDiskTrouble()}
+	return &disk{
+		records: newRecordSet(), locals: map[string][]byte{}, jobNumbers: map[wire.Number]bool{}, trouble: newDiskTrouble(),
+	}
+}
+
+// noteJobs sees whether writes concern a head or a spec.
+func (d *disk) noteJobs(writes []node.Write) {
+	for i := range writes {
+		switch w := &writes[i]; {
+		case w.Put != nil && isOfJob(w.Put):
+			d.jobNumbers[w.Put.Num] = true
+			d.version++
+		case w.Drop != nil && d.jobNumbers[*w.Drop]:
+			d.version++
+		}
+	}
 }
 
 // maxUnsynced is how many writes wait at most for a sync that nobody asks for: the
@@ -42,7 +59,7 @@ func (d *disk) append(writes []node.Write, small bool) {
 	if len(d.pending) >= 2*maxUnsynced {
 		d.writeBack(len(d.pending) - maxUnsynced)
 	}
-	d.version++
+	d.noteJobs(writes)
 	if len(writes) <= surelyOne {
 		d.pending = append(d.pending, writes...)
 		d.ends = append(d.ends, len(d.pending))
@@ -119,7 +136,10 @@ func (d *disk) rot(r *rand.Rand, p float64) (lost int) {
 // clone copies the disk, as an image written to a second card does.
 func (d *disk) clone() *disk {
 	d.sync()
-	c := &disk{records: d.records.clone(), locals: maps.Clone(d.locals), version: d.version + 1, trouble: newDiskTrouble()}
+	c := &disk{
+		records: d.records.clone(), locals: maps.Clone(d.locals), version: d.version + 1,
+		jobNumbers: maps.Clone(d.jobNumbers), trouble: newDiskTrouble(),
+	}
 	c.trouble.rotten, c.trouble.promised = maps.Clone(d.trouble.rotten), d.trouble.promised
 	if s := d.trouble.shadow; s != nil {
 		c.trouble.shadow = s.clone()

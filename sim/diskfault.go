@@ -142,7 +142,7 @@ func (d *disk) spoil(r *rand.Rand, n int) int {
 // cannot be read back.
 func (d *disk) spoilLog() {
 	if d.trouble.shadow == nil {
-		d.trouble.shadow = &disk{records: d.records.clone(), locals: maps.Clone(d.locals)}
+		d.trouble.shadow = &disk{records: d.records.clone(), locals: maps.Clone(d.locals), jobNumbers: maps.Clone(d.jobNumbers)}
 		d.trouble.promised = false
 	}
 }

@@ -389,7 +389,7 @@ func (m *machine) state() string {
 	if m.core == nil {
 		return "down"
 	}
-	return m.core.Status().State
+	return m.core.State()
 }
 
 // slots returns what the machine's peer knows of a job's slots.

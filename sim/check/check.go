@@ -46,7 +46,7 @@ type Host interface {
 	Capacity() job.Resources
 	Ledger() *ledger.State // read only; nil if the daemon does not run
 	Containers() []runtime.Observed
-	DiskVersion() uint64
+	DiskVersion() uint64         // grows with every write that may concern a head or a spec
 	Disk(func(*wire.Record))     // every record written, in no order
 	DiskJobs(func(*wire.Record)) // the heads and specs among them
 	Synced(wire.Number) bool

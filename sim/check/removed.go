@@ -2,6 +2,7 @@ package check
 
 import (
 	"slices"
+	"time"
 
 	"shoal/job"
 	"shoal/ledger"
@@ -18,11 +19,13 @@ type Removed struct {
 	hosts   []map[job.ID]ledger.Head
 	seen    []uint64
 	removed map[job.ID]removal
+	now     time.Duration
 }
 
 type removal struct {
 	life   uint64
 	stores []wire.PeerID
+	at     time.Duration
 }
 
 // NewRemoved returns the checker.
@@ -33,16 +36,17 @@ func (*Removed) Rule() string { return "S8" }
 
 // Tick implements Ticker.
 func (r *Removed) Tick(w World) error {
+	r.now = w.Now()
 	for _, h := range w.Hosts() {
 		for len(r.hosts) <= h.Index() {
 			r.hosts = append(r.hosts, map[job.ID]ledger.Head{})
 			r.seen = append(r.seen, 0)
 		}
 		l := h.Ledger()
-		if l == nil || r.seen[h.Index()] == l.Version() {
+		if l == nil || r.seen[h.Index()] == l.HeadsVersion() {
 			continue
 		}
-		r.seen[h.Index()] = l.Version()
+		r.seen[h.Index()] = l.HeadsVersion()
 		if err := look(h, l, r.hosts[h.Index()]); err != nil {
 			return err
 		}
@@ -71,10 +75,14 @@ func (r *Removed) Replied(_ Host, asked *node.Request, rep *node.Reply) error {
 		return nil
 	}
 	if id := asked.Remove.Job; rep.Life >= r.removed[id].life {
-		r.removed[id] = removal{rep.Life, slices.Clone(rep.Stores)}
+		r.removed[id] = removal{rep.Life, slices.Clone(rep.Stores), r.now}
 	}
 	return nil
 }
+
+// stopBound is how long after its removal a job's containers may take to stop: the
+// grace of each, and the way of the word.
+const stopBound = 30 * time.Second
 
 // Finish implements Finisher.
 func (r *Removed) Finish(w World) error {
@@ -91,6 +99,9 @@ func (r *Removed) Finish(w World) error {
 		}
 		for _, c := range h.Containers() {
 			gone := r.removed[c.Ref.Slot.Job]
+			if w.Now()-gone.at < stopBound {
+				continue // it may still be stopping
+			}
 			if len(gone.stores) > 0 && c.Ref.Life <= gone.life && c.State == runtime.StateRunning && h.EngineWorks() && !h.Shared() {
 				return violation("S8", "%s runs %s of life %d, whose removal was accepted", h.Name(), c.Ref.Slot, c.Ref.Life)
 			}
