@@ -49,6 +49,7 @@ func DrawFor(seed uint64, peers int, run time.Duration) *Scenario {
 	d.work()
 	d.faults(run)
 	d.rare(seed)
+	d.ops = slices.DeleteFunc(d.ops, func(op Op) bool { return op.Time > run }) // ends of what the calm ends anyway
 	slices.SortStableFunc(d.ops, func(a, b Op) int { return int(a.Time - b.Time) })
 	s.Ops = d.ops
 	for i := range s.Ops {

@@ -110,7 +110,8 @@ func (d *drawer) oneway(at time.Duration) {
 	if d.r.IntN(2) == 0 {
 		to = d.peer()
 	}
-	d.add(at, "oneway %s>%s for=%v", d.peer(), to, d.seconds(2, 40))
+	from := d.peer()
+	d.add(at, "oneway %s>%s for=%v", from, others(from, to), d.seconds(2, 40))
 }
 
 // bridge leaves two sides only a third to see each other through, or all only their

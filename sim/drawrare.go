@@ -1,6 +1,9 @@
 package sim
 
-import "time"
+import (
+	"strings"
+	"time"
+)
 
 // rareKinds are kinds of fault that have a stream of their own, so that the rest of
 // a plan is the same with and without them. Each is in one plan of rareOneIn.
@@ -35,5 +38,14 @@ func (d *drawer) newer(at time.Duration) { d.add(at, "newer %s", d.peer()) }
 
 // deafFew has some peers, too few to say so, no longer hear one.
 func (d *drawer) deafFew(at time.Duration) {
-	d.add(at, "oneway %s>%s,%s for=%v", d.peer(), d.peer(), d.peer(), d.seconds(10, 40))
+	from, a, b := d.peer(), d.peer(), d.peer()
+	d.add(at, "oneway %s>%s for=%v", from, others(from, a, b), d.seconds(10, 40))
+}
+
+// others are the peers of a list that are not this one, or, if none is, the rest.
+func others(peer string, list ...string) string {
+	if left := without(list, peer); len(left) > 0 {
+		return strings.Join(left, ",")
+	}
+	return "rest"
 }

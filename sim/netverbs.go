@@ -53,7 +53,7 @@ func (r *run) setNet(op *Op) error {
 }
 
 func linkArgs(op *Op) error {
-	if err := cutArgs(op); err != nil {
+	if _, _, err := splitCut(op.Args[0]); err != nil { // a peer on both sides has links all the same
 		return err
 	}
 	return checkLinkOptions(op.Opts)
@@ -93,10 +93,16 @@ func bridgeArgs(op *Op) error {
 	if len(parts) != 3 {
 		return fmt.Errorf("%q is no bridge; write n1,n2|n3|n4,n5", op.Args[0])
 	}
-	for _, side := range parts {
-		if _, err := splitRefs(side); err != nil {
+	var seen []string
+	for _, part := range parts {
+		side, err := splitRefs(part)
+		if err != nil {
 			return err
 		}
+		if err := apart(seen, side); err != nil {
+			return err
+		}
+		seen = append(seen, side...)
 	}
 	return nil
 }

@@ -43,6 +43,9 @@ func Parse(r io.Reader, name string) (*Scenario, error) {
 	if len(p.s.Groups) == 0 {
 		return nil, fmt.Errorf("%s:1: no peers; begin with a line such as: peers 5 cpu=2000m mem=4GiB", name)
 	}
+	if err := p.makesSense(); err != nil {
+		return nil, err
+	}
 	return p.s, nil
 }
 
@@ -50,6 +53,7 @@ type parser struct {
 	name   string
 	s      *Scenario
 	line   int
+	ran    int           // the line of "run"; 0: none yet
 	last   time.Duration // of the last "at"
 	golden bool
 }
@@ -158,6 +162,10 @@ func machineOptions(spec *MachineSpec, words []string) (err error) {
 }
 
 func (p *parser) run(words []string) (err error) {
+	if p.ran > 0 {
+		return fmt.Errorf("line %d says it already; write one run for the whole file", p.ran)
+	}
+	p.ran = p.line
 	for i, w := range words {
 		key, value, isOption := strings.Cut(w, "=")
 		switch {

@@ -31,7 +31,7 @@ func TestShrink_Halves(t *testing.T) {
 		op(4*time.Second, "submit", "web", "cpu", "1m"), op(5*time.Second, "accepted", "web", "stores", ">=1"),
 	}
 	got, _ := Shrink(s, 60)
-	if len(got.Ops) > 2 || slices.ContainsFunc(got.Ops, func(op Op) bool { return op.duration("for") > 4*time.Second }) {
+	if len(got.Ops) > 3 || slices.ContainsFunc(got.Ops, func(op Op) bool { return op.duration("for") > 4*time.Second }) {
 		t.Fatalf("left:\n%s", got)
 	}
 }

@@ -48,12 +48,27 @@ func jobTask(s string) (job.ID, string, error) {
 
 // submit deploys a job: a new one, or one task of it anew.
 func (r *run) submit(op *Op) error {
-	id, name, err := jobTask(op.Args[0])
+	id, _, err := jobTask(op.Args[0])
 	if err != nil {
 		return err
 	}
+	spec, err := submitted(r.specs[id], op)
+	if err != nil {
+		return err
+	}
+	r.specs[id] = spec
+	return r.ask(op, node.Request{Deploy: &node.Deploy{Spec: *spec}})
+}
+
+// submitted is the spec that a submit or an update makes of the old one, which stays
+// as it is; nil stands for a job that is new.
+func submitted(old *job.Spec, op *Op) (*job.Spec, error) {
+	id, name, err := jobTask(op.Args[0])
+	if err != nil {
+		return nil, err
+	}
 	spec := job.Spec{Namespace: id.Namespace(), Name: id.Name()}
-	if old := r.specs[id]; old != nil {
+	if old != nil {
 		spec = *old
 		spec.Tasks = append([]job.Task(nil), old.Tasks...)
 	}
@@ -63,14 +78,10 @@ func (r *run) submit(op *Op) error {
 		t = &spec.Tasks[len(spec.Tasks)-1]
 	}
 	if err := taskOf(t, op); err != nil {
-		return err
+		return nil, err
 	}
 	spec.Defaults()
-	if err := spec.Validate(); err != nil {
-		return err
-	}
-	r.specs[id] = &spec
-	return r.ask(op, node.Request{Deploy: &node.Deploy{Spec: spec}})
+	return &spec, spec.Validate()
 }
 
 // taskOf writes the options of a submit into a task.

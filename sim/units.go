@@ -5,6 +5,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"shoal/job"
 )
 
 func parseDuration(s string) (time.Duration, error) {
@@ -85,7 +87,7 @@ func parseBytes(s string) (int64, error) {
 // optionKinds says how the value of each option of a verb is read; an option
 // means the same wherever it stands.
 var optionKinds = map[string]func(string) error{
-	"replicas": isInt, "token": isInt, "code": isInt, "count": isInt, "after": isInt, "stores": isInt, "exit": isInt,
+	"replicas": isCopies, "token": isInt, "code": isInt, "count": isInt, "after": isInt, "stores": isInt, "exit": isInt,
 	"parallelism": isInt, "restarts": isInt, "least": isInt, "revision": isInt,
 	"cpu":     func(s string) error { _, err := parseCPU(s); return err },
 	"mem":     func(s string) error { _, err := parseBytes(s); return err },
@@ -128,6 +130,14 @@ func isText(s string) error {
 func isInt(s string) error {
 	if _, err := strconv.Atoi(strings.TrimPrefix(s, ">=")); err != nil {
 		return fmt.Errorf("%q is no number", s)
+	}
+	return nil
+}
+
+// isCopies accepts the numbers of copies that a task may have.
+func isCopies(s string) error {
+	if n, err := strconv.Atoi(s); err != nil || n < 0 || n > job.MaxCount {
+		return fmt.Errorf("%q is no number of copies from 0 to %d", s, job.MaxCount)
 	}
 	return nil
 }

@@ -118,8 +118,21 @@ func restartArgs(op *Op) error {
 }
 
 func cutArgs(op *Op) error {
-	_, _, err := splitCut(op.Args[0])
-	return err
+	a, b, err := splitCut(op.Args[0])
+	if err != nil {
+		return err
+	}
+	return apart(a, b)
+}
+
+// apart refuses a peer on both sides: nothing lies between it and itself.
+func apart(a, b []string) error {
+	for _, text := range a {
+		if slices.Contains(b, text) {
+			return fmt.Errorf("%s stands on both sides; leave it out of one", text)
+		}
+	}
+	return nil
 }
 
 // splitCut reads "n1,n2|n3,n4" and "n1>n2". A side may be "rest".
