@@ -69,12 +69,16 @@ func TestFaults_FireOnHardware(t *testing.T) {
 		{"sync fails", "at 15s diskfail n2\nat 16s update web version=2", "cannot sync"},
 		{"call hangs", "at 1s hangcall all op=start", "start of web/web.0 hangs"},
 		{"name taken", "at 1s conflict n2", "is somebody else's container"},
-		{"start fails", "run 6m\nat 1s startfail n2 p=1", "on n2 is failed: start shoal-"},
+		{"start fails", "long at 1s startfail n2 p=1", "on n2 is failed: start shoal-"},
 		{"out of memory", "at 20s oom web.0", "out of memory"},
 		{"image lost", "at 1s lose sim/web at=n2", "no such image"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			res, err := RunScenario(strings.NewReader(swarm+c.plan+"\n"), c.name, Options{Lines: true})
+			text := swarm
+			if plan, long := strings.CutPrefix(c.plan, "long "); long {
+				text, c.plan = strings.Replace(swarm, "run 60s", "run 6m", 1), plan
+			}
+			res, err := RunScenario(strings.NewReader(text+c.plan+"\n"), c.name, Options{Lines: true})
 			if err != nil {
 				t.Fatal(err)
 			}
