@@ -56,7 +56,7 @@ func ViewStep(in *node.Input, rd *node.Ready, err error, name func(wire.PeerID) 
 	}
 	for i := range rd.Events {
 		e := &rd.Events[i]
-		v.Events = append(v.Events, strings.TrimSpace(e.Kind+" "+space(e.Slot)+e.Text))
+		v.Events = append(v.Events, strings.TrimSpace(e.Kind+" "+space(e.Slot)+eventText(e, name)))
 	}
 	for _, p := range rd.Redial {
 		v.Others = append(v.Others, "redial "+name(p))
@@ -68,6 +68,15 @@ func ViewStep(in *node.Input, rd *node.Ready, err error, name func(wire.PeerID) 
 		v.Others = append(v.Others, "halt: "+string(rd.Halt))
 	}
 	return v
+}
+
+// eventText is the text of an event, with the name of a peer that the core knows by
+// its ID alone, its card not having come yet.
+func eventText(e *node.Event, name func(wire.PeerID) string) string {
+	if e.Peer.IsZero() {
+		return e.Text
+	}
+	return strings.ReplaceAll(e.Text, e.Peer.Short(), name(e.Peer))
 }
 
 func inputText(in *node.Input, name func(wire.PeerID) string) string {

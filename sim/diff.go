@@ -9,17 +9,20 @@ import (
 
 // A Parting is where two runs, or two traces, are no longer the same.
 type Parting struct {
-	Step   uint64    `json:"step,omitempty"`   // of runs: the first that differs; 0: of traces
-	Line   int       `json:"line,omitempty"`   // of traces: the first that differs
-	Before []string  `json:"before,omitempty"` // the trace just before it, the same in both
-	A      []string  `json:"a"`                // how each goes on from there; empty: it has ended
-	B      []string  `json:"b"`
-	StepA  *StepView `json:"stepA,omitempty"`
-	StepB  *StepView `json:"stepB,omitempty"`
+	Step    uint64    `json:"step,omitempty"`    // of runs: the first whose trace differs; 0: of traces
+	Alike   bool      `json:"alike,omitempty"`   // of runs: all steps with effects read alike
+	Content string    `json:"content,omitempty"` // of runs: what differs without its showing in words
+	Line    int       `json:"line,omitempty"`    // of traces: the first that differs
+	Before  []string  `json:"before,omitempty"`  // the trace of A just before it
+	A       []string  `json:"a"`                 // how each goes on from there; empty: it has ended
+	B       []string  `json:"b"`
+	StepA   *StepView `json:"stepA,omitempty"` // the first step with effects that reads otherwise
+	StepB   *StepView `json:"stepB,omitempty"`
 }
 
-// Diff runs two scenarios, or one with two seeds, and finds the first step at which
-// they differ; nil if they do not.
+// Diff runs two scenarios, or one with two seeds, and finds where they part: the
+// first step at all, and the first with effects whose words differ, which may come
+// later and have another number on each side. Nil if the runs are the same.
 func Diff(a *Scenario, ao Options, b *Scenario, bo Options) (*Parting, error) {
 	ao.hashes, bo.hashes = true, true
 	ra, _ := execute(a, ao)
@@ -34,22 +37,72 @@ func Diff(a *Scenario, ao Options, b *Scenario, bo Options) (*Parting, error) {
 	}
 	ao.hashes, bo.hashes = false, false
 	p := &Parting{Step: uint64(at) + 1}
-	for _, side := range []struct {
-		s    *Scenario
-		o    Options
-		has  bool
-		step **StepView
-	}{{a, ao, at < len(x), &p.StepA}, {b, bo, at < len(y), &p.StepB}} {
-		if !side.has {
-			continue
+	stepA, stepB := partWords(ra.w.trace.words, rb.w.trace.words)
+	if p.Alike = stepA == 0 && stepB == 0; p.Alike {
+		stepA, stepB = p.Step, p.Step
+		if at >= len(x) {
+			stepA = 0
 		}
-		seen, err := Look(side.s, side.o, LookAt{Step: p.Step})
-		if err != nil {
-			return nil, err
+		if at >= len(y) {
+			stepB = 0
 		}
-		*side.step, p.Before = seen.Step, seen.Before
 	}
-	return p, nil
+	var err error
+	if p.StepB, p.Before, err = lookStep(b, bo, stepB); err != nil {
+		return nil, err
+	}
+	if stepA > 0 {
+		p.StepA, p.Before, err = lookStep(a, ao, stepA)
+	}
+	p.Content = p.content(ra.w.seed != rb.w.seed)
+	return p, err
+}
+
+// partWords finds the first step with effects that reads otherwise, by its number in
+// either run; 0: that run has no more of them, or, both, all read alike.
+func partWords(x, y []worded) (a, b uint64) {
+	at := 0
+	for at < len(x) && at < len(y) && x[at].hash == y[at].hash {
+		at++
+	}
+	if at < len(x) {
+		a = x[at].step
+	}
+	if at < len(y) {
+		b = y[at].step
+	}
+	return a, b
+}
+
+// lookStep runs up to a step and shows it; nothing for 0.
+func lookStep(s *Scenario, o Options, step uint64) (*StepView, []string, error) {
+	if step == 0 {
+		return nil, nil, nil
+	}
+	seen, err := Look(s, o, LookAt{Step: step})
+	if err != nil {
+		return nil, nil, err
+	}
+	return seen.Step, seen.Before, nil
+}
+
+// content says what differs before words do, or without it; "" if words differ at once.
+func (p *Parting) content(seeds bool) string {
+	shown := p.StepA
+	if shown == nil {
+		shown = p.StepB
+	}
+	switch {
+	case !p.Alike && shown != nil && shown.Step <= p.Step:
+		return ""
+	case seeds:
+		return "identities, delays and what else is drawn from the seed"
+	case p.Alike && p.StepA != nil && p.StepB != nil && p.StepA.At != p.StepB.At:
+		return fmt.Sprintf("its time, %v and %v", p.StepA.At, p.StepB.At)
+	case p.Alike && p.StepA != nil && p.StepB != nil && p.StepA.WakeAt != p.StepB.WakeAt:
+		return fmt.Sprintf("when the peer wants to be woken, at %v and %v of its clock", p.StepA.WakeAt, p.StepB.WakeAt)
+	}
+	return "times, or fields of a record that the words leave out"
 }
 
 // afterLines is how many lines of each trace are shown from the difference on.

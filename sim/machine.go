@@ -243,6 +243,9 @@ func (m *machine) step(in node.Input) {
 	if w.trace.out != nil {
 		w.trace.detail(w.now, m.name, w.describe(&in), &rd, w.nameOf)
 	}
+	if w.trace.all {
+		w.trace.read(m.name, ViewStep(&in, &rd, err, w.nameOf))
+	}
 	if w.trace.steps == w.stopAt {
 		w.showStep(m, &in, &rd, err)
 	}

@@ -21,8 +21,16 @@ type trace struct {
 	keep  bool
 	lost  int
 
-	all    bool     // keep the hash after each step
+	all    bool     // keep the hash after each step, and the words of those with effects
 	hashes []uint64 // by step, from 1 on
+	words  []worded // of the steps with effects
+}
+
+// A worded step is one that has effects, and a hash of what a person would read of
+// it: who, what came, what went out. Its time does not count.
+type worded struct {
+	step uint64
+	hash uint64
 }
 
 const maxLines = 10_000
@@ -87,6 +95,38 @@ func (t *trace) step(at time.Duration, machine int, what uint64, rd *node.Ready)
 		t.hashes = append(t.hashes, t.hash)
 	}
 }
+
+// read keeps the words of the step that was just folded in.
+func (t *trace) read(machine string, v *StepView) {
+	if len(v.Records)+len(v.Messages)+len(v.Actions)+len(v.Replies)+len(v.Events)+len(v.Others) == 0 {
+		return
+	}
+	words := trace{}
+	for _, part := range [][]string{{machine, v.Input, v.Refused}, v.Records, v.Messages, v.Actions, v.Replies, v.Events, v.Others} {
+		words.mix(uint64(len(part)))
+		for _, text := range part {
+			words.text(withoutNames(text))
+		}
+	}
+	t.words = append(t.words, worded{t.steps, words.hash})
+}
+
+// withoutNames leaves out the names of containers: they hold identities, which no
+// two seeds share.
+func withoutNames(text string) string {
+	if !strings.Contains(text, containerPrefix) {
+		return text
+	}
+	words := strings.Fields(text)
+	for i, w := range words {
+		if strings.HasPrefix(w, containerPrefix) {
+			words[i] = containerPrefix
+		}
+	}
+	return strings.Join(words, " ")
+}
+
+const containerPrefix = "shoal-"
 
 // note records a line that a person may want to see: an operation, a reply, an
 // event told by a core.

@@ -176,7 +176,7 @@ func (w *World) told(m *machine, e *node.Event) {
 		w.events[e.Kind] = append(list, told{w.now, m.index, *e})
 	}
 	w.checks.told(m, e)
-	w.trace.note(w.now, m.name, "%s %s%s%s", e.Kind, space(e.Slot), space(peerName(w, e.Peer)), e.Text)
+	w.trace.note(w.now, m.name, "%s %s%s%s", e.Kind, space(e.Slot), space(peerName(w, e.Peer)), eventText(e, w.nameOf))
 }
 
 func space(s string) string {

@@ -110,7 +110,14 @@ func (c *cli) parting(a, b string, p *sim.Parting) {
 		}
 		return
 	}
-	fmt.Fprintf(c.out, "%s and %s differ from step %d on\n", a, b, p.Step)
+	switch {
+	case p.Alike:
+		fmt.Fprintf(c.out, "%s and %s are alike in words, different in content from step %d on: %s\n", a, b, p.Step, p.Content)
+	case p.Content != "":
+		fmt.Fprintf(c.out, "%s and %s differ in content from step %d on: %s. The first step that reads otherwise:\n", a, b, p.Step, p.Content)
+	default:
+		fmt.Fprintf(c.out, "%s and %s differ from step %d on\n", a, b, p.Step)
+	}
 	for _, side := range []struct {
 		name string
 		step *sim.StepView

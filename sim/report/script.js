@@ -281,7 +281,7 @@ function diagram() {
   $('diagram-title').textContent = D.diagram.title;
   const who = [], see = p => { if (p >= 0 && !who.includes(p)) who.push(p); };
   A.forEach(a => { see(a.f); see(a.t); });
-  const L = 104, col = Math.max(86, Math.min(190, (box.clientWidth - L - 30) / who.length)), w = Math.max(box.clientWidth - 2, L + who.length * col + 10), row = 31, top = 44, h = top + A.length * row + 22;
+  const L = 104, col = Math.max(86, Math.min(190, (box.clientWidth - L - 30) / who.length)), w = Math.max(box.clientWidth - 2, L + who.length * col + 10), row = 36, top = 48, h = top + A.length * row + 22;
   const X = p => L + col / 2 + who.indexOf(p) * col, zero = A[0].s;
   let s = '<defs><marker id="ah" viewBox="0 0 8 8" refX="7.500" refY="4" markerWidth="7" markerHeight="7" orient="auto"><path d="M0 0.500L8 4L0 7.500z" fill="var(--accent)"/></marker></defs>', front = '';
   for (const p of who) s += `<path class="life" d="M${f1(X(p))} ${top - 12}V${h - 8}"/><text class="ink b" x="${f1(X(p))}" y="${top - 22}" text-anchor="middle">${esc(D.peers[p].n)}</text>`;
@@ -292,7 +292,7 @@ function diagram() {
     tips.set(key, () => `<b>${esc(a.k)}</b> ${a.t === a.f ? 'at' : 'from'} ${esc(D.peers[a.f].n)}${a.t === a.f ? '' : ' to ' + (a.t < 0 ? 'all' : esc(D.peers[a.t].n))}<br>${esc(a.x)}<br><small>${clock(a.s / 1000, 3)}${a.t === a.f ? '' : a.l ? ', lost' : ', ' + (a.d / 1000).toFixed(1) + ' ms on its way'}</small>`);
     if (a.t === a.f) {
       const good = a.k === 'start', c = good ? 'var(--good)' : 'var(--bad)';
-      front += `<g data-t="${key}"><circle cx="${f1(x)}" cy="${y}" r="6" fill="${c}"/><text class="halo b" x="${f1(x + 11)}" y="${y + 4}" style="fill:${c}">${esc(a.x)}</text></g>`;
+      front += `<g data-t="${key}"><circle cx="${f1(x)}" cy="${y}" r="6" fill="${c}"/><text class="halo label b" x="${f1(x + 11)}" y="${y + 4}" style="fill:${c}">${esc(a.x)}</text></g>`;
       return;
     }
     let d, mid, anchor = 'middle';
@@ -308,9 +308,12 @@ function diagram() {
     s += `<path class="msg${a.l ? ' lost' : ''}" d="${d}"${a.t < 0 ? ' stroke-dasharray="2 4"' : a.l ? '' : ' marker-end="url(#ah)"'}/>`;
     if (a.l) front += `<text class="failt" x="${f1((x + X(a.t)) / 2)}" y="${y + 6}" text-anchor="middle">✕</text>`;
     const text = a.k + (a.t < 0 ? ' to all' : '') + (a.x ? ': ' + a.x : '');
-    front += `<path class="hit" data-t="${key}" d="${d}"/><text class="ink halo" x="${f1(mid)}" y="${y - 4}" text-anchor="${anchor}" pointer-events="none">${esc(text.length > 64 ? text.slice(0, 63) + '…' : text)}</text>`;
+    front += `<path class="hit" data-t="${key}" d="${d}"/><text class="ink halo label" x="${f1(mid)}" y="${y - 7}" text-anchor="${anchor}" pointer-events="none">${esc(text.length > 64 ? text.slice(0, 63) + '…' : text)}</text>`;
   });
   box.innerHTML = `<svg width="${f1(w)}" height="${h}" role="img" aria-label="messages between peers, time downwards">${s}${front}</svg>`;
+  // What is said beside the last peers may be wider than the room there: make it.
+  const svg = box.firstChild, labels = [...svg.querySelectorAll('.label')].map(t => t.getBBox());
+  svg.setAttribute('width', f1(Math.max(w, ...labels.map(b => b.x + b.width + 12))));
 }
 
 function marks() {
