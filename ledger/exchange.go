@@ -142,7 +142,7 @@ func (s *State) answerOne(theirs wire.IssuerList, d *wire.Delta, size *int) (dro
 		}
 		switch {
 		case order < 0: // theirs alone
-			if v := numbers[0]; v.Compare(mine.mark) <= 0 {
+			if v := numbers[0]; covers(mine.mark, v) {
 				d.Drop = append(d.Drop, mine.number(v))
 			} else {
 				d.Want = append(d.Want, mine.number(v))
@@ -155,7 +155,7 @@ func (s *State) answerOne(theirs wire.IssuerList, d *wire.Delta, size *int) (dro
 			for recs = recs[1:]; len(recs) > 0 && recs[0].Num.Version() == v; recs = recs[1:] {
 			}
 		default: // ours alone
-			if recs[0].Num.Version().Compare(theirs.Mark.UpTo.Version()) <= 0 {
+			if covers(theirs.Mark.UpTo.Version(), recs[0].Num.Version()) {
 				drops = append(drops, recs[0].Num)
 			} else {
 				addTo(d, recs[0], size)

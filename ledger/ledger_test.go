@@ -93,7 +93,7 @@ func drawRecord(t *rapid.T, ws []*writer) *wire.Record {
 // whole is the ledger of a peer that knows all it ever wrote.
 func whole(n byte) *State {
 	s := New(peer(n), swarm, verify)
-	s.MakeWhole()
+	s.MakeWhole(1, 1)
 	return s
 }
 
@@ -400,4 +400,19 @@ func FuzzOpen(f *testing.F) {
 			s.Sweep()
 		}
 	})
+}
+
+// A key at work twice: who takes its log for whole vouches for what it wrote itself,
+// not for a later number of the other, of which it may have heard in part.
+func TestMakeWhole_VouchesForItsOwnStart(t *testing.T) {
+	other := &writer{id: peer(1)}
+	s := New(peer(1), swarm, verify)
+	r := other.claim(slot0, 1, 1, Running)
+	if out, err := s.Merge(r); out != Merged || err != nil {
+		t.Fatal(out, err)
+	}
+	s.MakeWhole(r.Num.Inc, r.Num.Nonce+1)
+	if got := s.Marks()[0].UpTo.Seq; got != 0 {
+		t.Errorf("the mark is at %d, and nothing was written here", got)
+	}
 }

@@ -75,6 +75,17 @@ func (l *log) get(v wire.Version) *wire.Record {
 	return nil
 }
 
+// covers reports whether a mark says that all up to v has been had. Of two starts of
+// one peer with one incarnation, which a cloned key or a lost disk brings about,
+// neither knows what the other wrote: the mark of one says nothing of the other, until
+// one of them has taken a greater incarnation.
+func covers(mark, v wire.Version) bool {
+	if v.Inc != mark.Inc {
+		return v.Inc < mark.Inc
+	}
+	return v.Nonce == mark.Nonce && v.Seq <= mark.Seq
+}
+
 // raise lifts the mark; it never falls.
 func (l *log) raise(v wire.Version) bool {
 	if v.Compare(l.mark) <= 0 {

@@ -136,14 +136,22 @@ func (s *State) Own(r *wire.Record) Outcome {
 // MakeWhole says that this peer's own log misses nothing that any member in reach
 // has. Only then may its own mark rise over the start of this run: a disk that was
 // lost, damaged or put back from an old image does not know what it once wrote, and
-// a mark above that would have everybody drop it.
-func (s *State) MakeWhole() {
+// a mark above that would have everybody drop it. Records of another start with our
+// key, which may be at work elsewhere, are not vouched for: we may have some of them.
+func (s *State) MakeWhole(inc uint32, nonce uint64) {
 	if s.whole {
 		return
 	}
 	s.whole = true
-	if l := s.logs[s.self]; l != nil && len(l.recs) > 0 {
-		s.raise(l.recs[len(l.recs)-1].Num)
+	l := s.logs[s.self]
+	if l == nil {
+		return
+	}
+	for _, r := range slices.Backward(l.recs) {
+		if r.Num.Inc == inc && r.Num.Nonce == nonce {
+			s.raise(r.Num)
+			return
+		}
 	}
 }
 
@@ -201,7 +209,7 @@ func (s *State) holds(r *wire.Record) bool {
 // admit refuses what a rule has dropped: a number at or below the issuer's mark
 // that is not held, and anything of a removed life.
 func (s *State) admit(r *wire.Record) error {
-	if l := s.logs[r.Num.Issuer]; l != nil && r.Num.Version().Compare(l.mark) <= 0 {
+	if l := s.logs[r.Num.Issuer]; l != nil && covers(l.mark, r.Num.Version()) {
 		s.refused["dropped"]++
 		return fmt.Errorf("record %v: %w: dropped here", r.Num, wire.ErrStale)
 	}

@@ -182,7 +182,7 @@ func (c *Core) settleTrust() {
 		c.holding.dirty = true
 	}
 	if !c.led.IsWhole() && c.self.stage != starting && c.heardAll() {
-		c.led.MakeWhole()
+		c.led.MakeWhole(c.self.inc, c.cfg.Nonce)
 	}
 }
 

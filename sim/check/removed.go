@@ -99,7 +99,7 @@ func (r *Removed) Finish(w World) error {
 		}
 		for _, c := range h.Containers() {
 			gone := r.removed[c.Ref.Slot.Job]
-			if w.Now()-gone.at < stopBound {
+			if w.Now()-max(gone.at, h.Since()) < stopBound {
 				continue // it may still be stopping
 			}
 			if len(gone.stores) > 0 && c.Ref.Life <= gone.life && c.State == runtime.StateRunning && h.EngineWorks() && !h.Shared() {
