@@ -2,6 +2,7 @@ package sim
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -20,6 +21,9 @@ type Parting struct {
 	StepB   *StepView `json:"stepB,omitempty"`
 }
 
+// ErrInterrupted says that Options.Stop has ended a comparison.
+var ErrInterrupted = errors.New("interrupted before the two were compared")
+
 // Diff runs two scenarios, or one with two seeds, and finds where they part: the
 // first step at all, and the first with effects whose words differ, which may come
 // later and have another number on each side. Nil if the runs are the same.
@@ -27,6 +31,9 @@ func Diff(a *Scenario, ao Options, b *Scenario, bo Options) (*Parting, error) {
 	ao.hashes, bo.hashes = true, true
 	ra, _ := execute(a, ao)
 	rb, _ := execute(b, bo)
+	if ra.w.interrupted || rb.w.interrupted {
+		return nil, ErrInterrupted
+	}
 	x, y := ra.w.trace.hashes, rb.w.trace.hashes
 	at := 0
 	for at < len(x) && at < len(y) && x[at] == y[at] {
@@ -82,6 +89,9 @@ func lookStep(s *Scenario, o Options, step uint64) (*StepView, []string, error) 
 	seen, err := Look(s, o, LookAt{Step: step})
 	if err != nil {
 		return nil, nil, err
+	}
+	if seen.Result.Verdict == Interrupted {
+		return nil, nil, ErrInterrupted
 	}
 	return seen.Step, seen.Before, nil
 }

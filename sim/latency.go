@@ -6,11 +6,12 @@ import (
 	"io"
 	"math"
 	"math/rand/v2"
-	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
+
+	"shoal/internal/plain"
 )
 
 // A latency says how long a message travels one way.
@@ -83,18 +84,9 @@ const (
 // loadMatrix reads a square of round-trip times in milliseconds, a line per site,
 // separated by white space. Its error names file and line.
 func loadMatrix(path string) (*Matrix, error) {
-	info, err := os.Stat(path)
-	switch {
-	case err != nil:
-		return nil, fmt.Errorf("matrix of round-trip times: %w", err)
-	case !info.Mode().IsRegular(): // a pipe would wait for ever
-		return nil, fmt.Errorf("%s is no file of round-trip times", path)
-	case info.Size() > maxMatrixBytes:
-		return nil, fmt.Errorf("%s has %d bytes, at most %d are read", path, info.Size(), maxMatrixBytes)
-	}
-	f, err := os.Open(path)
+	f, err := plain.Open(path, "a file of round-trip times", maxMatrixBytes)
 	if err != nil {
-		return nil, fmt.Errorf("matrix of round-trip times: %w", err)
+		return nil, err
 	}
 	defer f.Close()
 	m, err := readMatrix(f, path)

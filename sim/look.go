@@ -27,7 +27,8 @@ type Seen struct {
 // beforeLines is how many lines of the trace are shown before a step.
 const beforeLines = 8
 
-// Look runs a scenario up to a step and shows it, or a peer's state, or both. The
+// Look runs a scenario up to a step and shows it, or a peer's state, or both; of an
+// interrupted run the result alone. The
 // error says that the run has no such step, or that nobody is such a peer then.
 func Look(s *Scenario, o Options, at LookAt) (*Seen, error) {
 	tail := &lastLines{max: beforeLines}
@@ -36,6 +37,9 @@ func Look(s *Scenario, o Options, at LookAt) (*Seen, error) {
 	}
 	o.stop = at.Step
 	r, res := execute(s, o)
+	if res.Verdict == Interrupted {
+		return &Seen{Result: &res}, nil
+	}
 	seen := &Seen{Result: &res, Step: r.w.shown}
 	if at.Step > 0 {
 		if seen.Step == nil {

@@ -22,8 +22,8 @@ func TestParse_NetErrorsNameThePlace(t *testing.T) {
 		}
 	}
 	for _, c := range []struct{ name, text, want string }{
-		{"no file", "peers 2\nnet matrix=nowhere.tsv\n", ":2: net: matrix=nowhere.tsv: matrix of round-trip times: stat "},
-		{"directory", "peers 2\nnet matrix=.\n", "is no file of round-trip times"},
+		{"no file", "peers 2\nnet matrix=nowhere.tsv\n", ":2: net: matrix=nowhere.tsv: "},
+		{"directory", "peers 2\nnet matrix=.\n", "want a file of round-trip times"},
 		{"short row", "peers 2\nnet matrix=short.tsv\n", "short.tsv:2: 1 round-trip times, the lines above have 2"},
 		{"word", "peers 2\nnet matrix=words.tsv\n", `words.tsv:3: column 1: "far" is no round-trip time in milliseconds from 0 to 60000`},
 		{"negative", "peers 2\nnet matrix=negative.tsv\n", `negative.tsv:1: column 2: "-3" is no round-trip time`},

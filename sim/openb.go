@@ -6,12 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
 
+	"shoal/internal/plain"
 	"shoal/job"
 )
 
@@ -112,7 +112,7 @@ func (r *tableRow) number(column string, least, most int64) int64 {
 
 // readTable calls row with each row of a table in CSV. Its error names file and line.
 func readTable(path, header string, row func(*tableRow)) error {
-	f, err := openRegular(path)
+	f, err := plain.Open(path, "a table in CSV", maxTraceBytes)
 	if err != nil {
 		return err
 	}
@@ -155,21 +155,6 @@ func (r *tableRow) check(n int, row func(*tableRow)) error {
 	}
 	row(r)
 	return r.err
-}
-
-// openRegular opens a plain file of bearable size: a pipe would block, and a device
-// never end.
-func openRegular(path string) (*os.File, error) {
-	info, err := os.Stat(path)
-	switch {
-	case err != nil:
-		return nil, err
-	case !info.Mode().IsRegular():
-		return nil, fmt.Errorf("%s is no plain file", path)
-	case info.Size() > maxTraceBytes:
-		return nil, fmt.Errorf("%s has %d MiB, at most %d are read", path, info.Size()>>20, maxTraceBytes>>20)
-	}
-	return os.Open(path)
 }
 
 // pickNodes takes n machines out of nodes at even distances, so that the mix stays;

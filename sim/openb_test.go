@@ -120,7 +120,7 @@ func TestTables_Refusals(t *testing.T) {
 		{"peers from=a.csv", "x.txt:1: peers: how many? such as: peers from=nodes.csv count=100"},
 		{"peers from=a.csv count=0", "x.txt:1: peers: count=0: want a number of peers from 1 to 20000"},
 		{"peers from=a.csv cpu=4", "x.txt:1: peers: cpu=4: unknown option beside from=; known is count"},
-		{"peers from=a.csv count=2", "x.txt:1: peers: from=a.csv: stat a.csv: no such file or directory"},
+		{"peers from=a.csv count=2", "x.txt:1: peers: from=a.csv: a.csv: there is no such file; want a table in CSV"},
 	} {
 		if _, err := Parse(strings.NewReader(c.text+"\n"), "x.txt"); err == nil || err.Error() != c.want {
 			t.Errorf("got %v, want %s", err, c.want)

@@ -16,6 +16,9 @@ const (
 	Crash    Verdict = "crash"    // a core panicked, spun, or said what it must never say
 	Safety   Verdict = "safety"   // an invariant S1 to S8 was broken
 	Liveness Verdict = "liveness" // V1 to V4, or what the scenario expects, did not come about
+
+	// Interrupted runs have ended before their time because somebody wanted so.
+	Interrupted Verdict = "interrupted"
 )
 
 // ExitCode is what a process that ran the scenario ends with.
@@ -29,6 +32,8 @@ func (v Verdict) ExitCode() int {
 		return 4
 	case Liveness:
 		return 5
+	case Interrupted:
+		return 130 // as a shell says of what Ctrl-C has ended
 	}
 	return 1
 }
@@ -79,6 +84,10 @@ type Result struct {
 
 // String is the one line, or few, for a person.
 func (r *Result) String() string {
+	if r.Verdict == Interrupted {
+		return fmt.Sprintf("%s: interrupted at %v simulated, seed %d, %d peers, nothing found until then",
+			r.Scenario, r.Simulated.Round(time.Second), r.Seed, r.Peers)
+	}
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s: %s, seed %d, %d peers, %.1f s simulated", r.Scenario, r.Verdict, r.Seed, r.Peers, r.Simulated.Seconds())
 	if r.Calm > 0 {

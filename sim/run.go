@@ -18,6 +18,7 @@ type Options struct {
 	Encode   bool                // every message goes through its encoding
 	Progress func(time.Duration) // told each simulated second, if not nil
 	Record   bool                // gather what a report is drawn from
+	Stop     func() bool         // asked often; once it says yes the run ends as Interrupted. It must not change a run otherwise
 
 	stop   uint64 // the run ends after this step; 0: it does not
 	hashes bool   // keep the hash of the trace after each step
@@ -73,6 +74,7 @@ func newRun(s *Scenario, seed uint64, o Options) *run {
 	w := newWorld(seed, o.Trace)
 	w.trace.keep = o.Lines || len(s.Golden) > 0
 	w.trace.all, w.stopAt = o.hashes, o.stop
+	w.quit = o.Stop
 	w.horizon, w.encode = s.Horizon, s.Encode || o.Encode
 	w.images = s.images()
 	if o.Record {
@@ -96,6 +98,9 @@ func (r *run) start() {
 			count = r.o.Peers
 		}
 		for range count {
+			if r.w.interrupt(); r.w.over() {
+				return // so many are many seconds of work
+			}
 			r.w.add(g.MachineSpec)
 		}
 	}
@@ -296,6 +301,10 @@ func (r *run) result(seed uint64, wall time.Duration) Result {
 	}
 	if w.failure != nil {
 		res.Verdict = w.failure.Kind
+		return res
+	}
+	if w.interrupted {
+		res.Verdict = Interrupted
 		return res
 	}
 	if diff := firstDifference(r.s.Golden, w.trace.lines); len(r.s.Golden) > 0 && diff != "" {

@@ -11,8 +11,11 @@ import (
 // after Zeller), halves what lasts, takes out work, then peers, then the time
 // after the last line. It returns the scenario as it is if that does not fail, and
 // how often it ran it: at most maxRuns times.
-func Shrink(s *Scenario, maxRuns int) (*Scenario, int) {
-	h := &shrinker{left: maxRuns}
+func Shrink(s *Scenario, maxRuns int) (*Scenario, int) { return shrink(s, maxRuns, nil) }
+
+// shrink is Shrink that ends early, with what it has, once stop says so.
+func shrink(s *Scenario, maxRuns int, stop func() bool) (*Scenario, int) {
+	h := &shrinker{left: maxRuns, stop: stop}
 	whole := s
 	s = s.Expand(s.Seed, 0) // a workload is cut line by line
 	first := h.run(s)
@@ -35,6 +38,7 @@ type shrinker struct {
 	best *Scenario
 	want string
 	left int
+	stop func() bool // may be nil
 }
 
 // run runs a scenario as its text reads, for it is the text that is kept.
@@ -44,7 +48,11 @@ func (h *shrinker) run(s *Scenario) Result {
 	if err != nil {
 		return Result{} // a line stands where it must not: no plan, no failure
 	}
-	return Run(again, Options{})
+	res := Run(again, Options{Stop: h.stop})
+	if res.Verdict == Interrupted {
+		h.left = 0
+	}
+	return res
 }
 
 // try takes c as the best if it fails as wanted.

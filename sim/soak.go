@@ -74,7 +74,7 @@ func Soak(ctx context.Context, p SoakPlan) (*Soaked, error) {
 			return nil, err
 		}
 	}
-	s := &soak{p: p, began: time.Now(), out: Soaked{
+	s := &soak{p: p, stop: func() bool { return ctx.Err() != nil }, began: time.Now(), out: Soaked{
 		First: p.First, Peers: p.Peers, Time: p.Time, Verdicts: map[Verdict]int{}, Failures: []SoakFailure{},
 		Rare: map[string]int{}, Never: []string{},
 	}}
@@ -122,6 +122,7 @@ func (p SoakPlan) withDefaults() SoakPlan {
 
 type soak struct {
 	p     SoakPlan
+	stop  func() bool
 	began time.Time
 
 	mu   sync.Mutex // guards what follows
@@ -139,9 +140,12 @@ func (s *soak) problem() error {
 // one draws, runs and tells of one seed.
 func (s *soak) one(seed uint64) {
 	plan := DrawFor(seed, s.p.Peers, s.p.Time)
-	res := Run(plan, Options{})
+	res := Run(plan, Options{Stop: s.stop})
+	if res.Verdict == Interrupted {
+		return // as if it had not been drawn
+	}
 	if seed%twiceEvery == 0 {
-		if again := Run(plan, Options{}); again.Hash != res.Hash || again.Steps != res.Steps {
+		if again := Run(plan, Options{Stop: s.stop}); again.Verdict != Interrupted && (again.Hash != res.Hash || again.Steps != res.Steps) {
 			res.Verdict = Crash
 			res.Failure = &Failure{Kind: Crash, Text: fmt.Sprintf("two runs differ: trace %s after %d steps, %s after %d",
 				res.Hash, res.Steps, again.Hash, again.Steps)}
@@ -165,7 +169,7 @@ func (s *soak) keep(plan *Scenario, f *SoakFailure) {
 	if !want {
 		return
 	}
-	small, _ := Shrink(plan, shrinkRuns)
+	small, _ := shrink(plan, shrinkRuns, s.stop)
 	f.File = filepath.Join(s.p.Keep, fmt.Sprintf("soak-%d.txt", f.Seed))
 	f.Lines, f.Replay = len(small.Ops), "shoal sim run "+f.File
 	text := fmt.Sprintf("# Seed %d, cut down from %d lines to %d: %s\n%s", f.Seed, f.Of, f.Lines, firstLine(f.Failure.String()), small)

@@ -222,7 +222,7 @@ func TestWorkload_Refusals(t *testing.T) {
 		{"beyond", "rate=1/s until=2m", "from=5s until=2m0s is no part of a run of 1m0s"},
 		{"speed", "rate=1/s speed=2", "speed= is that of a trace; name it with trace=FILE"},
 		{"size", "rate=1/s size=-1", `size=-1: "-1" is no factor`},
-		{"missing", "trace=nowhere.csv", "trace=nowhere.csv: stat testdata/nowhere.csv: no such file or directory"},
+		{"missing", "trace=nowhere.csv", "trace=nowhere.csv: testdata/nowhere.csv: there is no such file"},
 		{"device", "trace=/dev/zero", "trace=/dev/zero: /dev/zero is no plain file"},
 		{"twice", "rate=1/s\nworkload rate=1/s", "there is one named load already; begin with another name"},
 	} {

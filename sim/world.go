@@ -29,19 +29,21 @@ type World struct {
 	encode  bool
 	refused uint64 // inputs that a core refused
 
-	requests map[uint64]*request
-	lastID   uint64
-	outcomes map[string]*outcome // the latest reply about a job, by its name
-	events   map[string][]told
-	failure  *Failure
-	current  *machine // whose core is being stepped
-	steps    uint64   // events handled
-	stopAt   uint64   // the run ends after this step of a core; 0: it does not
-	stopped  bool
-	shown    *StepView // that step
-	census   census
-	probe    *Probe // hears all messages in place of cores; nil but in one
-	wakes    uint64 // of cores that asked for them
+	requests    map[uint64]*request
+	lastID      uint64
+	outcomes    map[string]*outcome // the latest reply about a job, by its name
+	events      map[string][]told
+	failure     *Failure
+	current     *machine // whose core is being stepped
+	steps       uint64   // events handled
+	stopAt      uint64   // the run ends after this step of a core; 0: it does not
+	stopped     bool
+	quit        func() bool // see Options.Stop; may be nil
+	interrupted bool        // by it
+	shown       *StepView   // that step
+	census      census
+	probe       *Probe // hears all messages in place of cores; nil but in one
+	wakes       uint64 // of cores that asked for them
 }
 
 // A told event is one that a core told of.
@@ -136,6 +138,11 @@ func (w *World) later(d time.Duration, f func()) {
 func (w *World) runUntil(end time.Duration) {
 	w.later(end-w.now, func() {}) // the world stands still at end, whatever comes
 	for !w.over() {
+		if w.steps%quitEvery == 0 {
+			if w.interrupt(); w.interrupted {
+				return
+			}
+		}
 		e, ok := w.queue.pop()
 		if !ok {
 			return
@@ -146,6 +153,16 @@ func (w *World) runUntil(end time.Duration) {
 		if w.now >= end {
 			return
 		}
+	}
+}
+
+// quitEvery is after how many events somebody may interrupt: some milliseconds.
+const quitEvery = 1024
+
+// interrupt ends the run if that is wanted.
+func (w *World) interrupt() {
+	if w.quit != nil && !w.stopped && w.quit() {
+		w.stopped, w.interrupted = true, true
 	}
 }
 

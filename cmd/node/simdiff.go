@@ -3,9 +3,9 @@ package main
 import (
 	"errors"
 	"fmt"
-	"os"
 	"strconv"
 
+	"shoal/internal/plain"
 	"shoal/sim"
 )
 
@@ -18,6 +18,9 @@ func (c *cli) diff(args []string, o replayOptions) error {
 		p, err = diffSeeds(args[0], args[1], args[2], o.run)
 	} else {
 		p, err = diffFiles(args[0], args[1], o.run)
+	}
+	if errors.Is(err, sim.ErrInterrupted) {
+		return &coded{exitInterrupted, err}
 	}
 	if err != nil {
 		return err
@@ -40,7 +43,7 @@ func diffSeeds(file, a, b string, o sim.Options) (*sim.Parting, error) {
 	options := func(text string) (sim.Options, error) {
 		seed, err := strconv.ParseUint(text, 10, 64)
 		if err != nil {
-			return o, usagef("--diff %s: %q is no seed", file, text)
+			return o, usagef("--diff %s: %q is no seed; want a whole number from 0 on", file, text)
 		}
 		o.Seed = &seed
 		return o, nil
@@ -65,12 +68,12 @@ func diffFiles(a, b string, o sim.Options) (*sim.Parting, error) {
 	if errA == nil || errB == nil { // one scenario, and one file that is none
 		return nil, errors.Join(errA, errB)
 	}
-	fa, err := os.Open(a)
+	fa, err := plain.Open(a, "a trace", 0)
 	if err != nil {
 		return nil, err
 	}
 	defer fa.Close()
-	fb, err := os.Open(b)
+	fb, err := plain.Open(b, "a trace", 0)
 	if err != nil {
 		return nil, err
 	}
@@ -79,7 +82,7 @@ func diffFiles(a, b string, o sim.Options) (*sim.Parting, error) {
 }
 
 func readScenario(file string) (*sim.Scenario, error) {
-	f, err := os.Open(file)
+	f, err := plain.Open(file, "a scenario or a trace", 0)
 	if err != nil {
 		return nil, err
 	}

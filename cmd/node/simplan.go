@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 
+	"shoal/internal/plain"
 	"shoal/job"
 	"shoal/job/compose"
 	"shoal/sim"
@@ -17,10 +18,16 @@ import (
 	"shoal/sim/report"
 )
 
+// maxScenarioBytes is many times the largest scenario that a machine could run.
+const maxScenarioBytes = 64 << 20
+
+// aScenario is what a file of `shoal sim` should be.
+const aScenario = "a scenario, or a plan that ends in .yaml"
+
 // scenario reads a file: a plan if its name ends in .yaml or .yml, else a scenario.
 // The plan is nil for a scenario.
 func (c *cli) scenario(ctx context.Context, file string, seed *uint64) (*sim.Scenario, *simplan.Plan, error) {
-	data, err := os.ReadFile(file)
+	data, err := plain.Read(file, aScenario, maxScenarioBytes)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -87,6 +94,22 @@ func cgroup(name string) int64 {
 		return 0 // "max": no limit
 	}
 	return n
+}
+
+// reportable refuses a report that could not be written, before the run.
+func reportable(file string) error {
+	if info, err := os.Stat(file); err == nil && !info.Mode().IsRegular() {
+		return usagef("--report %s: that is no plain file; name one to write, such as out.html", file)
+	}
+	dir := filepath.Dir(file)
+	if info, err := os.Stat(dir); err != nil || !info.IsDir() {
+		return usagef("--report %s: there is no folder %s; make it first", file, dir)
+	}
+	part, err := os.Create(file + ".part")
+	if err != nil {
+		return usagef("--report %s: nothing can be written into the folder %s: %w", file, dir, errors.Unwrap(err))
+	}
+	return errors.Join(part.Close(), os.Remove(part.Name()))
 }
 
 // writeReport writes the report of a run; the file is there whole or not at all.

@@ -6,12 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"strconv"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"shoal/internal/plain"
 	"shoal/node"
 	"shoal/sim"
 	"shoal/wire"
@@ -40,7 +40,7 @@ through what shoal up --record FILE logged, and compare.
   shoal sim replay RECORDING [--step N]        a daemon's recording; its steps count from 0
 
 Exit codes: as shoal sim run for scenarios, but 0 with --step; 1 where a recording or a
-trace differs, or breaks off.`,
+trace differs, or breaks off; 125 wrong usage; 130 interrupted.`,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if o.diff {
 				return wants(2, 3, "[SCENARIO] A B")(cmd, args)
@@ -51,6 +51,7 @@ trace differs, or breaks off.`,
 			if cmd.Flags().Changed("seed") {
 				o.run.Seed = &o.seed
 			}
+			o.run.Stop = interrupted(cmd.Context())
 			if o.diff {
 				return c.diff(args, o)
 			}
@@ -66,12 +67,12 @@ trace differs, or breaks off.`,
 }
 
 func (c *cli) replayFile(ctx context.Context, file string, o replayOptions, atStep bool) error {
-	f, err := os.Open(file)
+	f, err := plain.Open(file, aScenario+", or a recording", 0)
 	if err != nil {
 		return err
 	}
 	defer f.Close()
-	r := bufio.NewReader(f)
+	r := bufio.NewReader(untilInterrupted{f, o.run.Stop})
 	if !isRecording(r) {
 		return c.replayScenario(ctx, file, o)
 	}
@@ -79,6 +80,9 @@ func (c *cli) replayFile(ctx context.Context, file string, o replayOptions, atSt
 		err = c.lookIntoRecording(r, o, atStep)
 	} else {
 		err = c.replay(r)
+	}
+	if errors.Is(err, errInterrupted) {
+		return &coded{exitInterrupted, fmt.Errorf("%s: %w", file, err)}
 	}
 	if err != nil && !errors.Is(err, errSaid) {
 		err = fmt.Errorf("%s: %w", file, err)

@@ -29,12 +29,12 @@ A file that ends in .yaml is a plan: your peers, sites and links, your Compose f
 your faults. docs/SIMULATION.md describes it; --print shows the scenario it makes.
 
 Exit codes: 0 all well; 1 a file is wrong; 3 a core crashed; 4 an invariant was broken;
-5 something that had to come about did not.`,
+5 something that had to come about did not; 125 wrong usage; 130 interrupted.`,
 		Example: `  shoal sim run my.yaml --report out.html
   shoal sim run sim/testdata/holder_dies.txt --seed 42`,
 		Args: wants(1, -1, "a scenario's or plan's file"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			o := sim.Options{Encode: f.encode, Lines: true}
+			o := sim.Options{Encode: f.encode, Lines: true, Stop: interrupted(cmd.Context())}
 			if cmd.Flags().Changed("peers") {
 				if o.Peers = f.peers; f.peers < 1 {
 					return usagef("--peers %d: want 1 or more", f.peers)
@@ -72,7 +72,9 @@ func (c *cli) runAll(ctx context.Context, files []string, o sim.Options, f *runF
 		if err != nil {
 			return err
 		}
-		worst = max(worst, code)
+		if worst = max(worst, code); code == exitInterrupted {
+			break
+		}
 	}
 	if worst != 0 {
 		return &coded{worst, errSaid}
@@ -102,11 +104,16 @@ func (c *cli) simulate(ctx context.Context, file string, o sim.Options, f *runFl
 	if err := fits(s, o.Peers); err != nil {
 		return 0, err
 	}
+	if f.report != "" {
+		if err := reportable(f.report); err != nil {
+			return 0, err
+		}
+	}
 	bar := c.newBar(s.Run)
 	o.Progress, o.Record = bar.at, f.report != ""
 	result := sim.Run(s, o)
 	bar.end()
-	if f.report != "" {
+	if f.report != "" && result.Verdict != sim.Interrupted {
 		if err := c.writeReport(f.report, &result, s, p); err != nil {
 			return 0, err
 		}

@@ -18,8 +18,9 @@ func (c *cli) simSoakCommand() *cobra.Command {
 The same seed is the same scenario, always. One that fails is cut down to the lines
 that matter and written to --keep, from where shoal sim run shows it again.
 
-Exit codes: 0 all well; 1 wrong usage; 3 a core crashed; 4 an invariant was broken;
-5 something that had to come about did not, as a rare branch in 2000 seeds. Of several the gravest, in this order.`,
+Exit codes: 0 all well; 1 --keep cannot be written; 3 a core crashed; 4 an invariant was broken;
+5 something that had to come about did not, as a rare branch in 2000 seeds. Of several the gravest, in this order;
+125 wrong usage; 130 interrupted.`,
 		Args: wants(0, 0, "no arguments"),
 		RunE: func(cmd *cobra.Command, _ []string) error { return c.soak(cmd, p) },
 	}
@@ -66,6 +67,7 @@ func (c *cli) soak(cmd *cobra.Command, p sim.SoakPlan) error {
 			c.progress("%d of %d seeds, %d failed, %.0f a minute", s.Seeds, p.Seeds, failed, s.PerMinute)
 		}
 	}
+	interrupted(cmd.Context())
 	got, err := sim.Soak(cmd.Context(), p)
 	if err != nil {
 		return err
@@ -77,7 +79,7 @@ func (c *cli) soak(cmd *cobra.Command, p sim.SoakPlan) error {
 		return &coded{v.ExitCode(), errSaid}
 	}
 	if got.Seeds < p.Seeds {
-		return fmt.Errorf("interrupted after %d of %d seeds", got.Seeds, p.Seeds)
+		return &coded{exitInterrupted, fmt.Errorf("interrupted after %d of %d seeds", got.Seeds, p.Seeds)}
 	}
 	return nil
 }

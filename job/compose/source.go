@@ -5,12 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"path/filepath"
 	"regexp"
 	"strconv"
 
 	"go.yaml.in/yaml/v4"
+
+	"shoal/internal/plain"
 )
 
 // A source is one Compose file: its bytes and its YAML trees, one per document.
@@ -40,7 +41,7 @@ func (l *load) read() error {
 		if l.opts.Data != nil {
 			break
 		}
-		data, err := readFile(name)
+		data, err := plain.Read(name, "a Compose file", maxFileBytes)
 		if err != nil {
 			return err
 		}
@@ -74,19 +75,6 @@ func (l *load) findDir() error {
 	}
 	l.dir = abs
 	return nil
-}
-
-func readFile(name string) ([]byte, error) {
-	f, err := os.Open(name)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	data, err := io.ReadAll(io.LimitReader(f, maxFileBytes+1))
-	if err != nil {
-		return nil, err
-	}
-	return data, nil
 }
 
 func (s *source) parse() error {
