@@ -9,6 +9,9 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
+
+	"shoal/job"
 )
 
 // Parse reads a scenario. Its error names the place: "holder_dies.txt:7: …".
@@ -26,6 +29,9 @@ func Parse(r io.Reader, name string) (*Scenario, error) {
 		if strings.HasPrefix(text, "----") {
 			p.golden = true
 			continue
+		}
+		if !utf8.ValidString(text) || strings.ContainsRune(text, 0) {
+			return nil, fmt.Errorf("%s:%d: is no text, so this is no scenario", name, p.line)
 		}
 		if err := p.read(text); err != nil {
 			return nil, fmt.Errorf("%s:%d: %w", name, p.line, err)
@@ -87,7 +93,7 @@ func (p *parser) read(text string) error {
 	for len(words) > 0 {
 		head := headers[words[0]]
 		if head == nil {
-			return fmt.Errorf("%q begins no statement; one of at, by, from, always, calm, image, job, link, net, peers, run, workload does", words[0])
+			return fmt.Errorf("%.40q begins no statement; one of at, by, from, always, calm, image, job, link, net, peers, run, workload does", words[0])
 		}
 		end := 1
 		for end < len(words) && headers[words[end]] == nil {
@@ -172,7 +178,9 @@ func (p *parser) run(words []string) (err error) {
 		case i == 0 && !isOption:
 			p.s.Run, err = parseDuration(w)
 		case key == "seed":
-			p.s.Seed, err = strconv.ParseUint(value, 10, 64)
+			if p.s.Seed, err = strconv.ParseUint(value, 10, 64); err != nil {
+				err = fmt.Errorf("want a whole number from 0 on")
+			}
 		case key == "horizon":
 			p.s.Horizon, err = parseDuration(value)
 		case key == "encode":
@@ -216,7 +224,7 @@ func (p *parser) verb(op Op, words []string) error {
 	op.Verb = words[0]
 	v, ok := verbs[op.Verb]
 	if !ok {
-		return fmt.Errorf("unknown verb %q; known are %s", op.Verb, strings.Join(sortedKeys(verbs), ", "))
+		return fmt.Errorf("unknown verb %.40q; %s", op.Verb, nearVerb(op.Verb))
 	}
 	for _, w := range words[1:] {
 		key, value, ok := strings.Cut(w, "=")
@@ -303,6 +311,14 @@ func (p *parser) calm(words []string) error {
 		p.s.Within = d
 	}
 	return nil
+}
+
+// nearVerb proposes what someone may have meant.
+func nearVerb(typed string) string {
+	if near := job.Near(typed, sortedKeys(verbs)); len(near) > 0 {
+		return "did you mean " + strings.Join(near, " or ") + "?"
+	}
+	return "docs/SIMULATION.md lists them"
 }
 
 func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }

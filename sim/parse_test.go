@@ -9,7 +9,7 @@ func TestParse_ErrorsNameThePlace(t *testing.T) {
 	for _, c := range []struct{ name, text, want string }{
 		{"empty", "# nothing\n", "x.txt:1: no peers; begin with a line such as: peers 5 cpu=2000m mem=4GiB"},
 		{"word", "peers 2\nfrobnicate n1\n", `x.txt:2: "frobnicate" begins no statement`},
-		{"verb", "peers 2\nat 1s explode n1\n", `x.txt:2: unknown verb "explode"; known are `},
+		{"verb", "peers 2\nat 1s explode n1\n", `x.txt:2: unknown verb "explode"; docs/SIMULATION.md lists them`},
 		{"time", "peers 2\nat soon crash n1\n", `x.txt:2: "soon" is no duration; write one such as 250ms`},
 		{"number", "peers none\n", `x.txt:1: peers: "none" is no number of peers from 1 to 20000`},
 		{"rate", "peers 2 net loss=200%\n", `x.txt:1: net: loss=200%: "200%" is no rate`},

@@ -11,7 +11,12 @@ import (
 
 func parseDuration(s string) (time.Duration, error) {
 	d, err := time.ParseDuration(s)
-	if err != nil || d < 0 || d > maxRun {
+	switch {
+	case err == nil && d < 0:
+		return 0, fmt.Errorf("%q must not be negative", s)
+	case err == nil && d > maxRun:
+		return 0, fmt.Errorf("%q is too long; at most %v", s, maxRun)
+	case err != nil:
 		return 0, fmt.Errorf("%q is no duration; write one such as 250ms, 6s or 1m30s", s)
 	}
 	return d, nil

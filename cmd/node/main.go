@@ -20,6 +20,7 @@ import (
 	"syscall"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"shoal/api/client"
 	"shoal/runtime/process"
@@ -85,6 +86,11 @@ func codeOf(err error) int {
 	return exitError
 }
 
+// flagKinds says what a flag of each kind wants.
+var flagKinds = map[string]string{
+	"uint64": "a whole number from 0 on", "int": "a whole number", "duration": "a duration such as 30s or 5m",
+}
+
 func rootCommand(c *cli) *cobra.Command {
 	root := &cobra.Command{
 		Use:   "shoal",
@@ -99,6 +105,12 @@ Exit codes: 0 done; 1 refused, with the reason on stderr; 124 --timeout is over;
 		SilenceUsage: true, SilenceErrors: true, Version: version,
 	}
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		var wrong *pflag.InvalidValueError
+		if errors.As(err, &wrong) {
+			if want := flagKinds[wrong.GetFlag().Value.Type()]; want != "" {
+				return usagef("--%s %q: want %s; see `%s --help`", wrong.GetFlag().Name, wrong.GetValue(), want, cmd.CommandPath())
+			}
+		}
 		return usagef("%w; see `%s --help`", err, cmd.CommandPath())
 	})
 	flags := root.PersistentFlags()

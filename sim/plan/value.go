@@ -203,7 +203,12 @@ func (v value) duration() (time.Duration, error) {
 		return 0, err
 	}
 	d, err := time.ParseDuration(s)
-	if err != nil || d < 0 || d > maxRun {
+	switch {
+	case err == nil && d < 0:
+		return 0, v.errorf("%q must not be negative", s)
+	case err == nil && d > maxRun:
+		return 0, v.errorf("%q is too long; at most %v", s, maxRun)
+	case err != nil:
 		return 0, v.errorf("%q is no duration; write one such as 250ms, 90s or 1h30m", s)
 	}
 	return d, nil
