@@ -106,5 +106,8 @@ func (m *Membership) HeardSince(id wire.PeerID, inc uint32, nonce uint64, d time
 	return p != nil && p != m.me && p.beat > 0 && p.start == start{inc, nonce} && m.now.Sub(p.heardAt) <= d
 }
 
+// Beats is how often we have beaten since this start: the number of our last beat.
+func (m *Membership) Beats() uint64 { return m.beat }
+
 // Stats returns what was refused or dropped so far.
 func (m *Membership) Stats() Stats { return m.stats }

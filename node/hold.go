@@ -223,7 +223,7 @@ func (c *Core) judgeLost(cl *ledger.Claim) {
 	}
 	v := c.led.VerdictOn(cl)
 	again := *cl
-	again.Refuted, again.Beat = v.Refuted+1, uint64(time.Duration(c.now)/c.prof.BeatEvery)
+	again.Refuted, again.Beat = v.Refuted+1, c.mem.Beats()+1 // the next: the last may be the one that the votes know of
 	c.write(wire.KindClaim, &again)
 	delete(c.holding.lost, id)
 	c.holding.dirty = true

@@ -172,6 +172,10 @@ func (n *network) spring(m *machine, t *trap) {
 	}
 }
 
+// connectionPatience is how long a frame may be under way, its resends included,
+// before the connection is given up for a new one.
+const connectionPatience = 10 * time.Second
+
 // stream sends in order and once; a lost packet is sent again a little later.
 func (n *network) stream(m, to *machine, msg wire.Message) {
 	if to == m {
@@ -197,6 +201,12 @@ func (n *network) stream(m, to *machine, msg wire.Message) {
 		return
 	}
 	at = max(at+dialled, m.streams[to.index])
+	if at-n.w.now > connectionPatience { // what waits behind it is lost with the connection
+		n.lost++
+		m.streams[to.index] = n.w.now
+		n.hintDown(m, to, span{time.Millisecond, time.Second})
+		return
+	}
 	m.streams[to.index] = at
 	lost := n.dropped(m, to, msg)
 	if n.w.rec != nil {
