@@ -82,13 +82,12 @@ func (m *machine) now() clock.Instant {
 
 // worldTime is when the machine's clock will show i, rounded up.
 func (m *machine) worldTime(i clock.Instant) time.Duration {
-	shown := time.Duration(i) - time.Millisecond
-	ppm := time.Duration(m.ppm)
-	d := shown - shown/(1_000_000+ppm)*ppm
-	for short := shown - d - d/1_000_000*ppm; short > 0; short = shown - d - d/1_000_000*ppm {
+	shown := int64(i) - int64(time.Millisecond)
+	d := shown - shown/(1_000_000+m.ppm)*m.ppm
+	for short := shown - d - d/1_000_000*m.ppm; short > 0; short = shown - d - d/1_000_000*m.ppm {
 		d += short // off by one or two steps of the clock at most; too early is a wake for nothing
 	}
-	return m.bootAt + d
+	return m.bootAt + time.Duration(d)
 }
 
 // wallEpoch is the true Unix time at which every world begins.

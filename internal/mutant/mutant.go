@@ -47,6 +47,4 @@ const (
 	CountVoteTwice     // counts each vote twice
 	NoMassWait         // repairs at once though it may itself be the one cut off
 	NoStepBack         // goes on though its key runs elsewhere
-
-	last
 )

@@ -1,6 +1,7 @@
 package check
 
 import (
+	"slices"
 	"testing"
 
 	"shoal/job"
@@ -32,7 +33,7 @@ func TestMoves_Finds(t *testing.T) {
 			spec.Defaults()
 			body := record(1, 2, wire.KindSpec, spec)
 			head := &ledger.Head{Job: "default/web", Life: 1, Revision: 1, Spec: wire.HashOf(body.Body), Author: wire.PeerID{1}}
-			records := append(wanted(2)[2:], body, record(1, 3, wire.KindHead, head))
+			records := slices.Concat(wanted(2)[2:], []*wire.Record{body, record(1, 3, wire.KindHead, head)})
 			after := ledger.TaskHash(&spec.Tasks[0])
 			for i := range 2 {
 				low := claim(i, 1, ledger.Running)

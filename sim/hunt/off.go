@@ -1,5 +1,6 @@
 //go:build !mutants
 
+// Command hunt needs a build with the tag mutants; see main.go.
 package main
 
 import (
