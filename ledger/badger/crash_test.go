@@ -93,6 +93,31 @@ func TestStore_KillLosesNoPromise(t *testing.T) {
 	}
 }
 
+// A table that a kill left half written, and the manifest does not name, is no damage.
+func TestStore_HalfWrittenTableIsNoDamage(t *testing.T) {
+	dir := t.TempDir()
+	promised := killAfter(t, dir, 20)
+	tables, err := filepath.Glob(filepath.Join(dir, "db", "MANIFEST"))
+	if err != nil || len(tables) != 1 {
+		t.Fatalf("where is the manifest? %v, %v", tables, err)
+	}
+	half := filepath.Join(dir, "db", "009999.sst")
+	if err := os.WriteFile(half, make([]byte, 5000), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s := open(t, dir, Options{Small: true})
+	records, _, damage := s.Load()
+	if damage != nil || len(records) == 0 || records[len(records)-1].Num.Seq < promised {
+		t.Fatalf("%d records of %d promised, damage: %v", len(records), promised, damage)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(half); err == nil {
+		t.Error("the half table is still there")
+	}
+}
+
 // killAfter runs a writer, kills it after it has promised that many batches, and
 // returns the last promise.
 func killAfter(t *testing.T, dir string, batches int) (promised uint64) {

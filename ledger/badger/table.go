@@ -7,24 +7,50 @@ import (
 	"os"
 	"path/filepath"
 
+	badgerdb "github.com/dgraph-io/badger/v4"
 	"github.com/dgraph-io/badger/v4/pb"
+	"github.com/dgraph-io/badger/v4/table"
 	"github.com/dgraph-io/badger/v4/y"
 	"google.golang.org/protobuf/proto"
 )
 
 // checkTables looks at the ends of Badger's tables before Badger does: it ends the
-// process where the length of an index is not what it expects.
+// process where the length of an index is not what it expects. A table that the
+// manifest does not name is one that a kill left half written; Badger removes it.
 func checkTables(dir string) error {
 	paths, err := filepath.Glob(filepath.Join(dir, "*.sst"))
 	if err != nil {
 		return err
 	}
+	named, known := namedTables(dir)
 	for _, path := range paths {
+		if id, ok := table.ParseFileID(path); ok && known && !named[id] {
+			continue
+		}
 		if err := checkTable(path); err != nil {
 			return fmt.Errorf("table %s: %w", filepath.Base(path), err)
 		}
 	}
 	return nil
+}
+
+// namedTables returns the numbers of the tables that the manifest names; known is
+// false if it cannot be read, of which Badger will tell.
+func namedTables(dir string) (named map[uint64]bool, known bool) {
+	f, err := os.Open(filepath.Join(dir, badgerdb.ManifestFilename))
+	if err != nil {
+		return nil, false
+	}
+	defer f.Close()
+	manifest, _, err := badgerdb.ReplayManifestFile(f, 0, badgerdb.DefaultOptions(dir).WithLogger(nil))
+	if err != nil {
+		return nil, false
+	}
+	named = map[uint64]bool{}
+	for id := range manifest.Tables {
+		named[id] = true
+	}
+	return named, true
 }
 
 // checkTable checks a table's index. A table ends with the index, the length of
