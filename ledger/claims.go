@@ -278,7 +278,7 @@ func (s *State) VerdictRecords(slot job.SlotID) []*wire.Record {
 		if s.VerdictOn(c) == nil {
 			continue
 		}
-		if cell := s.cells[claimKey('v', c.Slot, c.Life, c.Token, c.Peer)]; len(cell) > 0 {
+		if cell := s.cells[verdictKey(c.Slot, c.Life, c.Token, c.Peer)]; len(cell) > 0 {
 			out = append(out, cell[0])
 		}
 	}

@@ -26,7 +26,7 @@ func makeKey(r *wire.Record) string {
 	case *Head:
 		return headKey(v.Job)
 	case *Verdict:
-		return claimKey('v', v.Slot, v.Life, v.Token, v.Peer)
+		return verdictKey(v.Slot, v.Life, v.Token, v.Peer)
 	case *BadSpec:
 		return "b" + slotText(v.Slot) + "\x00" + strconv.FormatUint(v.Life, 10) + "\x00" + string(v.Spec[:])
 	case *VolumePlace:
@@ -45,9 +45,9 @@ func slotText(s job.SlotID) string {
 	return string(s.Job) + "\x00" + s.Task + "\x00" + strconv.Itoa(s.Index) + "\x00" + s.At
 }
 
-func claimKey(kind byte, s job.SlotID, life uint64, t wire.Token, p wire.PeerID) string {
+func verdictKey(s job.SlotID, life uint64, t wire.Token, p wire.PeerID) string {
 	var b strings.Builder
-	b.WriteByte(kind)
+	b.WriteByte('v')
 	b.WriteString(slotText(s))
 	var n [16]byte
 	binary.BigEndian.PutUint64(n[:8], life)
