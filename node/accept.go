@@ -328,8 +328,8 @@ func (c *Core) submit(id uint64, h *ledger.Head, recs []*wire.Record) {
 func (c *Core) distribute(reply Reply, head *wire.Record, recs []*wire.Record) {
 	h := head.Value.(*ledger.Head)
 	s := &submission{reply: reply, records: recs, head: head, deadline: c.now.Add(10 * time.Second)}
-	for _, p := range c.ranking(laneOf(h.Job)) {
-		switch {
+	for _, at := range c.ranking(laneOf(h.Job)) {
+		switch p := at.peer; {
 		case p == c.cfg.Self:
 		case c.mem.Doubted(p):
 			s.reply.Unreached = append(s.reply.Unreached, p)

@@ -240,10 +240,13 @@ func (c *Core) exchangedSince(since clock.Instant) bool {
 	return len(c.self.linked) == 0
 }
 
-// runs reports whether the claim's container runs, as far as the engine has said.
+// runs reports whether the claim's container runs, as far as the engine has said,
+// and is not being stopped by us, as for a restart: an engine may be slow to say
+// that it has gone.
 func (c *Core) runs(cl *ledger.Claim) bool {
 	st, ok := c.rec.Status(c.ref(cl))
-	return ok && st.Address != "" && (st.Phase == runtime.Starting || st.Phase == runtime.Serving)
+	return ok && st.Address != "" && (st.Phase == runtime.Starting || st.Phase == runtime.Serving) &&
+		st.Busy != runtime.OpStop && st.Busy != runtime.OpRemove
 }
 
 // judgeBeaten ends a claim that another one beats, once that one runs or has had

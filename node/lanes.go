@@ -70,7 +70,17 @@ func (c *Core) cell() string { return c.cfg.Swarm.String() }
 
 // stewards returns the peers of a lane's ranking that are not doubted here.
 func (c *Core) stewards(l int) []wire.PeerID {
-	return slices.DeleteFunc(slices.Clone(c.ranking(l)), func(p wire.PeerID) bool { return p != c.cfg.Self && c.mem.Doubted(p) })
+	ranking := c.ranking(l)
+	return c.sound(ranking, len(ranking))
+}
+
+// steward returns the peer that acts for a lane; false if there is none.
+func (c *Core) steward(l int) (wire.PeerID, bool) {
+	first := c.sound(c.ranking(l), 1)
+	if len(first) == 0 {
+		return wire.PeerID{}, false
+	}
+	return first[0], true
 }
 
 func (c *Core) dirtyLanes() {
@@ -115,7 +125,11 @@ func (c *Core) settleRanks() {
 	var watch, stewards []wire.PeerID
 	for i := range c.lanes {
 		all := c.ranking(i)
-		if top := all[:min(3, len(all))]; slices.Contains(top, c.cfg.Self) {
+		top := make([]wire.PeerID, 0, 3)
+		for _, s := range all[:min(cap(top), len(all))] {
+			top = append(top, s.peer)
+		}
+		if slices.Contains(top, c.cfg.Self) {
 			watch = append(watch, top...)
 		}
 		alive := c.sound(all, 2)
@@ -124,7 +138,7 @@ func (c *Core) settleRanks() {
 		case len(alive) == 0 || alive[0] != c.cfg.Self:
 			c.lanes[i].first = 0
 		case c.lanes[i].first == 0:
-			if all[0] != c.cfg.Self {
+			if top[0] != c.cfg.Self {
 				c.reach(BranchSucceeded)
 			}
 			c.lanes[i].first = max(c.now, 1)
@@ -142,13 +156,14 @@ func (c *Core) settleRanks() {
 }
 
 // sound returns the first n of a ranking that are not doubted here.
-func (c *Core) sound(ranking []wire.PeerID, n int) []wire.PeerID {
-	var out []wire.PeerID
-	for _, p := range ranking {
-		if p == c.cfg.Self || !c.mem.Doubted(p) {
-			if out = append(out, p); len(out) == n {
-				break
-			}
+func (c *Core) sound(ranking []*seat, n int) []wire.PeerID {
+	out := make([]wire.PeerID, 0, min(n, len(ranking)))
+	for _, s := range ranking {
+		if len(out) == n {
+			break
+		}
+		if s.peer == c.cfg.Self || !c.mem.Doubted(s.peer) {
+			out = append(out, s.peer)
 		}
 	}
 	return out
@@ -472,11 +487,7 @@ func (c *Core) openSale(i int, l *lane, lots []auction.Lot) {
 }
 
 // askable are the peers a sale calls: ready, and not doubted here.
-func (c *Core) askable() []wire.PeerID {
-	return slices.DeleteFunc(slices.Clone(c.ranking(0)), func(p wire.PeerID) bool {
-		return p != c.cfg.Self && c.mem.Doubted(p)
-	})
-}
+func (c *Core) askable() []wire.PeerID { return c.stewards(0) }
 
 // settleSale moves a sale along and reads its outcomes.
 func (c *Core) settleSale(l *lane) {

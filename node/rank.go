@@ -13,9 +13,9 @@ import (
 // for all who share the view. It follows what changes: at a thousand peers that
 // come one by one, sorting anew each time would be most of a start.
 type ranks struct {
-	lanes [Lanes][]wire.PeerID
-	place map[wire.PeerID][Lanes]uint64 // of the peers in lanes
-	moved []wire.PeerID                 // whose card changed
+	lanes [Lanes][]*seat
+	seats map[wire.PeerID]*seat // of the peers in lanes
+	moved []wire.PeerID         // whose card changed
 
 	version uint64        // grows with every change of an order
 	at      ranksAt       // of the view that settleRanks last saw
@@ -25,8 +25,19 @@ type ranks struct {
 
 type ranksAt struct{ views, ranks uint64 }
 
+// A seat is where a peer stands in each lane. It does not change: who moves gets
+// another.
+type seat struct {
+	peer  wire.PeerID
+	place [Lanes]uint64
+}
+
+func (s *seat) compare(t *seat, lane int) int {
+	return cmp.Or(cmp.Compare(s.place[lane], t.place[lane]), s.peer.Compare(t.peer))
+}
+
 // ranking orders the ready peers for a lane. The caller must not change it.
-func (c *Core) ranking(l int) []wire.PeerID {
+func (c *Core) ranking(l int) []*seat {
 	c.rerankMoved()
 	if c.self.stage == ready && len(c.ranks.lanes[l]) == 0 {
 		c.rerank(c.cfg.Self)
@@ -47,42 +58,39 @@ func (c *Core) rerankMoved() {
 
 // rerank puts a peer where it belongs in every lane, if it does.
 func (c *Core) rerank(p wire.PeerID) {
-	if c.ranks.place == nil {
-		c.ranks.place = map[wire.PeerID][Lanes]uint64{}
+	if c.ranks.seats == nil {
+		c.ranks.seats = map[wire.PeerID]*seat{}
 	}
-	old, was := c.ranks.place[p]
-	var now [Lanes]uint64
-	is := c.mem.Ready(p) || p == c.cfg.Self && c.self.stage == ready
-	if is {
-		now = c.placeOf(p)
+	old := c.ranks.seats[p]
+	var now *seat
+	if c.mem.Ready(p) || p == c.cfg.Self && c.self.stage == ready {
+		now = &seat{p, c.placeOf(p)}
 	}
-	if was == is && old == now {
+	if old == now || old != nil && now != nil && *old == *now {
 		return
 	}
 	c.ranks.version++
 	for i := range c.ranks.lanes {
 		lane := c.ranks.lanes[i]
-		if was {
-			at, _ := c.find(lane, i, old[i], p)
+		if old != nil {
+			at, _ := findSeat(lane, i, old)
 			lane = slices.Delete(lane, at, at+1)
 		}
-		if is {
-			at, _ := c.find(lane, i, now[i], p)
-			lane = slices.Insert(lane, at, p)
+		if now != nil {
+			at, _ := findSeat(lane, i, now)
+			lane = slices.Insert(lane, at, now)
 		}
 		c.ranks.lanes[i] = lane
 	}
-	if is {
-		c.ranks.place[p] = now
+	if now != nil {
+		c.ranks.seats[p] = now
 	} else {
-		delete(c.ranks.place, p)
+		delete(c.ranks.seats, p)
 	}
 }
 
-func (c *Core) find(lane []wire.PeerID, i int, place uint64, p wire.PeerID) (int, bool) {
-	return slices.BinarySearchFunc(lane, p, func(q, p wire.PeerID) int {
-		return cmp.Or(cmp.Compare(c.ranks.place[q][i], place), q.Compare(p))
-	})
+func findSeat(lane []*seat, i int, s *seat) (int, bool) {
+	return slices.BinarySearchFunc(lane, s, func(a, b *seat) int { return a.compare(b, i) })
 }
 
 // placeOf is where a peer stands in each lane.

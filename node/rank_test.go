@@ -26,7 +26,11 @@ func (w *world) wantRanks(when string) {
 			slices.SortFunc(want, func(a, b wire.PeerID) int {
 				return cmp.Or(cmp.Compare(c.placeOf(a)[lane], c.placeOf(b)[lane]), a.Compare(b))
 			})
-			if got := c.ranking(lane); !slices.Equal(got, want) {
+			var got []wire.PeerID
+			for _, s := range c.ranking(lane) {
+				got = append(got, s.peer)
+			}
+			if !slices.Equal(got, want) {
 				w.t.Errorf("%s: lane %d as %s has it: %v, want %v", when, lane, p.name, got, want)
 			}
 			if c.lanes[lane].first != 0 {

@@ -50,6 +50,14 @@ func (c *Core) Status() StatusView {
 	return v
 }
 
+// Peer tells of one member as Peers does; false if there is none of that name.
+func (c *Core) Peer(id wire.PeerID) (PeerView, bool) {
+	if id != c.cfg.Self && c.led.CardRecord(id) == nil {
+		return PeerView{}, false
+	}
+	return c.peerView(id), true
+}
+
 // Peers lists the members this peer knows, itself among them, by name; those that
 // left or were removed come last.
 func (c *Core) Peers() []PeerView {
@@ -79,7 +87,7 @@ func (c *Core) peerView(id wire.PeerID) PeerView {
 		}
 	}
 	for i := range Lanes {
-		if s := c.stewards(i); len(s) > 0 && s[0] == id {
+		if s, ok := c.steward(i); ok && s == id {
 			v.Steward = append(v.Steward, i)
 		}
 	}

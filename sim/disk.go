@@ -19,31 +19,53 @@ type disk struct {
 	records recordSet
 	locals  map[string][]byte
 	pending []node.Write
-	ends    []int  // of the transactions in pending, each the index after its last write
-	version uint64 // grows with every write that may concern a head or a spec
+	ends    []int // of the transactions in pending, each the index after its last write
 
-	jobNumbers map[wire.Number]bool // of every head and spec ever written here
+	jobs    []*wire.Record // heads and specs, synced or not, by number: few, and often asked for
+	version uint64         // grows with every change of jobs
 
 	trouble diskTrouble
 }
 
 func newDisk() *disk {
 	return &disk{
-		records: newRecordSet(), locals: map[string][]byte{}, jobNumbers: map[wire.Number]bool{}, trouble: newDiskTrouble(),
+		locals: map[string][]byte{}, trouble: newDiskTrouble(),
 	}
 }
 
-// noteJobs sees whether writes concern a head or a spec.
+// noteJobs keeps up which heads and specs are written.
 func (d *disk) noteJobs(writes []node.Write) {
 	for i := range writes {
 		switch w := &writes[i]; {
 		case w.Put != nil && isOfJob(w.Put):
-			d.jobNumbers[w.Put.Num] = true
 			d.version++
-		case w.Drop != nil && d.jobNumbers[*w.Drop]:
-			d.version++
+			if at, found := d.findJob(w.Put.Num); found {
+				d.jobs[at] = w.Put
+			} else {
+				d.jobs = slices.Insert(d.jobs, at, w.Put)
+			}
+		case w.Drop != nil:
+			if at, found := d.findJob(*w.Drop); found {
+				d.version++
+				d.jobs = slices.Delete(d.jobs, at, at+1)
+			}
 		}
 	}
+}
+
+func (d *disk) findJob(n wire.Number) (int, bool) {
+	return slices.BinarySearchFunc(d.jobs, n, func(r *wire.Record, n wire.Number) int { return r.Num.Compare(n) })
+}
+
+// recountJobs is for when synced records were lost, or writes before their sync.
+func (d *disk) recountJobs() {
+	d.version++
+	d.jobs = nil
+	d.records.each(func(r *wire.Record) {
+		if isOfJob(r) {
+			d.jobs = append(d.jobs, r)
+		}
+	})
 }
 
 // maxUnsynced is how many writes wait at most for a sync that nobody asks for: the
@@ -117,7 +139,7 @@ func (d *disk) tear(r *rand.Rand) int {
 	lost := len(d.pending) - end
 	d.pending = d.pending[:end]
 	d.sync()
-	d.version++
+	d.recountJobs()
 	return lost
 }
 
@@ -129,7 +151,7 @@ func (d *disk) rot(r *rand.Rand, p float64) (lost int) {
 			lost++
 		}
 	}
-	d.version++
+	d.recountJobs()
 	return lost
 }
 
@@ -137,8 +159,8 @@ func (d *disk) rot(r *rand.Rand, p float64) (lost int) {
 func (d *disk) clone() *disk {
 	d.sync()
 	c := &disk{
-		records: d.records.clone(), locals: maps.Clone(d.locals), version: d.version + 1,
-		jobNumbers: maps.Clone(d.jobNumbers), trouble: newDiskTrouble(),
+		records: d.records.clone(), locals: maps.Clone(d.locals), jobs: slices.Clone(d.jobs), version: d.version + 1,
+		trouble: newDiskTrouble(),
 	}
 	c.trouble.rotten, c.trouble.promised = maps.Clone(d.trouble.rotten), d.trouble.promised
 	if s := d.trouble.shadow; s != nil {
@@ -167,27 +189,15 @@ func (d *disk) all(f func(*wire.Record)) {
 	now.all(f)
 }
 
-// ofJobs calls f with every head and spec written, synced or not, in no order.
+// ofJobs calls f with every head and spec written, synced or not, by number.
 func (d *disk) ofJobs(f func(*wire.Record)) {
-	gone := map[wire.Number]bool{}
-	for i := len(d.pending) - 1; i >= 0; i-- { // the last word on a number counts
-		switch w := &d.pending[i]; {
-		case w.Drop != nil:
-			gone[*w.Drop] = true
-		case w.Put != nil && isOfJob(w.Put) && !gone[w.Put.Num]:
-			gone[w.Put.Num] = true
-			f(w.Put)
-		}
-	}
-	for n, r := range d.records.jobs {
-		if !gone[n] {
-			f(r)
-		}
+	for _, r := range d.jobs {
+		f(r)
 	}
 }
 
 // holds reports whether a record is synced.
-func (d *disk) holds(n wire.Number) bool { return d.records.has(n) }
+func (d *disk) holds(n wire.Number) bool { return d.records.get(n) != nil }
 
 // pends reports whether a record is written and not yet synced.
 func (d *disk) pends(n wire.Number) bool {

@@ -100,7 +100,7 @@ func (d *disk) tearValue(r *rand.Rand) (lost int, seen bool) {
 	lost = d.tear(r)
 	var fresh []wire.Number
 	for _, w := range written[:len(written)-lost] {
-		if w.Put != nil && d.records.has(w.Put.Num) {
+		if w.Put != nil && d.records.get(w.Put.Num) != nil {
 			fresh = append(fresh, w.Put.Num)
 		}
 	}
@@ -108,6 +108,7 @@ func (d *disk) tearValue(r *rand.Rand) (lost int, seen bool) {
 		return lost, false
 	}
 	d.records.drop(fresh[r.IntN(len(fresh))])
+	d.recountJobs()
 	return lost + 1, true
 }
 
@@ -142,7 +143,7 @@ func (d *disk) spoil(r *rand.Rand, n int) int {
 // cannot be read back.
 func (d *disk) spoilLog() {
 	if d.trouble.shadow == nil {
-		d.trouble.shadow = &disk{records: d.records.clone(), locals: maps.Clone(d.locals), jobNumbers: maps.Clone(d.jobNumbers)}
+		d.trouble.shadow = &disk{records: d.records.clone(), locals: maps.Clone(d.locals)}
 		d.trouble.promised = false
 	}
 }
@@ -172,7 +173,7 @@ func (d *disk) open() (damaged bool) {
 	d.sync()
 	if s := d.trouble.shadow; s != nil {
 		d.records, d.locals, damaged = s.records, s.locals, d.trouble.promised
-		d.version++
+		d.recountJobs()
 	}
 	var gone []wire.Number
 	d.records.each(func(rec *wire.Record) {
@@ -191,7 +192,7 @@ func (d *disk) open() (damaged bool) {
 		}
 	}
 	if damaged {
-		d.version++
+		d.recountJobs()
 	}
 	d.trouble.rotten, d.trouble.shadow = nil, nil
 	return damaged

@@ -52,6 +52,8 @@ type queue struct {
 const (
 	ringSize   = 8192 // 8.192 s
 	bucketSpan = time.Millisecond
+
+	roomyBucket = 32 // events that a bucket may have room for, used or not
 )
 
 func bucketOf(at time.Duration) int64 { return int64(at / bucketSpan) }
@@ -104,7 +106,12 @@ func (q *queue) pop() (event, bool) {
 // next moves on to the following bucket, or over a silence straight to the first
 // far event's turn of the ring.
 func (q *queue) next() {
-	q.ring[q.cur%ringSize] = q.ring[q.cur%ringSize][:0]
+	i := q.cur % ringSize
+	if was := q.ring[i]; cap(was) > roomyBucket && cap(was) > 4*len(was) {
+		q.ring[i] = nil // of a burst that is over
+	} else {
+		q.ring[i] = was[:0]
+	}
 	q.pos, q.ready = 0, false
 	q.cur++
 	if q.count == len(q.far) {

@@ -1,7 +1,6 @@
 package sim
 
 import (
-	"maps"
 	"slices"
 
 	"shoal/wire"
@@ -12,17 +11,16 @@ import (
 // and shared by all machines of a world, so a thousand disks of one swarm hold
 // little more than one.
 type recordSet struct {
-	logs    map[wire.PeerID][]*wire.Record // by version
-	issuers []wire.PeerID                  // sorted
-	jobs    map[wire.Number]*wire.Record   // heads and specs again: few, and often asked for
-	count   int
-}
-
-func newRecordSet() recordSet {
-	return recordSet{logs: map[wire.PeerID][]*wire.Record{}, jobs: map[wire.Number]*wire.Record{}}
+	logs  [][]*wire.Record // by issuer, each by version, none empty
+	count int
 }
 
 func isOfJob(r *wire.Record) bool { return r.Kind == wire.KindHead || r.Kind == wire.KindSpec }
+
+// find returns where the log of an issuer is, or would be.
+func (s *recordSet) find(p wire.PeerID) (int, bool) {
+	return slices.BinarySearchFunc(s.logs, p, func(log []*wire.Record, p wire.PeerID) int { return log[0].Num.Issuer.Compare(p) })
+}
 
 func findNumber(log []*wire.Record, n wire.Number) (int, bool) {
 	v := n.Version()
@@ -34,52 +32,62 @@ func findNumber(log []*wire.Record, n wire.Number) (int, bool) {
 
 // put adds a record, in place of one with its number.
 func (s *recordSet) put(r *wire.Record) {
-	if isOfJob(r) {
-		s.jobs[r.Num] = r
-	}
-	log, known := s.logs[r.Num.Issuer]
+	i, known := s.find(r.Num.Issuer)
 	if !known {
-		at, _ := slices.BinarySearchFunc(s.issuers, r.Num.Issuer, wire.PeerID.Compare)
-		s.issuers = slices.Insert(s.issuers, at, r.Num.Issuer)
+		s.logs = slices.Insert(s.logs, i, []*wire.Record{r})
+		s.count++
+		return
 	}
-	at, found := findNumber(log, r.Num)
+	at, found := findNumber(s.logs[i], r.Num)
 	if found {
-		log[at] = r
+		s.logs[i][at] = r
 		return
 	}
 	s.count++
-	s.logs[r.Num.Issuer] = slices.Insert(log, at, r)
+	s.logs[i] = slices.Insert(s.logs[i], at, r)
 }
 
 func (s *recordSet) drop(n wire.Number) {
-	log := s.logs[n.Issuer]
-	if at, found := findNumber(log, n); found {
-		s.count--
-		if isOfJob(log[at]) {
-			delete(s.jobs, n)
-		}
-		s.logs[n.Issuer] = slices.Delete(log, at, at+1)
+	i, known := s.find(n.Issuer)
+	if !known {
+		return
 	}
+	log := s.logs[i]
+	at, found := findNumber(log, n)
+	if !found {
+		return
+	}
+	s.count--
+	if len(log) == 1 {
+		s.logs = slices.Delete(s.logs, i, i+1)
+		return
+	}
+	s.logs[i] = slices.Delete(log, at, at+1)
 }
 
-func (s *recordSet) has(n wire.Number) bool {
-	_, found := findNumber(s.logs[n.Issuer], n)
-	return found
+// get returns the record of a number, or nil.
+func (s *recordSet) get(n wire.Number) *wire.Record {
+	if i, known := s.find(n.Issuer); known {
+		if at, found := findNumber(s.logs[i], n); found {
+			return s.logs[i][at]
+		}
+	}
+	return nil
 }
 
 // each calls f with every record, by number.
 func (s *recordSet) each(f func(*wire.Record)) {
-	for _, p := range s.issuers {
-		for _, r := range s.logs[p] {
+	for _, log := range s.logs {
+		for _, r := range log {
 			f(r)
 		}
 	}
 }
 
 func (s *recordSet) clone() recordSet {
-	c := recordSet{logs: make(map[wire.PeerID][]*wire.Record, len(s.logs)), issuers: slices.Clone(s.issuers), jobs: maps.Clone(s.jobs), count: s.count}
-	for p, log := range s.logs {
-		c.logs[p] = slices.Clone(log)
+	c := recordSet{logs: make([][]*wire.Record, len(s.logs)), count: s.count}
+	for i, log := range s.logs {
+		c.logs[i] = slices.Clone(log)
 	}
 	return c
 }

@@ -3,9 +3,11 @@
 package sim
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"runtime"
+	"runtime/pprof"
 	"slices"
 	"strconv"
 	"syscall"
@@ -165,12 +167,22 @@ func (h *scale) advance(b *testing.B, d time.Duration) {
 	h.heap = max(h.heap, m.HeapInuse)
 }
 
-// live reports what a peer holds once the collector has been through.
+// live reports what a peer holds once the collector has been through; with
+// SHOAL_SCALE_HEAP a heap profile of it is written to that file.
 func (h *scale) live(b *testing.B) {
 	var m runtime.MemStats
 	runtime.GC()
 	runtime.ReadMemStats(&m)
 	b.ReportMetric(float64(m.HeapAlloc)/float64(h.peers), "live-heapB/peer")
+	if name := os.Getenv("SHOAL_SCALE_HEAP"); name != "" {
+		f, err := os.Create(name)
+		if err != nil {
+			b.Fatal(err)
+		}
+		if err := errors.Join(pprof.WriteHeapProfile(f), f.Close()); err != nil {
+			b.Fatal(err)
+		}
+	}
 	runtime.KeepAlive(h)
 }
 

@@ -221,12 +221,8 @@ func (h host) Trusts(p wire.PeerID) bool {
 	if p == h.m.id || h.m.core == nil {
 		return p == h.m.id
 	}
-	for _, v := range h.m.core.Peers() {
-		if v.ID == p {
-			return v.State == "ready" && v.Votes == 0
-		}
-	}
-	return false
+	v, ok := h.m.core.Peer(p)
+	return ok && v.State == "ready" && v.Votes == 0
 }
 
 func (h host) Forgeries() bool { return h.m.w.network.forged > 0 }

@@ -15,7 +15,8 @@ import (
 // one, the answer does not say on whose disk the job is.
 type Accepted struct {
 	jobs    []*accepted
-	version []uint64          // by host: of its disk, when it was last read
+	version []uint64 // by host: of its disk, when it was last read
+	again   map[wire.PeerID]bool
 	removed map[job.ID]uint64 // the greatest life that anybody has removed
 
 	headless map[headless]time.Duration // heads whose spec is missing, since when
@@ -35,7 +36,7 @@ type accepted struct {
 
 // NewAccepted returns the checker.
 func NewAccepted() *Accepted {
-	return &Accepted{removed: map[job.ID]uint64{}, headless: map[headless]time.Duration{}}
+	return &Accepted{again: map[wire.PeerID]bool{}, removed: map[job.ID]uint64{}, headless: map[headless]time.Duration{}}
 }
 
 // Rule implements Checker.
@@ -50,8 +51,8 @@ func (a *Accepted) Replied(_ Host, asked *node.Request, r *node.Reply) error {
 		return x.job == r.Job && len(x.stores) == 0
 	})
 	a.jobs = append(a.jobs, &accepted{r.Job, r.Life, r.Revision, slices.Clone(r.Stores)})
-	for i := range a.version {
-		a.version[i] = ^uint64(0)
+	for _, p := range r.Stores {
+		a.again[p] = true
 	}
 	return nil
 }
@@ -78,9 +79,10 @@ func (a *Accepted) Tick(w World) error {
 		for len(a.version) <= h.Index() {
 			a.version = append(a.version, ^uint64(0))
 		}
-		if a.version[h.Index()] == h.DiskVersion() {
+		if a.version[h.Index()] == h.DiskVersion() && !a.again[h.Peer()] {
 			continue
 		}
+		delete(a.again, h.Peer())
 		a.version[h.Index()] = h.DiskVersion()
 		if err := a.look(w.Now(), h); err != nil {
 			return err
@@ -98,11 +100,20 @@ func (a *Accepted) headlessFor(now time.Duration, h Host, id job.ID) time.Durati
 	if _, ok := a.headless[k]; !ok {
 		a.headless[k] = now
 	}
-	a.version[h.Index()] = ^uint64(0) // look again, though nothing is written
+	a.again[h.Peer()] = true
 	return now - a.headless[k]
 }
 
 func (a *Accepted) look(now time.Duration, h Host) error {
+	promised := map[job.ID]*accepted{}
+	for _, x := range a.jobs {
+		if slices.Contains(x.stores, h.Peer()) && !h.Shared() {
+			promised[x.job] = x
+		}
+	}
+	if len(promised) == 0 {
+		return nil
+	}
 	best := map[job.ID]*ledger.Head{}
 	specs := map[wire.Hash]bool{}
 	h.DiskJobs(func(r *wire.Record) {
@@ -113,7 +124,7 @@ func (a *Accepted) look(now time.Duration, h Host) error {
 			return
 		}
 		head, ok := r.Value.(*ledger.Head)
-		if !ok {
+		if !ok || promised[head.Job] == nil {
 			return
 		}
 		if b := best[head.Job]; b == nil || ledger.CompareHeads(head, b) > 0 {
@@ -121,7 +132,7 @@ func (a *Accepted) look(now time.Duration, h Host) error {
 		}
 	})
 	for _, x := range a.jobs {
-		if !slices.Contains(x.stores, h.Peer()) || h.Shared() {
+		if promised[x.job] == nil || !slices.Contains(x.stores, h.Peer()) {
 			continue
 		}
 		switch b := best[x.job]; {

@@ -16,10 +16,16 @@ import (
 // over a restart that holds of the swarm: once it is calm again, no life whose
 // removal was accepted, on a store that still exists, is wanted or runs anywhere.
 type Removed struct {
-	hosts   []map[job.ID]ledger.Head
+	hosts   []map[job.ID]stand
 	seen    []uint64
 	removed map[job.ID]removal
 	now     time.Duration
+}
+
+// A stand is how far a job has come on one host.
+type stand struct {
+	life    uint64
+	deleted bool
 }
 
 type removal struct {
@@ -39,7 +45,7 @@ func (r *Removed) Tick(w World) error {
 	r.now = w.Now()
 	for _, h := range w.Hosts() {
 		for len(r.hosts) <= h.Index() {
-			r.hosts = append(r.hosts, map[job.ID]ledger.Head{})
+			r.hosts = append(r.hosts, map[job.ID]stand{})
 			r.seen = append(r.seen, 0)
 		}
 		l := h.Ledger()
@@ -54,17 +60,17 @@ func (r *Removed) Tick(w World) error {
 	return nil
 }
 
-func look(h Host, l *ledger.State, before map[job.ID]ledger.Head) error {
+func look(h Host, l *ledger.State, before map[job.ID]stand) error {
 	for _, id := range l.Jobs() {
 		head, old := l.Head(id), before[id]
-		if head.Life < old.Life || head.Life == old.Life && old.Deleted && !head.Deleted {
+		if head.Life < old.life || head.Life == old.life && old.deleted && !head.Deleted {
 			return violation("S8", "on %s %s is back in life %d (deleted: %v) after life %d (deleted: %v)",
-				h.Name(), id, head.Life, head.Deleted, old.Life, old.Deleted)
+				h.Name(), id, head.Life, head.Deleted, old.life, old.deleted)
 		}
 		if gone := l.RemovedLife(id); head.Life <= gone {
 			return violation("S8", "%s holds life %d of %s, and every life up to %d is over", h.Name(), head.Life, id, gone)
 		}
-		before[id] = ledger.Head{Life: head.Life, Deleted: head.Deleted}
+		before[id] = stand{head.Life, head.Deleted}
 	}
 	return nil
 }
