@@ -505,15 +505,15 @@ func (s *State) Remove(id job.ID, life uint64) (kept []*Claim) {
 	return kept
 }
 
-// Sweep drops what rules say is over: bad specs of an older head, and verdicts
-// on claims that are gone. It is cheap when nothing changed.
+// Sweep drops what rules say is over: bad specs of an older head, or of a deleted
+// one. It is cheap when nothing changed.
 func (s *State) Sweep() {
 	var over []*wire.Record
 	for id, recs := range s.bad {
 		h := s.Head(id)
 		for _, r := range recs {
 			b := r.Value.(*BadSpec)
-			if h != nil && (h.Life > b.Life || h.Life == b.Life && h.Revision > b.Revision) {
+			if h != nil && (h.Life > b.Life || h.Life == b.Life && (h.Deleted || h.Revision > b.Revision)) { // a deletion wins over any revision
 				over = append(over, r)
 			}
 		}
