@@ -83,6 +83,11 @@ func (m *Membership) receiveBeat(p *member, b *wire.Beat) {
 		p.obs.since = m.now
 		p.obs.heard = true
 	}
+	if p.obs != nil && p.obs.vote != nil {
+		for _, to := range m.electorate(p) {
+			m.withdraw(to, p)
+		}
+	}
 	m.unvote(p)
 	p.votes = nil
 	if p.state == Dead && !anew {

@@ -68,7 +68,8 @@ func (m *Membership) Refuted(now clock.Instant, id wire.PeerID, inc uint32, beat
 
 func (m *Membership) receiveVotes(from *member, msg *wire.Votes) {
 	votes := msg.Votes[:min(len(msg.Votes), wire.MaxVotes)]
-	var accused []*member
+	m.takeSigns(from, msg.Heard[:min(len(msg.Heard), wire.MaxVotes)])
+	var accused, heard []*member
 	for i := range votes {
 		v := &votes[i]
 		p, by := m.byID[v.Of], m.byID[v.By]
@@ -76,6 +77,8 @@ func (m *Membership) receiveVotes(from *member, msg *wire.Votes) {
 		case p == nil || by == nil:
 			m.stats.Strangers++
 		case p == by:
+		case by == m.me && p.voteBy(by.ID) < 0 && m.heardLately(p):
+			heard = append(heard, p) // it was told before we heard it again, and the withdrawal was lost
 		case p == m.me:
 			if v.Inc == m.me.inc {
 				m.answer(by) // we are here
@@ -86,6 +89,7 @@ func (m *Membership) receiveVotes(from *member, msg *wire.Votes) {
 			accused = append(accused, p)
 		}
 	}
+	m.withdraw(from.ID, heard...)
 	var ask []*member
 	for _, p := range accused {
 		switch {
@@ -205,6 +209,43 @@ func (m *Membership) hold(p *member, h held) {
 // voteBy returns the place of a voter's vote on p, -1 without one.
 func (p *member) voteBy(id wire.PeerID) int {
 	return slices.IndexFunc(p.votes, func(v held) bool { return v.By == id })
+}
+
+// withdraw tells a peer that we hear others again on which it may hold votes of
+// ours. Else it, hearing them not, would believe their death as long as votes on
+// the dead last, and pass on ours meanwhile.
+func (m *Membership) withdraw(to wire.PeerID, heard ...*member) {
+	if len(heard) == 0 {
+		return
+	}
+	signs := make([]wire.Sign, 0, len(heard))
+	for _, p := range heard {
+		signs = append(signs, wire.Sign{Of: p.ID, Inc: p.inc, Beat: p.beat})
+	}
+	m.send(to, &wire.Votes{Heard: signs})
+}
+
+// takeSigns drops the votes that their own voter withdraws, and the belief in a
+// death that rested on them.
+func (m *Membership) takeSigns(from *member, signs []wire.Sign) {
+	for _, s := range signs {
+		p := m.byID[s.Of]
+		if p == nil || p == m.me || p == from {
+			continue
+		}
+		i := p.voteBy(from.ID)
+		if i < 0 {
+			continue
+		}
+		if v := &p.votes[i]; v.Inc > s.Inc || v.Inc == s.Inc && v.Last >= s.Beat {
+			continue
+		}
+		p.votes = slices.Delete(p.votes, i, i+1)
+		if p.state == Dead && !m.condemned(p, func(id wire.PeerID) bool { return p.voteBy(id) >= 0 }) {
+			m.become(p, p.soundState())
+		}
+		m.weigh(p)
+	}
 }
 
 // unvote drops our own vote on p.

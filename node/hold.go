@@ -217,7 +217,8 @@ func (c *Core) judgeLost(cl *ledger.Claim) {
 		return
 	}
 	others := slices.DeleteFunc(c.led.LiveClaims(cl.Slot), func(o *ledger.Claim) bool { return o.Peer == c.cfg.Self })
-	if len(others) > 0 && !c.runs(cl) && !mutant.Is(mutant.RefuteAlways) {
+	_, ending := c.holding.ends[id] // decided before: its container is on its way out, whatever the engine last said
+	if len(others) > 0 && (ending || !c.runs(cl)) && !mutant.Is(mutant.RefuteAlways) {
 		c.end(cl, ledger.Superseded, fmt.Sprintf("it was declared lost and sold again to %s", c.nameOf(others[0].Peer)))
 		return
 	}

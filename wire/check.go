@@ -34,6 +34,9 @@ func (m *Votes) check() error {
 	if len(m.Votes) > MaxVotes {
 		return fmt.Errorf("%w: %d votes, at most %d are allowed", ErrInvalid, len(m.Votes), MaxVotes)
 	}
+	if len(m.Heard) > MaxVotes {
+		return fmt.Errorf("%w: %d signs, at most %d are allowed", ErrInvalid, len(m.Heard), MaxVotes)
+	}
 	return nil
 }
 

@@ -116,9 +116,19 @@ func (v *Vote) SignedBytes(swarm Hash) []byte {
 type Votes struct {
 	Votes  []Vote `cbor:"1,keyasint"`
 	Public bool   `cbor:"2,keyasint,omitempty"` // published: no need to publish the same again
+	Heard  []Sign `cbor:"3,keyasint,omitempty"` // at most MaxVotes; not passed on
 }
 
-// MaxVotes is how many votes one message may carry.
+// A Sign is a beat that the sender itself has heard: it withdraws its own votes that
+// knew of less.
+type Sign struct {
+	_    struct{} `cbor:",toarray"`
+	Of   PeerID
+	Inc  uint32
+	Beat uint64
+}
+
+// MaxVotes is how many votes, and how many signs, one message may carry.
 const MaxVotes = 64
 
 // A Digest opens an exchange: one hash over everything the sender holds.
