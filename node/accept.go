@@ -40,8 +40,11 @@ const (
 // request serves what a user asks.
 func (c *Core) request(r *Request) {
 	var err error
+	var imported []ledger.Offered
 	code := CodeInvalid
 	switch {
+	case r.Import != nil:
+		imported, code, err = c.importRecords(r.Import)
 	case r.Drain != nil:
 		c.setDraining(!r.Drain.Undo)
 	case r.Label != nil:
@@ -65,7 +68,7 @@ func (c *Core) request(r *Request) {
 			return // answered by change, or once stored
 		}
 	}
-	rep := Reply{ID: r.ID, Changed: err == nil}
+	rep := Reply{ID: r.ID, Changed: err == nil, Imported: imported}
 	if err != nil {
 		rep.Err, rep.Code = err.Error(), code
 	}

@@ -60,6 +60,7 @@ type Request struct {
 	Expel    *Expel    `cbor:"10,keyasint,omitempty"`
 	Leave    *Leave    `cbor:"11,keyasint,omitempty"`
 	Pause    *Pause    `cbor:"12,keyasint,omitempty"`
+	Import   *Import   `cbor:"13,keyasint,omitempty"`
 }
 
 // Deploy makes a spec the wanted one of its job. The same spec again is no change.

@@ -6,6 +6,7 @@ import (
 	"shoal/clock"
 	"shoal/internal/mutant"
 	"shoal/job"
+	"shoal/ledger"
 	"shoal/runtime"
 	"shoal/wire"
 )
@@ -83,6 +84,7 @@ type Reply struct {
 	Unreached []wire.PeerID // ready peers that were asked and did not answer
 	Conflict  string        // a head written elsewhere at the same time, and which of the two wins
 	Warnings  []string
+	Imported  []ledger.Offered `cbor:",omitempty"` // of an Import: what became of each record, in order
 }
 
 // A Code classes the error of a Reply as an HTTP status does.

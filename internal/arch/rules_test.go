@@ -34,6 +34,7 @@ var pureLevels = map[string]level{
 // import that one and what is below it.
 var adapters = map[string]string{
 	"job/compose":     "job",
+	"ledger/archive":  "ledger",
 	"ledger/badger":   "ledger",
 	"runtime/docker":  "runtime",
 	"runtime/process": "runtime",

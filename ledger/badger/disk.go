@@ -163,7 +163,7 @@ func (s *Store) ReleaseBallast() error {
 // fitBallast makes the ballast where there is room for it.
 func (s *Store) fitBallast() {
 	free, _, err := Free(s.dir)
-	if err != nil || s.opts.Small || free < 16*BallastBytes {
+	if err != nil || s.opts.Small || s.opts.NoBallast || free < 16*BallastBytes {
 		return
 	}
 	if info, err := os.Stat(s.ballast()); err == nil && info.Size() == BallastBytes {

@@ -75,6 +75,7 @@ type headSlot struct {
 type headFile struct {
 	headSlot
 	f     *os.File
+	slots int  // that could be read when it was opened
 	fresh bool // the file was not there
 	bad   bool // the file was there and no slot of it can be read
 }
@@ -96,13 +97,7 @@ func openHead(path string) (*headFile, error) {
 		_ = f.Close()
 		return nil, fmt.Errorf("read head: %w", err)
 	}
-	good := false
-	for i := range 2 {
-		if slot, ok := decodeSlot(b, i); ok && (!good || slot.generation > h.generation) {
-			h.headSlot, good = slot, true
-		}
-	}
-	h.fresh, h.bad = len(b) == 0, len(b) > 0 && !good
+	h.take(b)
 	if h.fresh {
 		if err := syncDir(filepath.Dir(path)); err != nil {
 			_ = f.Close()
@@ -110,6 +105,19 @@ func openHead(path string) (*headFile, error) {
 		}
 	}
 	return h, nil
+}
+
+// take reads the slots of a head's file.
+func (h *headFile) take(file []byte) {
+	for i := range 2 {
+		if slot, ok := decodeSlot(file, i); ok {
+			if h.slots == 0 || slot.generation > h.generation {
+				h.headSlot = slot
+			}
+			h.slots++
+		}
+	}
+	h.fresh, h.bad = len(file) == 0, len(file) > 0 && h.slots == 0
 }
 
 // write makes slot the head, on disk when it returns.

@@ -34,8 +34,9 @@ import (
 
 // Options say how much memory and disk a store may take.
 type Options struct {
-	Small  bool         // for devices with little of both: 1 MiB buffers, no ballast
-	Logger *slog.Logger // nil: nothing is logged
+	Small     bool         // for devices with little of both: 1 MiB buffers, no ballast
+	NoBallast bool         // keep no room back: for a store that is not there to stay
+	Logger    *slog.Logger // nil: nothing is logged
 }
 
 // A Store is an open state directory. Its methods may be called from several
