@@ -80,6 +80,12 @@ type Peer struct {
 	StewardOf   []int             `json:"stewardOf,omitempty"`
 	Observers   int               `json:"observers"`
 	Votes       int               `json:"votes"`
+
+	// Faults counts what the answering peer dropped of what this one sent, by fault.
+	Faults     map[string]uint64 `json:"faults,omitempty"`
+	Score      int               `json:"score,omitempty"`      // points for what no correct peer sends; one less each 6 s
+	Ignored    bool              `json:"ignored,omitempty"`    // for its score: what it pushes is not looked at
+	RefusedFor Age               `json:"refusedFor,omitempty"` // for its score: nothing of it is taken for so long
 }
 
 // Status is the answering peer in a few words.
@@ -103,6 +109,9 @@ type Status struct {
 	Address    string        `json:"address"`          // where published ports answer on this peer
 	Listen     []string      `json:"listen,omitempty"` // for --bootstrap
 	Problems   []PortProblem `json:"problems,omitempty"`
+
+	// Faults counts what was dropped since the daemon's start, whoever sent it, by fault.
+	Faults map[string]uint64 `json:"faults,omitempty"`
 }
 
 // A PortProblem is what of a job does not answer on the answering peer.

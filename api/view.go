@@ -44,6 +44,7 @@ func peerOf(v node.PeerView) Peer {
 		Datacenter: v.Datacenter, Labels: v.Labels, Profile: v.Profile, Version: v.Version, Driver: v.Driver,
 		Platform: v.Platform, Addrs: v.Addrs, Capacity: v.Capacity, Claimed: v.Claimed, Slots: v.Slots,
 		Draining: v.Draining, StewardOf: v.Steward, Observers: v.Observers, Votes: v.Votes,
+		Faults: v.Faults, Score: v.Score, Ignored: v.Ignored, RefusedFor: Age(v.RefusedFor),
 	}
 }
 
@@ -51,7 +52,7 @@ func statusOf(v node.StatusView) Status {
 	return Status{
 		Peer: peerOf(v.Self), Swarm: v.Swarm, State: v.State, Why: v.Why, Uptime: Age(v.Uptime),
 		Peers: v.Peers, ReadyPeers: v.ReadyPeers, Jobs: v.Jobs, Slots: v.Slots, Records: v.Records,
-		Digest: v.Ledger.Hex(), Engine: v.Engine, Free: v.Free, Missing: v.Missing,
+		Digest: v.Ledger.Hex(), Engine: v.Engine, Free: v.Free, Missing: v.Missing, Faults: v.Faults,
 	}
 }
 

@@ -41,7 +41,7 @@ type recordStore interface {
 }
 
 // transport is the network. Neither Send nor Redial ever waits; false means that
-// the frame will not go out. Who does not read Heard holds up those who send.
+// the frame will not go out. Shun hangs up on a peer and takes nothing of it for d. Who does not read Heard holds up those who send.
 type transport interface {
 	Send(to wire.PeerID, frame []byte) bool
 	Join(topic string) error
@@ -50,6 +50,7 @@ type transport interface {
 	AddAddrs(wire.PeerID, []string)
 	Addrs() []string // this peer's own, as others may dial them
 	Recheck()        // someone was removed: see Daemon.IsRevoked
+	Shun(p wire.PeerID, d time.Duration)
 }
 
 // driver is the container engine.
@@ -70,6 +71,8 @@ type Heard struct {
 	Peer  wire.PeerID // the authenticated sender or, on a topic, the author
 	Topic string      // HeardMessage: as joined; empty: a frame to this peer alone
 	Bytes []byte      // HeardMessage
+	Fault wire.Fault  // HeardRefused, Count times
+	Count uint32
 }
 
 // A HeardKind says what the network tells.
@@ -80,6 +83,7 @@ const (
 	HeardMessage HeardKind = iota + 1
 	HeardUp                // a connection to Peer came up
 	HeardDown              // the last one went down, or Peer cannot be reached
+	HeardRefused           // what Peer sent, or who it claimed to be, was dropped; Peer is zero if it never got in
 )
 
 // Config is what a Daemon is made of. Reach, Record and what has a default may be

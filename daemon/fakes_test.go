@@ -83,6 +83,7 @@ func (p *port) Publish(topic string, b []byte) error {
 func (p *port) Join(string) error                    { return nil }
 func (p *port) Redial(wire.PeerID)                   {}
 func (p *port) Recheck()                             {}
+func (p *port) Shun(wire.PeerID, time.Duration)      {}
 func (p *port) Addrs() []string                      { return []string{"/ip4/192.0.2.1/tcp/7462"} }
 func (p *port) AddAddrs(id wire.PeerID, as []string) { p.addrs[id] = as }
 

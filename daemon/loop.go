@@ -153,6 +153,8 @@ func kindOf(in node.Input) string {
 		return "disk"
 	case in.Addrs != nil:
 		return "addresses"
+	case in.Refused != nil:
+		return fmt.Sprintf("%v from %s", in.Refused.Fault, in.Refused.Peer.Short())
 	}
 	return "tick"
 }
@@ -215,6 +217,9 @@ func (d *Daemon) perform(ctx context.Context, rd *node.Ready) {
 	}
 	for _, p := range rd.Redial {
 		d.cfg.Transport.Redial(p)
+	}
+	for _, s := range rd.Shun {
+		d.cfg.Transport.Shun(s.Peer, s.For)
 	}
 	if len(rd.Events) > 0 {
 		now := time.Now()

@@ -52,6 +52,9 @@ func (d *Daemon) inputOf(h Heard) (node.Input, bool) {
 	switch h.Kind {
 	case HeardUp, HeardDown:
 		return node.Input{Linked: &node.Linked{Peer: h.Peer, Up: h.Kind == HeardUp}}, true
+	case HeardRefused:
+		d.stats.invalid.Add(uint64(h.Count))
+		return refusedInput(h.Peer, h.Fault, h.Count), true
 	case HeardMessage:
 	default:
 		return node.Input{}, false
@@ -61,7 +64,7 @@ func (d *Daemon) inputOf(h Heard) (node.Input, bool) {
 		t, ok := topicOf(h.Topic)
 		if !ok {
 			d.stats.unknown.Add(1)
-			return node.Input{}, false
+			return refusedInput(h.Peer, wire.FaultUnknown, 1), true
 		}
 		topic = t
 	}
@@ -69,14 +72,33 @@ func (d *Daemon) inputOf(h Heard) (node.Input, bool) {
 	switch {
 	case errors.Is(err, wire.ErrUnknown):
 		d.stats.unknown.Add(1)
-		return node.Input{}, false
+		return refusedInput(h.Peer, wire.FaultUnknown, 1), true
 	case err != nil:
 		d.stats.invalid.Add(1)
 		d.log.Debug("message refused", "from", h.Peer.Short(), "err", err)
-		return node.Input{}, false
+		return refusedInput(h.Peer, wire.FaultOf(err), 1), true
 	}
 	d.stats.received.Add(1)
 	return node.Input{Received: &node.Received{From: h.Peer, Topic: topic, Msg: msg}}, true
+}
+
+// refusedInput tells the core of what it does not get to see, for it keeps the score.
+func refusedInput(p wire.PeerID, f wire.Fault, n uint32) node.Input {
+	return node.Input{Refused: &node.Refused{Peer: p, Fault: f, Count: n}}
+}
+
+// JudgeGossip says what is to be done with a publication before anything else looks
+// at it. Bytes that no version sends speak against whoever passed them on, since each
+// member checks; a message of a later version crosses this peer unread.
+func JudgeGossip(topic string, b []byte) (wire.Judgement, wire.Fault) {
+	if _, ours := topicOf(topic); !ours {
+		return wire.Accept, 0
+	}
+	_, err := wire.Decode(b)
+	if j := wire.Judge(err); j == wire.Reject {
+		return j, wire.FaultOf(err)
+	}
+	return wire.Accept, 0
 }
 
 // send gives messages to the transport, encoding one that goes to several once.

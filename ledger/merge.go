@@ -2,7 +2,6 @@ package ledger
 
 import (
 	"fmt"
-	"maps"
 	"slices"
 
 	"shoal/clock"
@@ -59,7 +58,7 @@ type State struct {
 	disowned []*Claim           // own open claims that others have dropped
 	revive   []*wire.Record     // specs that another dropped and that are still named here
 	unfit    map[*job.Spec]bool // specs that no valid submission has: nothing of theirs is wanted
-	refused  map[string]uint64
+	refused  wire.FaultCounts
 	version  uint64 // grows with every change, for caches
 	peers    uint64 // grows with every change of a card or a membership
 	headsAt  uint64 // the version of the last change of a head
@@ -82,7 +81,7 @@ func New(self wire.PeerID, swarm wire.Hash, verify wire.Verifier) *State {
 		cells: map[string][]*wire.Record{}, jobs: map[job.ID]*jobState{}, logs: map[wire.PeerID]*log{}, removed: map[job.ID]uint64{},
 		heads: map[job.ID]struct{}{}, lost: map[claimRef]*Verdict{},
 		bad: map[job.ID][]*wire.Record{}, places: map[placeKey][]*wire.Record{},
-		cards: map[wire.PeerID]*wire.Record{}, named: map[wire.Hash]*wire.Record{}, said: map[wire.PeerID]*wire.Record{}, refused: map[string]uint64{},
+		cards: map[wire.PeerID]*wire.Record{}, named: map[wire.Hash]*wire.Record{}, said: map[wire.PeerID]*wire.Record{},
 		judged: map[*Card]bool{}, unfit: map[*job.Spec]bool{}, hashes: map[*job.Task]wire.Hash{},
 	}
 }
@@ -101,24 +100,25 @@ const (
 // Merge joins a record into the ledger. Err tells why one was refused:
 // wire.ErrInvalid is the sender's fault, wire.ErrStale nobody's.
 func (s *State) Merge(r *wire.Record) (Outcome, error) {
-	if err := Open(r); err != nil {
-		s.refused["malformed"]++
-		return Refused, err
-	}
-	if s.holds(r) {
+	err := s.open(r)
+	if err == nil && s.holds(r) {
 		return Known, nil
 	}
-	if err := s.admit(r); err != nil {
-		return Refused, err
+	if err == nil {
+		err = s.check(r)
 	}
-	if !mutant.Is(mutant.SkipVerification) && !r.Verify(s.swarm, s.verify) {
-		s.refused["signature"]++
-		return Refused, fmt.Errorf("record %v: %w: its signature is not its issuer's for this swarm", r.Num, wire.ErrInvalid)
+	if err != nil {
+		s.refused[wire.FaultOf(err)]++
+		return Refused, err
 	}
 	if mutant.Is(mutant.MarkOnPush) {
 		s.raise(r.Num)
 	}
-	return s.join(r, false), nil
+	out := s.join(r, false)
+	if out == Beaten {
+		s.refused[wire.FaultReplayed]++
+	}
+	return out, nil
 }
 
 // Own joins a record that this peer has just sealed.
@@ -210,12 +210,10 @@ func (s *State) holds(r *wire.Record) bool {
 // that is not held, and anything of a removed life.
 func (s *State) admit(r *wire.Record) error {
 	if l := s.logs[r.Num.Issuer]; l != nil && covers(l.mark, r.Num.Version()) {
-		s.refused["dropped"]++
-		return fmt.Errorf("record %v: %w: dropped here", r.Num, wire.ErrStale)
+		return fmt.Errorf("record %v: %w: dropped here", r.Num, wire.FaultReplayed)
 	}
 	if id, life, ok := lifeOf(r); ok && life <= s.removed[id] {
-		s.refused["removed life"]++
-		return fmt.Errorf("record %v: %w: life %d of %s was removed", r.Num, wire.ErrStale, life, id)
+		return fmt.Errorf("record %v: %w: life %d of %s was removed", r.Num, wire.FaultRemoved, life, id)
 	}
 	return nil
 }
@@ -449,8 +447,9 @@ func (s *State) PeersVersion() uint64 { return s.peers }
 // Len is the number of records held.
 func (s *State) Len() int { return s.count }
 
-// Refusals counts refused records by reason, since the start.
-func (s *State) Refusals() map[string]uint64 { return maps.Clone(s.refused) }
+// Refusals counts what Merge was given and did not take, since the start: what is
+// no record of this swarm, and, as replayed, what came too late.
+func (s *State) Refusals() wire.FaultCounts { return s.refused }
 
 // Records returns everything held, by number.
 func (s *State) Records() []*wire.Record {

@@ -164,16 +164,16 @@ func TaskHash(t *job.Task) wire.Hash {
 // without other records. A kind this version does not know is left undecoded.
 func Open(r *wire.Record) error {
 	if r == nil {
-		return fmt.Errorf("record: %w: empty", wire.ErrInvalid)
+		return fmt.Errorf("record: %w: empty", wire.FaultMalformed)
 	}
 	if r.Value != nil {
 		return nil
 	}
 	if len(r.Body) > wire.MaxRecordBytes || len(r.Key) > 1024 || len(r.Rank) > 256 {
-		return fmt.Errorf("record %v: %w: %d bytes", r.Num, wire.ErrInvalid, len(r.Body))
+		return fmt.Errorf("record %v: %w: %d bytes", r.Num, wire.FaultOversized, len(r.Body))
 	}
 	if r.Num.Issuer.IsZero() || r.Num.Seq == 0 {
-		return fmt.Errorf("record: %w: no number", wire.ErrInvalid)
+		return fmt.Errorf("record: %w: no number", wire.FaultMalformed)
 	}
 	v, err := decodeBody(r)
 	if err != nil {
@@ -208,7 +208,7 @@ func decodeBody(r *wire.Record) (any, error) {
 		return decode[Member](r, func(m *Member) bool { return !m.Peer.IsZero() && (!m.Left || m.Peer == r.Num.Issuer || m.Revoked) })
 	default:
 		if r.Kind < wire.FirstOpenKind || len(r.Key) == 0 || mutant.Is(mutant.DropUnknown) {
-			return nil, fmt.Errorf("%w: a kind below %d must be known, one above carries its key", wire.ErrInvalid, wire.FirstOpenKind)
+			return nil, fmt.Errorf("%w: a kind below %d must be known, one above carries its key", wire.FaultMalformed, wire.FirstOpenKind)
 		}
 		return unknown{}, nil
 	}
@@ -223,7 +223,7 @@ func decode[T any](r *wire.Record, ok func(*T) bool) (any, error) {
 		return nil, err
 	}
 	if !ok(v) {
-		return nil, fmt.Errorf("%w: fields contradict one another", wire.ErrInvalid)
+		return nil, fmt.Errorf("%w: fields contradict one another", wire.FaultMalformed)
 	}
 	return v, nil
 }

@@ -145,7 +145,7 @@ func (c *Core) onBid(from wire.PeerID, m *wire.Bid) {
 // is on disk before the reply leaves.
 func (c *Core) onAward(from wire.PeerID, m *wire.Award) error {
 	if len(m.Slots) > auction.MaxAwardSize {
-		return fmt.Errorf("award of %d slots from %s: %w", len(m.Slots), from.Short(), wire.ErrInvalid)
+		return fmt.Errorf("award of %d slots from %s: %w", len(m.Slots), from.Short(), wire.FaultOversized)
 	}
 	if err := c.mergeAll(m.Rests, from, 1); err != nil {
 		return err

@@ -56,6 +56,7 @@ type Core struct {
 	calm     map[job.ID]stamp // jobs that a scan found to miss nothing
 	restless bool             // the job being scanned may miss something
 	holding  holding
+	faults   faults
 	fresh    []push // records new here, to be passed on
 	sync     bool   // this step's records must be on disk before its messages
 
@@ -126,6 +127,7 @@ func New(cfg Config, stored Stored) (*Core, error) {
 		ex:   exchanges{out: map[wire.PeerID]*exchange{}, in: map[wire.PeerID]*exchange{}, done: map[wire.PeerID]clock.Instant{}},
 	}
 	c.incs = map[wire.PeerID]uint32{}
+	c.faults.of = map[wire.PeerID]*standing{}
 	c.self.linked = map[wire.PeerID]clock.Instant{}
 	c.self.addrs = cfg.Addrs
 	c.self.labels = map[string]string{}
@@ -194,6 +196,8 @@ func (c *Core) take(in Input) error {
 		c.request(in.Request)
 	case in.Disk != nil:
 		c.disk = *in.Disk
+	case in.Refused != nil:
+		c.refused(in.Refused)
 	case in.Addrs != nil:
 		c.self.addrs = in.Addrs
 		c.self.readdrs++
@@ -201,9 +205,8 @@ func (c *Core) take(in Input) error {
 	return nil
 }
 
-// receive handles one message. An error is the sender's doing and is only for
-// the log; nothing a peer sends may do more.
-func (c *Core) receive(from wire.PeerID, msg wire.Message) error {
+// handle hands a message to the part it is for; see receive.
+func (c *Core) handle(from wire.PeerID, msg wire.Message) error {
 	if c.led.IsRevoked(from) || c.self.stage == muted && from != c.cfg.Self {
 		return nil
 	}

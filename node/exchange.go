@@ -97,7 +97,7 @@ func (c *Core) exchangeUntilWhole() {
 }
 
 func (c *Core) open(p wire.PeerID) {
-	if p == c.cfg.Self || c.ex.out[p] != nil || len(c.ex.out) >= maxExchanges || c.led.IsRevoked(p) {
+	if p == c.cfg.Self || c.ex.out[p] != nil || len(c.ex.out) >= maxExchanges || c.led.IsRevoked(p) || c.isRefused(p) {
 		return
 	}
 	x := &exchange{id: c.id(), began: c.now}
@@ -263,7 +263,7 @@ func (c *Core) onPush(from wire.PeerID, m *wire.Push) error {
 // mergeAll merges records from a peer; what was new is passed on while hops last.
 func (c *Core) mergeAll(recs []*wire.Record, from wire.PeerID, hops uint8) error {
 	if len(recs) > maxPushed {
-		return fmt.Errorf("%d records at once from %s: %w", len(recs), from.Short(), wire.ErrInvalid)
+		return fmt.Errorf("%d records at once from %s: %w", len(recs), from.Short(), wire.FaultOversized)
 	}
 	var fresh []*wire.Record
 	var bad error

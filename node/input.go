@@ -23,6 +23,15 @@ type Input struct {
 	Disk     *Disk             `cbor:"8,keyasint,omitempty"`
 	Addrs    []string          `cbor:"9,keyasint,omitempty"`  // own addresses changed
 	Wall     int64             `cbor:"10,keyasint,omitempty"` // Unix seconds; a hint for display only, never for merge or lease
+	Refused  *Refused          `cbor:"11,keyasint,omitempty"` // what a peer sent and the core never saw
+}
+
+// Refused says that bytes of a peer were dropped before they became a message, Count
+// times alike. Peer is who handed them over, zero if it never got in.
+type Refused struct {
+	Peer  wire.PeerID
+	Fault wire.Fault
+	Count uint32
 }
 
 // Received is a message from a peer; From is authenticated by the transport (on

@@ -21,6 +21,7 @@ type Ready struct {
 	Actions  []runtime.Action
 	Volumes  []VolumeRef   // to be deleted, their data with them
 	Redial   []wire.PeerID // lost peers to try again now, back-off cleared
+	Shun     []Shun        // peers to hang up on, and to take nothing of for a while
 	Events   []Event       // what a person may want to know; kept by the daemon, bounded
 	Halt     Halt          // not zero: stop this daemon, for this reason
 	WakeAt   clock.Instant // a tick is due no later than this; 0 means none
@@ -134,7 +135,11 @@ type PeerView struct {
 	Draining    bool              `json:"draining,omitempty"`
 	Steward     []int             `json:"stewardOf,omitempty"` // lanes
 	Observers   int               `json:"observers"`
-	Votes       int               `json:"votes"` // that it is gone
+	Votes       int               `json:"votes"`                // that it is gone
+	Faults      map[string]uint64 `json:"faults,omitempty"`     // what was dropped of what it sent, by wire.Fault
+	Score       int               `json:"score,omitempty"`      // points for what no correct peer sends; they fade
+	Ignored     bool              `json:"ignored,omitempty"`    // for its score: what it pushes is not looked at
+	RefusedFor  time.Duration     `json:"refusedFor,omitempty"` // for its score: nothing of it is taken for so long
 }
 
 // A JobView is one job's head and how far it is.
@@ -225,6 +230,8 @@ type StatusView struct {
 	Engine     string        `json:"engine"`  // version, or why it is silent
 	Free       job.Resources `json:"free"`
 	Missing    []string      `json:"missing,omitempty"` // metrics that cannot be read: the peer does not bid
+
+	Faults map[string]uint64 `json:"faults,omitempty"` // what was dropped since the start, whoever sent it, by wire.Fault
 }
 
 // An Endpoint is where a ready slot of a task answers, for the forwarding of ports.

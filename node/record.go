@@ -151,6 +151,9 @@ func (r *Ready) Sum() wire.Hash {
 		parts = append(parts, []any{"send", e.To, e.Topic, e.Msg.Kind(), unsigned(e.Msg)})
 	}
 	parts = append(parts, r.Replies, r.Actions, r.Volumes, r.Redial, r.Events, r.Halt, r.WakeAt)
+	if len(r.Shun) > 0 { // else the sum is that of recordings from before there was such a thing
+		parts = append(parts, r.Shun)
+	}
 	return wire.HashOf(wire.MustMarshal(parts))
 }
 

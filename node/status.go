@@ -22,7 +22,7 @@ func (c *Core) State() string { return c.self.stage.String() }
 func (c *Core) Status() StatusView {
 	v := StatusView{
 		Self: c.peerView(c.cfg.Self), Swarm: c.cfg.Swarm.Hex(), State: c.State(), Uptime: time.Duration(c.now),
-		Peers: len(c.led.Members()), ReadyPeers: len(c.ranking(0)), Records: c.led.Len(), Ledger: c.led.Hash(),
+		Peers: len(c.led.Members()), ReadyPeers: len(c.ranking(0)), Records: c.led.Len(), Ledger: c.led.Hash(), Faults: c.faults.all.Map(),
 	}
 	if c.self.stage != ready || c.led.IsRevoked(c.cfg.Self) {
 		v.Why = c.waitsFor()
@@ -91,6 +91,7 @@ func (c *Core) peerView(id wire.PeerID) PeerView {
 			v.Steward = append(v.Steward, i)
 		}
 	}
+	c.standingView(&v)
 	if v.Self {
 		v.Incarnation = c.self.inc
 		v.Labels, v.Datacenter = c.labels(), c.cfg.Datacenter

@@ -76,6 +76,11 @@ type Config struct {
 	// are counted in UsesFile. It has 5 s.
 	OnJoin func(JoinRequest) error
 
+	// Judge says what to do with a publication before it is passed on or told, and with
+	// wire.Reject why. It must be quick, and the same at every member, or one that
+	// passes on what another rejects is held to blame. nil: all are passed on.
+	Judge func(topic string, b []byte) (wire.Judgement, wire.Fault)
+
 	Logger *slog.Logger // nil: silent
 }
 

@@ -76,6 +76,7 @@ func (h *Host) hearOpen(s network.Stream) {
 	s.SetDeadline(time.Now().Add(streamTimeout))
 	name, err := readFrame(s, maxProtoName)
 	if err != nil {
+		h.refuse(s.Conn().RemotePeer(), err)
 		s.Reset()
 		return
 	}

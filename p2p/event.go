@@ -6,8 +6,8 @@ import (
 	"shoal/wire"
 )
 
-// An Event is what the network has to tell: Message, Connected, Disconnected or
-// Unreachable.
+// An Event is what the network has to tell: Message, Connected, Disconnected,
+// Unreachable or Refused.
 type Event interface{ event() }
 
 // A Message is a frame sent to this peer, or a payload published on a topic this
@@ -44,6 +44,8 @@ type presence struct {
 	down bool // a Disconnected is due
 	up   bool // then a Connected
 	err  error
+
+	refused [wire.NumFaults]uint32 // so many Refused
 }
 
 // eventQueue is the one way to the reader of Events. Frames wait for it, and with
@@ -92,10 +94,7 @@ func (q *eventQueue) offer(e Event) bool {
 func (q *eventQueue) note(p wire.PeerID, up bool, err error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	s, known := q.pending[p]
-	if !known {
-		q.order = append(q.order, p)
-	}
+	s := q.pend(p)
 	switch {
 	case err != nil:
 		s.err = err
@@ -106,6 +105,28 @@ func (q *eventQueue) note(p wire.PeerID, up bool, err error) {
 	default:
 		s.down, s.up = true, false
 	}
+	q.told(p, s)
+}
+
+// refuse records that something of p was dropped.
+func (q *eventQueue) refuse(p wire.PeerID, f wire.Fault) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	s := q.pend(p)
+	s.refused[f]++
+	q.told(p, s)
+}
+
+// pend returns what is still to be told of p, and told puts it back.
+func (q *eventQueue) pend(p wire.PeerID) presence {
+	s, known := q.pending[p]
+	if !known {
+		q.order = append(q.order, p)
+	}
+	return s
+}
+
+func (q *eventQueue) told(p wire.PeerID, s presence) {
 	q.pending[p] = s
 	select {
 	case q.wake <- struct{}{}:
@@ -124,6 +145,11 @@ func (q *eventQueue) run() {
 		for p, s, ok := q.next(); ok; p, s, ok = q.next() {
 			if s.down && !q.put(Disconnected{p}) || s.err != nil && !q.put(Unreachable{p, s.err}) || s.up && !q.put(Connected{p}) {
 				return
+			}
+			for f, n := range s.refused {
+				if n > 0 && !q.put(Refused{p, wire.Fault(f), n}) {
+					return
+				}
 			}
 		}
 	}

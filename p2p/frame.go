@@ -4,6 +4,8 @@ import (
 	"encoding/binary"
 	"fmt"
 	"io"
+
+	"shoal/wire"
 )
 
 // A frame is its length, four bytes, big-endian, then as many bytes.
@@ -32,7 +34,7 @@ func readFrame(r io.Reader, limit int) ([]byte, error) {
 	}
 	n := int(binary.BigEndian.Uint32(head[:]))
 	if n > limit {
-		return nil, fmt.Errorf("frame of %d bytes, at most %d are taken", n, limit)
+		return nil, fmt.Errorf("%w: frame of %d bytes, at most %d are taken", wire.FaultOversized, n, limit)
 	}
 	b := make([]byte, min(n, firstRead))
 	for got := 0; ; {

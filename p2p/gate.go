@@ -20,6 +20,7 @@ import (
 var (
 	errNotAdmitted = errors.New("peer has shown no certificate of this swarm")
 	errRevoked     = errors.New("peer was removed from the swarm")
+	errShunned     = errors.New("nothing of it is taken for now: it sent what no correct peer sends")
 	errExpelled    = errors.New("it says that this peer was removed from the swarm")
 )
 
@@ -46,6 +47,7 @@ type gate struct {
 	admitted map[peer.ID]*admission
 	waiting  map[peer.ID]*waitRoom // only while somebody waits
 	strange  map[network.Conn]*stranger
+	shunned  map[peer.ID]time.Time             // refused until then, see Host.Shun
 	certs    map[wire.PeerID]admit.Certificate // verified; of admitted peers and of authors
 }
 
@@ -70,7 +72,7 @@ func newGate(strangersMax int, revoked func(wire.PeerID) bool) *gate {
 	return &gate{
 		strangersMax: strangersMax, revoked: revoked,
 		admitted: map[peer.ID]*admission{}, waiting: map[peer.ID]*waitRoom{},
-		strange: map[network.Conn]*stranger{}, certs: map[wire.PeerID]admit.Certificate{},
+		strange: map[network.Conn]*stranger{}, shunned: map[peer.ID]time.Time{}, certs: map[wire.PeerID]admit.Certificate{},
 	}
 }
 
@@ -253,8 +255,8 @@ func (g *gate) close() {
 // The gate is libp2p's connection gater: those removed from the swarm are dialled no
 // more. When they dial they are strangers, and their hello is answered with a notice.
 
-// InterceptPeerDial refuses to dial a removed peer.
-func (g *gate) InterceptPeerDial(p peer.ID) bool { return !g.isRevoked(p) }
+// InterceptPeerDial refuses to dial a removed peer, or one that is shunned.
+func (g *gate) InterceptPeerDial(p peer.ID) bool { return !g.isRevoked(p) && !g.isShunned(p) }
 
 // InterceptAddrDial refuses nothing: who is behind an address shows later.
 func (g *gate) InterceptAddrDial(peer.ID, ma.Multiaddr) bool { return true }
@@ -263,9 +265,9 @@ func (g *gate) InterceptAddrDial(peer.ID, ma.Multiaddr) bool { return true }
 func (g *gate) InterceptAccept(network.ConnMultiaddrs) bool { return true }
 
 // InterceptSecured refuses a removed peer that was dialled. One that dials is to hear
-// that it was removed.
+// that it was removed. One that is shunned gets no further.
 func (g *gate) InterceptSecured(dir network.Direction, p peer.ID, _ network.ConnMultiaddrs) bool {
-	return dir == network.DirInbound || !g.isRevoked(p)
+	return !g.isShunned(p) && (dir == network.DirInbound || !g.isRevoked(p))
 }
 
 // InterceptUpgraded refuses nothing that InterceptSecured let pass.

@@ -80,7 +80,7 @@ type guest struct {
 func (h *Host) checkHello(p peer.ID, b []byte) (g guest, err error) {
 	var m hello
 	if err := codec.Unmarshal(b, maxHello, &m); err != nil {
-		return g, fmt.Errorf("hello: %w", err)
+		return g, fmt.Errorf("hello: %w: %w", wire.FaultUndecodable, err)
 	}
 	id, err := fromPeerID(p)
 	if err != nil {
@@ -91,7 +91,7 @@ func (h *Host) checkHello(p peer.ID, b []byte) (g guest, err error) {
 	case err != nil:
 		return g, err
 	case cert.Peer != id:
-		return g, fmt.Errorf("it showed the certificate of peer %s", cert.Peer.Short())
+		return g, fmt.Errorf("%w: it showed the certificate of peer %s", wire.FaultForged, cert.Peer.Short())
 	}
 	if err := cert.Verify(h.cfg.Swarm, time.Now()); err != nil {
 		return g, err
@@ -108,6 +108,7 @@ func (h *Host) sayHello(c network.Conn) {
 	ctx, cancel := context.WithTimeout(h.ctx, helloTimeout)
 	defer cancel()
 	if err := h.helloOn(ctx, c); err != nil {
+		h.refuse(c.RemotePeer(), err)
 		h.log.Debug("peer refused", "peer", c.RemotePeer(), "addr", c.RemoteMultiaddr(), "err", err)
 		c.CloseWithError(network.ConnGated)
 	}
@@ -149,6 +150,7 @@ func (h *Host) hearHello(s network.Stream) {
 	defer s.Close()
 	s.SetDeadline(time.Now().Add(helloTimeout))
 	if err := h.answerHello(s); err != nil {
+		h.refuse(s.Conn().RemotePeer(), err)
 		h.log.Debug("peer refused", "peer", s.Conn().RemotePeer(), "addr", s.Conn().RemoteMultiaddr(), "err", err)
 		// The reason stays here: who is not a member gets no byte.
 		s.Conn().CloseWithError(network.ConnGated)

@@ -64,7 +64,7 @@ func (h *Host) Stats() Stats {
 		FramesSent: h.stats.framesSent.Load(), FramesReceived: h.stats.framesReceived.Load(),
 		FramesRefused: h.stats.framesRefused.Load(), FramesLost: h.stats.framesLost.Load(),
 		Published: h.stats.published.Load(), Heard: h.stats.heard.Load(), GossipDropped: h.stats.gossipDropped.Load(),
-		Peers: peers, Known: len(h.book.all()),
+		Peers: peers, Known: len(h.book.all()), Refused: h.stats.faults(),
 	}
 }
 
@@ -77,11 +77,22 @@ type Stats struct {
 	Published      uint64
 	Heard          uint64 // gossip handed to the reader of Events
 	GossipDropped  uint64 // gossip that found Events full
-	Peers          int    // admitted now
-	Known          int    // with an address
+
+	Refused wire.FaultCounts // what others sent and this host dropped
+
+	Peers int // admitted now
+	Known int // with an address
 }
 
 type counters struct {
 	framesSent, framesReceived, framesRefused, framesLost atomic.Uint64
 	published, heard, gossipDropped                       atomic.Uint64
+	refused                                               [wire.NumFaults]atomic.Uint64
+}
+
+func (c *counters) faults() (out wire.FaultCounts) {
+	for i := range c.refused {
+		out[i] = c.refused[i].Load()
+	}
+	return out
 }

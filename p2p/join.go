@@ -77,11 +77,13 @@ func (h *Host) hearJoin(s network.Stream) {
 	s.SetDeadline(time.Now().Add(joinTimeout))
 	b, err := readFrame(s, maxJoinRequest)
 	if err != nil {
+		h.refuse(s.Conn().RemotePeer(), err)
 		s.Reset()
 		return
 	}
 	reply, err := h.answerJoin(s.Conn().RemotePeer(), b)
 	if err != nil {
+		h.refuse(s.Conn().RemotePeer(), err)
 		h.log.Info("joining refused", "peer", s.Conn().RemotePeer(), "err", err)
 		reply = joinReply{Refusal: refusalOf(err)}
 	}

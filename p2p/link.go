@@ -212,6 +212,7 @@ func (h *Host) hearMessages(s network.Stream) {
 	for {
 		b, err := readFrame(r, MaxFrame)
 		if err != nil {
+			h.refuse(s.Conn().RemotePeer(), err)
 			return
 		}
 		h.stats.framesReceived.Add(1)
@@ -230,6 +231,8 @@ func (h *Host) connect(ctx context.Context, to wire.PeerID) error {
 		return nil
 	case h.gate.isRevoked(p):
 		return errRevoked
+	case h.gate.isShunned(p):
+		return errShunned
 	}
 	select {
 	case h.dials <- struct{}{}:

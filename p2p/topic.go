@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 
@@ -150,18 +151,38 @@ func (h *Host) judge(ctx context.Context, from peer.ID, m *pubsub.Message) pubsu
 	author := m.GetFrom()
 	id, err := fromPeerID(author)
 	switch {
-	case err != nil || len(m.Data) > MaxGossip:
-		return pubsub.ValidationReject
+	case err != nil:
+		return h.reject(from, wire.FaultMalformed)
+	case len(m.Data) > MaxGossip:
+		return h.reject(from, wire.FaultOversized)
 	case id == h.self:
 		return pubsub.ValidationAccept
 	case h.gate.isRevoked(author):
-		return pubsub.ValidationReject
+		return pubsub.ValidationIgnore // who passed it on may not know yet
+	case h.gate.isShunned(author):
+		return pubsub.ValidationIgnore // it is our quarrel, not that of who passed it on
 	case !h.gate.isAdmitted(author) && h.authorCertificate(ctx, id, from) != nil:
 		return pubsub.ValidationIgnore
 	case !h.allow(author):
 		return pubsub.ValidationIgnore
 	}
-	return pubsub.ValidationAccept
+	if h.cfg.Judge == nil {
+		return pubsub.ValidationAccept
+	}
+	switch judgement, fault := h.cfg.Judge(strings.TrimPrefix(m.GetTopic(), h.topics.prefix), m.Data); judgement {
+	case wire.Accept:
+		return pubsub.ValidationAccept
+	case wire.Reject:
+		return h.reject(from, fault)
+	default:
+		return pubsub.ValidationIgnore
+	}
+}
+
+// reject holds a publication against whoever handed it to us: it has checked it, too.
+func (h *Host) reject(from peer.ID, f wire.Fault) pubsub.ValidationResult {
+	h.refuse(from, f)
+	return pubsub.ValidationReject
 }
 
 func (h *Host) allow(author peer.ID) bool {
@@ -228,6 +249,7 @@ func (h *Host) hearCertificate(s network.Stream) {
 	s.SetDeadline(time.Now().Add(authorTimeout))
 	b, err := readFrame(s, len(wire.PeerID{}))
 	if err != nil || len(b) != len(wire.PeerID{}) {
+		h.refuse(s.Conn().RemotePeer(), err)
 		s.Reset()
 		return
 	}

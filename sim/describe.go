@@ -61,6 +61,9 @@ func ViewStep(in *node.Input, rd *node.Ready, err error, name func(wire.PeerID) 
 	for _, p := range rd.Redial {
 		v.Others = append(v.Others, "redial "+name(p))
 	}
+	for _, s := range rd.Shun {
+		v.Others = append(v.Others, fmt.Sprintf("take nothing of %s for %v", name(s.Peer), s.For.Round(time.Second)))
+	}
 	for _, x := range rd.Volumes {
 		v.Others = append(v.Others, fmt.Sprintf("delete volume %s of slot %d", x.Volume, x.Slot))
 	}
@@ -85,6 +88,8 @@ func inputText(in *node.Input, name func(wire.PeerID) string) string {
 		return fmt.Sprintf("from %s, topic %v: %s", name(in.Received.From), in.Received.Topic, messageText(in.Received.Msg, name))
 	case in.Received != nil:
 		return fmt.Sprintf("from %s: %s", name(in.Received.From), messageText(in.Received.Msg, name))
+	case in.Refused != nil:
+		return fmt.Sprintf("%d times dropped, from %s: %v", in.Refused.Count, name(in.Refused.Peer), in.Refused.Fault)
 	case in.Linked != nil:
 		return fmt.Sprintf("link to %s up: %v", name(in.Linked.Peer), in.Linked.Up)
 	case in.Snapshot != nil && in.Snapshot.Err != "":

@@ -14,12 +14,12 @@ func checkRecords(lists ...[]*Record) error {
 		n += len(l)
 		for _, r := range l {
 			if r == nil {
-				return fmt.Errorf("%w: a record is missing", ErrInvalid)
+				return fmt.Errorf("%w: a record is missing", FaultMalformed)
 			}
 		}
 	}
 	if n > MaxRecords {
-		return fmt.Errorf("%w: %d records, at most %d are allowed", ErrInvalid, n, MaxRecords)
+		return fmt.Errorf("%w: %d records, at most %d are allowed", FaultOversized, n, MaxRecords)
 	}
 	return nil
 }
@@ -32,7 +32,7 @@ func (m *Award) check() error { return checkRecords(m.Rests) }
 
 func (m *Votes) check() error {
 	if len(m.Votes) > MaxVotes {
-		return fmt.Errorf("%w: %d votes, at most %d are allowed", ErrInvalid, len(m.Votes), MaxVotes)
+		return fmt.Errorf("%w: %d votes, at most %d are allowed", FaultOversized, len(m.Votes), MaxVotes)
 	}
 	if len(m.Heard) > MaxVotes {
 		return fmt.Errorf("%w: %d signs, at most %d are allowed", ErrInvalid, len(m.Heard), MaxVotes)
@@ -42,7 +42,7 @@ func (m *Votes) check() error {
 
 func (m *Beat) check() error {
 	if m.Every <= 0 {
-		return fmt.Errorf("%w: a beat every %v", ErrInvalid, m.Every)
+		return fmt.Errorf("%w: a beat every %v", FaultMalformed, m.Every)
 	}
 	return nil
 }

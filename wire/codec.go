@@ -48,7 +48,7 @@ func Marshal(v any) ([]byte, error) { return encoder.Marshal(v) }
 // Unmarshal decodes b strictly; fields it does not know are passed over.
 func Unmarshal(b []byte, v any) error {
 	if err := decoder.Unmarshal(b, v); err != nil {
-		return fmt.Errorf("%w: %w", ErrInvalid, err)
+		return fmt.Errorf("%w: %w", faultOfEncoding(err), err)
 	}
 	return nil
 }
@@ -82,7 +82,7 @@ func Encode(m Message) ([]byte, error) {
 // shoal sends, ErrUnknown for a kind of a later version.
 func Decode(b []byte) (Message, error) {
 	if len(b) > MaxFrame {
-		return nil, fmt.Errorf("%w: frame of %d bytes, at most %d are allowed", ErrInvalid, len(b), MaxFrame)
+		return nil, fmt.Errorf("%w: frame of %d bytes, at most %d are allowed", FaultOversized, len(b), MaxFrame)
 	}
 	var f frame
 	if err := Unmarshal(b, &f); err != nil {

@@ -135,6 +135,23 @@ func (r *Record) Verify(swarm Hash, verify Verifier) bool {
 	return true
 }
 
+// Check returns nil if the issuer signed the record for this swarm, else FaultForged,
+// or FaultDomain if it signed the same as a record of another kind. A record signed
+// for another swarm is forged to this one: what is signed names the swarm, what is
+// sent does not.
+func (r *Record) Check(swarm Hash, verify Verifier) error {
+	if r.Verify(swarm, verify) {
+		return nil
+	}
+	for kind := KindSpec; kind <= KindMember; kind++ {
+		other := Record{Num: r.Num, Kind: kind, Key: r.Key, Rank: r.Rank, Body: r.Body, Sig: r.Sig}
+		if kind != r.Kind && other.Verify(swarm, verify) {
+			return fmt.Errorf("record %v: %w: it was signed as a %v, not as a %v", r.Num, FaultDomain, kind, r.Kind)
+		}
+	}
+	return fmt.Errorf("record %v: %w: its signature is not its issuer's for this swarm", r.Num, FaultForged)
+}
+
 // BodyHash is the hash of the body's bytes, by which job specs are named.
 func (r *Record) BodyHash() Hash {
 	if r.body.IsZero() {

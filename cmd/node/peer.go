@@ -172,7 +172,7 @@ func (p *peer) startHost(ctx context.Context) error {
 	p.host, err = p2p.New(ctx, p2p.Config{
 		Key: p.id.key, Swarm: p.id.cert.Swarm, Certificate: p.id.cert, Port: p.o.Port, Listen: p.o.listenAddrs(),
 		Bootstrap: bootstrap, RememberFile: p.o.state.path("peers.json"), UsesFile: p.o.state.path("tickets.json"),
-		Profile: p2p.Profile(p.o.Profile), MDNS: p.o.mdns(), DHT: true, Logger: p.log,
+		Profile: p2p.Profile(p.o.Profile), MDNS: p.o.mdns(), DHT: true, Judge: daemon.JudgeGossip, Logger: p.log,
 	})
 	return err
 }

@@ -66,6 +66,12 @@ func (c *cli) printPeers(peers []api.Peer) {
 		if p.Draining {
 			state += ", draining"
 		}
+		switch {
+		case p.RefusedFor > 0:
+			state += ", refused for " + age(p.RefusedFor)
+		case p.Ignored:
+			state += ", pushes ignored"
+		}
 		rows = append(rows, []string{
 			name, state, heard, fmt.Sprint(p.Slots), resources(p.Claimed), resources(p.Capacity), p.Datacenter, labelText(p.Labels),
 			p.Driver, p.Platform, p.Version, p.ID[max(0, len(p.ID)-8):],

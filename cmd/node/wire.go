@@ -114,6 +114,8 @@ func heardOf(e p2p.Event) daemon.Heard {
 		return daemon.Heard{Kind: daemon.HeardDown, Peer: e.Peer}
 	case p2p.Unreachable:
 		return daemon.Heard{Kind: daemon.HeardDown, Peer: e.Peer}
+	case p2p.Refused:
+		return daemon.Heard{Kind: daemon.HeardRefused, Peer: e.Peer, Fault: e.Fault, Count: e.Count}
 	}
 	return daemon.Heard{}
 }

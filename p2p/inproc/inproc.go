@@ -9,6 +9,7 @@ import (
 	"net"
 	"slices"
 	"sync"
+	"time"
 
 	"shoal/p2p"
 	"shoal/wire"
@@ -194,6 +195,9 @@ func (h *Host) Open(_ context.Context, to wire.PeerID, proto string) (net.Conn, 
 
 // Redial does nothing: whoever is in reach is connected.
 func (h *Host) Redial(wire.PeerID) {}
+
+// Shun does nothing: here are no connections to hang up.
+func (h *Host) Shun(wire.PeerID, time.Duration) {}
 
 // AddAddrs does nothing: there are no addresses.
 func (h *Host) AddAddrs(wire.PeerID, []string) {}
