@@ -243,8 +243,8 @@ func (m *Membership) sendRedials() {
 	for range min(n, len(m.dead)) {
 		lost = append(lost, m.dead[m.cfg.Rand.IntN(len(m.dead))])
 	}
-	if unheard := m.unheard(); len(unheard) > 0 {
-		lost = append(lost, unheard[m.cfg.Rand.IntN(len(unheard))])
+	if len(m.unheard) > 0 { // so that in time everyone was heard once
+		lost = append(lost, m.unheard[m.cfg.Rand.IntN(len(m.unheard))])
 	}
 	for _, p := range lost {
 		m.redial = append(m.redial, p.ID)
@@ -252,15 +252,4 @@ func (m *Membership) sendRedials() {
 	}
 	slices.SortFunc(m.redial, wire.PeerID.Compare)
 	m.redial = slices.Compact(m.redial)
-}
-
-// unheard returns the members that gave no sign since our start, so that in time
-// everyone was heard once.
-func (m *Membership) unheard() (list []*member) {
-	for _, p := range m.all {
-		if p.state == Unheard {
-			list = append(list, p)
-		}
-	}
-	return list
 }

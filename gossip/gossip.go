@@ -189,6 +189,7 @@ type Membership struct {
 
 	evidence []*member // neither sound nor dead: suspect or under votes, by ID
 	dead     []*member // by ID
+	unheard  []*member // by ID: gave no sign since our start
 
 	notices   []*member // deaths to publish, in the order believed
 	noticeAt  clock.Instant
@@ -349,8 +350,14 @@ func (m *Membership) become(p *member, to State) {
 		m.deaths++
 		m.reranked(p)
 	}
+	if p.state == Unheard {
+		m.unheard = remove(m.unheard, p)
+	}
 	p.state = to
-	if to == Dead {
+	switch to {
+	case Unheard:
+		m.unheard = insert(m.unheard, p)
+	case Dead:
 		p.deadAt = m.now
 		m.dead = insert(m.dead, p)
 	}

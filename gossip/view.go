@@ -274,6 +274,9 @@ func (m *Membership) restarted(p *member) {
 func (m *Membership) add(p *member) {
 	m.byID[p.ID] = p
 	m.all = insert(m.all, p)
+	if p.state == Unheard {
+		m.unheard = insert(m.unheard, p)
+	}
 	for i := range m.rings {
 		r := &m.rings[i]
 		p.orders = append(p.orders, wire.Order(r.name, p.ID))
@@ -294,6 +297,7 @@ func (m *Membership) drop(p *member) {
 	}
 	delete(m.byID, p.ID)
 	m.all = remove(m.all, p)
+	m.unheard = remove(m.unheard, p)
 	m.targets = remove(m.targets, p)
 	m.evidence = remove(m.evidence, p)
 	m.dead = remove(m.dead, p)

@@ -190,7 +190,7 @@ func (c *Core) settleTrust() {
 // peer's start: every one that may still be there, or many of a large swarm, where
 // each holds what the others do; of a damaged store at least one must have.
 func (c *Core) heardAll() bool {
-	if len(c.ex.done) < manyHeard && len(c.unheard()) > 0 {
+	if len(c.ex.done) < manyHeard && slices.ContainsFunc(c.led.Members(), c.isUnheard) {
 		return false
 	}
 	return c.self.exchanged || !c.cfg.Damaged || c.cfg.AcceptLoss
@@ -202,10 +202,12 @@ const manyHeard = 16
 // unheard returns the members that may be there and have not given their ledgers
 // since this peer's start, in order.
 func (c *Core) unheard() []wire.PeerID {
-	return slices.DeleteFunc(slices.Clone(c.led.Members()), func(p wire.PeerID) bool {
-		_, done := c.ex.done[p]
-		return done || p == c.cfg.Self || c.mem.Dead(p)
-	})
+	return slices.DeleteFunc(slices.Clone(c.led.Members()), func(p wire.PeerID) bool { return !c.isUnheard(p) })
+}
+
+func (c *Core) isUnheard(p wire.PeerID) bool {
+	_, done := c.ex.done[p]
+	return !done && p != c.cfg.Self && !c.mem.Dead(p)
 }
 
 func (c *Core) settleJoining() {
