@@ -54,8 +54,21 @@ func findClaim(recs []*wire.Record, c *Claim) (int, bool) {
 	return slices.BinarySearchFunc(recs, c, func(r *wire.Record, c *Claim) int { return compareClaims(r.Value.(*Claim), c) })
 }
 
-func (s *State) jobOf(id job.ID) *jobState {
+// lookJob returns what is held of a job, or nil; lookLog says why the last is kept.
+func (s *State) lookJob(id job.ID) *jobState {
+	if s.recent.job != nil && s.recent.id == id {
+		return s.recent.job
+	}
 	j := s.jobs[id]
+	if j != nil {
+		s.recent.job, s.recent.id = j, id
+	}
+	return j
+}
+
+// jobOf is lookJob, but makes what there is not. It is never taken away.
+func (s *State) jobOf(id job.ID) *jobState {
+	j := s.lookJob(id)
 	if j == nil {
 		j = &jobState{}
 		s.jobs[id] = j
@@ -76,7 +89,7 @@ func (s *State) touchJob(id job.ID) {
 
 // StampOf returns the present stamp of a job.
 func (s *State) StampOf(id job.ID) Stamp {
-	if j := s.jobs[id]; j != nil {
+	if j := s.lookJob(id); j != nil {
 		return Stamp{j.version, s.specs, s.peers}
 	}
 	return Stamp{0, s.specs, s.peers}
@@ -127,7 +140,7 @@ func (s *State) seenNow(loaded bool) clock.Instant {
 // SeenSince returns when this peer first saw a claim in its present phase and run;
 // 0 if it was so already when this daemon started, or is not held.
 func (s *State) SeenSince(c *Claim) clock.Instant {
-	j := s.jobs[c.Slot.Job]
+	j := s.lookJob(c.Slot.Job)
 	if j == nil {
 		return 0
 	}
@@ -163,7 +176,7 @@ func (s *State) removeClaim(r *wire.Record, c *Claim) bool {
 // claimsOn returns the records of all claims on a slot, by life, token and peer. It
 // is a part of the index: valid until the next change.
 func (s *State) claimsOn(slot job.SlotID) []*wire.Record {
-	j := s.jobs[slot.Job]
+	j := s.lookJob(slot.Job)
 	if j == nil {
 		return nil
 	}
@@ -206,7 +219,7 @@ func (s *State) ownClaims() []*Claim {
 // claimsIn picks a peer's claims from its log: only a holder writes its claims.
 func (s *State) claimsIn(p wire.PeerID) []*Claim {
 	out := []*Claim{}
-	if l := s.logs[p]; l != nil {
+	if l := s.lookLog(p); l != nil {
 		for _, r := range l.recs {
 			if c, ok := r.Value.(*Claim); ok {
 				out = append(out, c)

@@ -24,7 +24,7 @@ func (s *State) Head(id job.ID) *Head {
 
 // HeadRecord returns the record of the wanted head, or nil.
 func (s *State) HeadRecord(id job.ID) *wire.Record {
-	if j := s.jobs[id]; j != nil && len(j.heads) > 0 {
+	if j := s.lookJob(id); j != nil && len(j.heads) > 0 {
 		return j.heads[0]
 	}
 	return nil
@@ -110,7 +110,7 @@ type Wanted struct {
 // that is unknown, deleted, or whose spec has not arrived. The head's spec holds
 // unless a bad spec record stands and the task asks for rollback.
 func (s *State) Wanted(id job.ID) []Wanted {
-	j := s.jobs[id]
+	j := s.lookJob(id)
 	if j == nil {
 		return nil
 	}
@@ -195,7 +195,7 @@ func (s *State) IsNamed(r *wire.Record) bool {
 			return true
 		}
 	}
-	j := s.jobs[id]
+	j := s.lookJob(id)
 	return j != nil && slices.ContainsFunc(j.claims, func(cr *wire.Record) bool {
 		c := cr.Value.(*Claim)
 		return c.JobSpec == h && !c.Phase.Ended()

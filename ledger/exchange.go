@@ -119,7 +119,7 @@ func (s *State) Answer(lists []wire.IssuerList) (d *wire.Delta, drops []wire.Num
 
 func (s *State) answerOne(theirs wire.IssuerList, d *wire.Delta, size *int) (drops []wire.Number) {
 	issuer := theirs.Mark.UpTo.Issuer
-	mine := s.logs[issuer]
+	mine := s.lookLog(issuer)
 	if mine == nil {
 		mine = &log{issuer: issuer} // not kept: a list of numbers is no record
 	}
@@ -200,7 +200,7 @@ func (s *State) Disowned() []*Claim {
 // Lists: they then get neither it nor what beat it, and must drop nothing for it.
 func (s *State) Lacks(want []wire.Number) bool {
 	return slices.ContainsFunc(want, func(n wire.Number) bool {
-		l := s.logs[n.Issuer]
+		l := s.lookLog(n.Issuer)
 		return l == nil || l.get(n.Version()) == nil
 	})
 }
@@ -211,7 +211,7 @@ func (s *State) Give(want []wire.Number, marks []wire.Mark) *wire.Delta {
 	d := &wire.Delta{Close: true, Marks: marks}
 	size := 0
 	for _, n := range want {
-		if l := s.logs[n.Issuer]; l != nil {
+		if l := s.lookLog(n.Issuer); l != nil {
 			if r := l.get(n.Version()); r != nil {
 				addTo(d, r, &size)
 			}
@@ -239,7 +239,7 @@ func (s *State) Absorb(d *wire.Delta, drops []wire.Number) ([]*wire.Record, erro
 		return fresh, nil
 	}
 	for _, n := range slices.Concat(d.Drop, drops) {
-		if l := s.logs[n.Issuer]; l != nil {
+		if l := s.lookLog(n.Issuer); l != nil {
 			if r := l.get(n.Version()); r != nil {
 				s.dropBy(r)
 			}

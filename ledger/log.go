@@ -127,8 +127,22 @@ type sums struct {
 	total [2]uint64
 }
 
-func (s *State) logOf(p wire.PeerID) *log {
+// lookLog returns an issuer's log, or nil. Records of one issuer often come one after
+// another, and each is looked up several times: the last log found is kept.
+func (s *State) lookLog(p wire.PeerID) *log {
+	if s.recent.log != nil && s.recent.log.issuer == p {
+		return s.recent.log
+	}
 	l := s.logs[p]
+	if l != nil {
+		s.recent.log = l
+	}
+	return l
+}
+
+// logOf returns an issuer's log, making it if need be. A log is never taken away.
+func (s *State) logOf(p wire.PeerID) *log {
+	l := s.lookLog(p)
 	if l == nil {
 		l = &log{issuer: p}
 		s.logs[p] = l

@@ -62,10 +62,18 @@ type State struct {
 	version  uint64 // grows with every change, for caches
 	peers    uint64 // grows with every change of a card or a membership
 	headsAt  uint64 // the version of the last change of a head
+	headed   []job.ID
+	jobsAt   uint64 // grows with every job that comes or goes
 	specs    uint64 // grows with every change of a job spec
 	ours     uint64 // the version of the last change that may concern this peer's own claims
 
 	hashes map[*job.Task]wire.Hash // TaskHash of the tasks of specs held
+
+	recent struct { // what was looked up last
+		log *log
+		job *jobState
+		id  job.ID
+	}
 }
 
 type placeKey struct {
@@ -202,14 +210,14 @@ func (s *State) Take() []Change {
 
 // holds reports whether that very record is in its issuer's log.
 func (s *State) holds(r *wire.Record) bool {
-	l := s.logs[r.Num.Issuer]
+	l := s.lookLog(r.Num.Issuer)
 	return l != nil && l.holds(r)
 }
 
 // admit refuses what a rule has dropped: a number at or below the issuer's mark
 // that is not held, and anything of a removed life.
 func (s *State) admit(r *wire.Record) error {
-	if l := s.logs[r.Num.Issuer]; l != nil && covers(l.mark, r.Num.Version()) {
+	if l := s.lookLog(r.Num.Issuer); l != nil && covers(l.mark, r.Num.Version()) {
 		return fmt.Errorf("record %v: %w: dropped here", r.Num, wire.FaultReplayed)
 	}
 	if id, life, ok := lifeOf(r); ok && life <= s.removed[id] {
@@ -320,8 +328,11 @@ func (s *State) insert(r *wire.Record) {
 			s.unfit[v] = true
 		}
 	case *Head:
-		s.heads[v.Job] = struct{}{}
-		s.ids = nil
+		if _, known := s.heads[v.Job]; !known {
+			s.heads[v.Job] = struct{}{}
+			s.ids = nil
+			s.jobsAt++
+		}
 	case *Verdict:
 		s.lost[refOf(v.Slot, v.Life, v.Token, v.Peer)] = v
 	case *BadSpec:
@@ -342,6 +353,7 @@ func (s *State) forget(r *wire.Record, quiet bool) {
 		if len(s.cells[headKey(v.Job)]) == 0 {
 			delete(s.heads, v.Job)
 			s.ids = nil
+			s.jobsAt++
 		}
 	case *job.Spec:
 		delete(s.unfit, v)
@@ -386,6 +398,7 @@ func (s *State) touch(r *wire.Record) {
 		s.touchJob(v.Slot.Job)
 	case *Head:
 		s.headsAt = s.version
+		s.headed = append(s.headed, v.Job)
 		s.touchJob(v.Job)
 	case *BadSpec:
 		s.touchJob(v.Job)
@@ -432,6 +445,17 @@ func (s *State) OwnVersion() uint64 { return s.ours }
 
 // HeadsVersion is the Version of the last change of a job's head.
 func (s *State) HeadsVersion() uint64 { return s.headsAt }
+
+// JobsVersion grows with every job that Jobs lists anew or no longer.
+func (s *State) JobsVersion() uint64 { return s.jobsAt }
+
+// ChangedHeads returns the jobs of which a head came or went since the last call,
+// some perhaps several times.
+func (s *State) ChangedHeads() []job.ID {
+	headed := s.headed
+	s.headed = nil
+	return headed
+}
 
 // ChangedPeers returns whose card or membership changed since the last call, some
 // perhaps several times.

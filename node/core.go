@@ -65,7 +65,6 @@ type Core struct {
 	swept    uint64 // ledger's Version at the last housekeeping
 	nextID   uint64 // of exchanges, sales, submissions
 	houseAt  clock.Instant
-	headsAt  uint64                 // ledger's HeadsVersion when removals were last looked at
 	stepped  bool                   // Step has been called
 	branches uint32                 // by Branch
 	incs     map[wire.PeerID]uint32 // the start of each peer that was last told of

@@ -2,6 +2,7 @@ package node
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"shoal/internal/mutant"
@@ -89,14 +90,16 @@ func (c *Core) isOver(cl *ledger.Claim) bool {
 // since it heard of the removal. Only its own running time counts: wall clocks
 // may be wrong, and a peer that was off has kept nothing from anyone.
 func (c *Core) forgetJobs() {
-	if len(c.holding.deleted) == 0 && c.headsAt == c.led.HeadsVersion() {
-		return
+	ids := c.led.ChangedHeads()
+	for id := range c.holding.deleted {
+		ids = append(ids, id)
 	}
-	c.headsAt = c.led.HeadsVersion()
-	for _, id := range c.led.Jobs() {
+	slices.Sort(ids)
+	for _, id := range slices.Compact(ids) {
 		h := c.led.Head(id)
 		at, noted := c.holding.deleted[id]
 		switch {
+		case h == nil:
 		case !h.Deleted:
 			if noted {
 				delete(c.holding.deleted, id)

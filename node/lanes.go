@@ -40,6 +40,8 @@ type lane struct {
 	filled    clock.Instant
 	version   uint64
 	saleID    uint64
+	jobs      []job.ID // in it, as of jobsAt, the ledger's JobsVersion
+	jobsAt    uint64
 }
 
 // waiting is what a steward remembers of a slot it could not sell yet.
@@ -189,8 +191,8 @@ func (c *Core) scanDue(l *lane) bool {
 func (c *Core) scan(i int, l *lane) {
 	c.fill(l)
 	var lots []auction.Lot
-	for _, id := range c.led.Jobs() {
-		if laneOf(id) != i || c.isCalm(id) {
+	for _, id := range c.jobsIn(i, l) {
+		if c.isCalm(id) {
 			continue
 		}
 		c.restless = false
@@ -207,6 +209,19 @@ func (c *Core) scan(i int, l *lane) {
 	if len(lots) > 0 {
 		c.openSale(i, l, lots)
 	}
+}
+
+// jobsIn returns the jobs of a lane, in order.
+func (c *Core) jobsIn(i int, l *lane) []job.ID {
+	if at := c.led.JobsVersion(); l.jobsAt != at {
+		l.jobsAt, l.jobs = at, l.jobs[:0]
+		for _, id := range c.led.Jobs() {
+			if laneOf(id) == i {
+				l.jobs = append(l.jobs, id)
+			}
+		}
+	}
+	return l.jobs
 }
 
 // A stamp stands for all on which it depends whether a job misses anything.
