@@ -342,5 +342,5 @@ func (e *engine) powerCut() {
 	e.fresh = false
 }
 
-// working reports whether the engine answers.
-func (e *engine) working() bool { return !e.hung && !e.down }
+// working reports whether the engine answers: every call.
+func (e *engine) working() bool { return !e.hung && !e.down && e.faults.unanswered == 0 }

@@ -53,7 +53,9 @@ type engineFaults struct {
 	failing   failing
 	hanging   map[runtime.Op]int // calls of an operation that will get no answer
 	conflicts int                // creates that will find their name taken
-	deafUntil time.Duration      // the daemon hears of no change until then
+
+	unanswered int           // calls that get no answer, and have not reached their deadline
+	deafUntil  time.Duration // the daemon hears of no change until then
 }
 
 // failing makes starts fail, each with probability p, until the world's time.
@@ -83,8 +85,10 @@ func (f *engineFaults) hangs(op runtime.Op) bool {
 func (e *engine) hangCall(a *runtime.Action, answer func(string, bool)) {
 	limit, rnd := deadlineOf(a), e.m.chanceOf("hung call")
 	e.m.w.trace.note(e.m.w.now, e.m.name, "%v of %s hangs", a.Op, a.Ref.Slot)
-	e.m.w.checks.changed(e.m) // for this call it is no working engine
+	e.faults.unanswered++
+	e.m.w.checks.changed(e.m)
 	e.m.w.later(limit, func() {
+		e.faults.unanswered--
 		e.m.w.checks.changed(e.m)
 		answer(runtime.ErrSilent.Error(), false)
 	})
