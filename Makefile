@@ -24,7 +24,7 @@ SIZES    ?= $(ALL_SIZES)
 # The race detector needs a C compiler.
 RACE := $(if $(shell command -v gcc || command -v cc),-race)
 
-.PHONY: help build check test lint fuzz sim soak calibrate mutants bench curve golden e2e demo demo-down clean determinism
+.PHONY: help build check test lint fuzz sim soak crash damage calibrate mutants bench curve golden e2e demo demo-down clean determinism
 
 help: ## print this list
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -69,6 +69,12 @@ soak: build ## random scenarios over SEEDS seeds (200) from FIRST (1) on; failin
 determinism: ## RUNS (1000) plans, each run twice under other settings of threads, collector and memory: equal traces
 	SHOAL_RUNS=$(RUNS) $(GO) test -count=1 -timeout 0 -run '^TestDeterminism$$' -v ./sim
 
+crash: ## kill a process that writes its store, RUNS (1000) times: no promise is lost, no start fails
+	$(IN_MEMORY) SHOAL_TEST_KILLS=$(RUNS) $(GO) test -count=1 -timeout 0 -run '^TestStore_KillLosesNoPromise$$' -v ./ledger/badger
+
+damage: ## do RUNS (1000) damages to each kind of file of a stopped store: all are seen and rebuilt, or harmless
+	$(IN_MEMORY) SHOAL_TEST_DAMAGES=$(RUNS) $(GO) test -count=1 -timeout 0 -run '^TestStore_DamageIsSeenOrHarmless$$' -v ./ledger/badger
+
 calibrate: ## hold the simulated network against the real stack, and write the table of docs/SIMULATION.md
 	SHOAL_CALIBRATE=$(CURDIR)/docs/SIMULATION.md $(GO) test -count=1 -timeout 15m -run TestCalibration -v ./internal/calibrate
 
@@ -96,4 +102,6 @@ clean: ## remove what the targets above built
 	rm -rf bin .bin
 
 comma := ,
+# A killed process leaves to the system what it wrote, so a file system in memory will do.
+IN_MEMORY = $(if $(wildcard /dev/shm/.),TMPDIR=/dev/shm)
 PURE_NAMES = $(patsubst ./%,-e shoal/%,$(PURE))

@@ -38,7 +38,7 @@ func newDiskTrouble() diskTrouble { return diskTrouble{free: diskFree, ballast: 
 const (
 	surelyOne    = 32        // so few writes are one transaction, whatever is in them
 	bigTxnBytes  = 600 << 10 // with memtables of 8 MiB
-	smallTxnByte = 75 << 10  // with memtables of 1 MiB
+	smallTxnByte = 150 << 10 // with memtables of 2 MiB
 )
 
 // appendSplit writes a batch as the store does: puts, drops, locals, in as few

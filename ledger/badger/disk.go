@@ -12,9 +12,6 @@ import (
 	"syscall"
 )
 
-// Schema is the version of the state directory this shoal writes and reads.
-const Schema = 1
-
 // BallastBytes is the room kept back for a full disk. Badger maps its files into
 // memory: where the disk has no page left for one, the process dies.
 const BallastBytes = 16 << 20
@@ -28,6 +25,8 @@ func (o Options) least() int64 {
 	}
 	return 32 << 20
 }
+
+func (o Options) hasBallast() bool { return !o.Small && !o.NoBallast }
 
 func (o Options) tight() int64 { return o.least() + BallastBytes }
 
@@ -86,43 +85,6 @@ func writeAt(f *os.File, b []byte) error {
 	return err
 }
 
-// checkSchema refuses what a newer shoal wrote. It is a file of its own, so that it
-// can be read whatever a newer shoal does with the rest.
-func checkSchema(dir string) error {
-	path := filepath.Join(dir, "schema")
-	b, err := os.ReadFile(path)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return writeWhole(path, []byte(strconv.Itoa(Schema)+"\n"))
-	case err != nil:
-		return fmt.Errorf("state directory %s: %w", dir, err)
-	}
-	// Bytes that are no number are damage that the store itself does not share.
-	if v, err := strconv.Atoi(strings.TrimSpace(string(b))); err == nil && v > Schema {
-		return fmt.Errorf("state directory %s was written by a newer shoal (schema %d, this one knows %d): update shoal", dir, v, Schema)
-	} else if err != nil {
-		return writeWhole(path, []byte(strconv.Itoa(Schema)+"\n"))
-	}
-	return nil
-}
-
-// writeWhole replaces a file as a whole.
-func writeWhole(path string, b []byte) error {
-	tmp := path + ".new"
-	f, err := os.OpenFile(tmp, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
-	if err != nil {
-		return fmt.Errorf("write %s: %w", path, cause(err))
-	}
-	_, err = f.Write(b)
-	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
-		return fmt.Errorf("write %s: %w", path, err)
-	}
-	if err := os.Rename(tmp, path); err != nil {
-		return fmt.Errorf("write %s: %w", path, err)
-	}
-	return syncDir(filepath.Dir(path))
-}
-
 // Free returns how much of the file system that holds dir is free for us, and how
 // big it is, in bytes.
 func Free(dir string) (free, total int64, err error) {
@@ -133,9 +95,35 @@ func Free(dir string) (free, total int64, err error) {
 	return int64(st.Bavail) * int64(st.Bsize), int64(st.Blocks) * int64(st.Bsize), nil //nolint:unconvert // the field's type differs between systems
 }
 
+// Room returns how much of the file system is free beyond what the store needs to go
+// on writing, and how big it is, in bytes. A ballast that is not there now counts as
+// taken, so that giving it back looks like no gain.
+func (s *Store) Room() (free, total int64, err error) {
+	if free, total, err = Free(s.dir); err != nil {
+		return 0, 0, err
+	}
+	need := s.opts.least()
+	if _, err := os.Stat(s.ballast()); err != nil && s.opts.hasBallast() {
+		need += BallastBytes
+	}
+	return max(0, free-need), total, nil
+}
+
+// A FullError says that nothing was written, since too little of the disk is free. It
+// may be tried again.
+type FullError struct{ FreeBytes, NeedBytes int64 }
+
+// Error tells how much is free and how much would do.
+func (e *FullError) Error() string {
+	return fmt.Sprintf("the disk is full: %d MiB are free, at least %d are needed", e.FreeBytes>>20, e.NeedBytes>>20)
+}
+
+// Full is true: other failures of a store are for good.
+func (e *FullError) Full() bool { return true }
+
 // makeRoom gives the ballast back on a nearly full disk, and refuses to go on when
-// it is full: Badger would not return an error but die.
-func (s *Store) makeRoom() error {
+// less than need is free: Badger would not return an error but die.
+func (s *Store) makeRoom(need int64) error {
 	free, _, err := Free(s.dir)
 	if err != nil || free >= s.opts.tight() {
 		return nil //nolint:nilerr // not to know is no reason to stop
@@ -143,16 +131,16 @@ func (s *Store) makeRoom() error {
 	if err := s.ReleaseBallast(); err != nil {
 		s.log.Warn("the ballast stays", "err", err)
 	}
-	if free, _, err = Free(s.dir); err == nil && free < s.opts.least() {
-		return fmt.Errorf("the disk is full: %d MiB are free, at least %d are needed", free>>20, s.opts.least()>>20)
+	if free, _, err = Free(s.dir); err == nil && free < need {
+		return &FullError{free, need}
 	}
 	return nil
 }
 
 func (s *Store) ballast() string { return filepath.Join(s.dir, "ballast") }
 
-// ReleaseBallast gives the room kept back to the file system; the next start takes
-// it again if there is enough. Without ballast it does nothing.
+// ReleaseBallast gives the room kept back to the file system; Collect and the next
+// start take it again if there is enough. Without ballast it does nothing.
 func (s *Store) ReleaseBallast() error {
 	if err := os.Remove(s.ballast()); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("release ballast: %w", err)
@@ -163,7 +151,7 @@ func (s *Store) ReleaseBallast() error {
 // fitBallast makes the ballast where there is room for it.
 func (s *Store) fitBallast() {
 	free, _, err := Free(s.dir)
-	if err != nil || s.opts.Small || s.opts.NoBallast || free < 16*BallastBytes {
+	if err != nil || !s.opts.hasBallast() || free < 16*BallastBytes {
 		return
 	}
 	if info, err := os.Stat(s.ballast()); err == nil && info.Size() == BallastBytes {

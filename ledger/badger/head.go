@@ -34,6 +34,11 @@ func (s *sums) add(c checksum) {
 	s.entries++
 }
 
+// join adds what others are the sums of.
+func (s *sums) join(o sums) {
+	s.lo, s.hi, s.entries = s.lo+o.lo, s.hi+o.hi, s.entries+o.entries
+}
+
 func (s *sums) remove(c checksum) {
 	s.lo -= binary.BigEndian.Uint64(c[:8])
 	s.hi -= binary.BigEndian.Uint64(c[8:])

@@ -6,7 +6,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"syscall"
 
@@ -22,28 +21,38 @@ const (
 	damagedDir = "db.damaged" // the last damaged store, for whoever wants to know
 
 	// openAttempts is how often opening may begin without ending before the store
-	// counts as damaged: Badger can crash the whole process on damaged files.
-	openAttempts = 5
+	// counts as damaged: Badger can crash the whole process on damaged files. It is
+	// more than power that comes and goes may cut short.
+	openAttempts = 12
 )
 
 // settings returns Badger's options. Two compactors are its least: with one it
-// does not start, with none writes stall for good. Values have no expiry, which
+// does not start, with none writes stall for good. Entries have no expiry, which
 // would follow the wall clock. Nothing is compressed, so there is no block cache.
+//
+// Every value lies in the tree, none in Badger's value log: its collection writes
+// deleted values back, with their old version, and where the deletion has been
+// compacted away meanwhile they are there again. So the least memtable is one whose
+// transactions, 15 % of it, take the greatest record.
+//
+// Level 0 stalls before it has the four tables that Badger would merge among
+// themselves: that drops deletions of what an older table there still holds.
 func (s *Store) settings(dir string) badgerdb.Options {
 	o := badgerdb.DefaultOptions(dir).WithLogger(logger{s.log}).
 		WithSyncWrites(false).WithDetectConflicts(false).WithMetricsEnabled(false).
-		WithNumVersionsToKeep(1).WithNumCompactors(2).
+		WithNumVersionsToKeep(1).WithNumCompactors(2).WithValueLogFileSize(1 << 20).
 		WithCompression(options.None).WithBlockCacheSize(0).WithIndexCacheSize(0).
 		WithChecksumVerificationMode(options.OnBlockRead)
 	if s.opts.Small {
-		return o.WithMemTableSize(1 << 20).WithNumMemtables(1).WithNumLevelZeroTables(1).WithNumLevelZeroTablesStall(2).
-			WithValueLogFileSize(1 << 20).WithValueThreshold(1 << 10).
-			WithBaseTableSize(1 << 20).WithBaseLevelSize(4 << 20).WithNumGoroutines(1)
+		return o.WithMemTableSize(2 << 20).WithNumMemtables(1).WithNumLevelZeroTables(1).WithNumLevelZeroTablesStall(2).
+			WithValueThreshold(greatestValue).WithBaseTableSize(1 << 20).WithBaseLevelSize(4 << 20).WithNumGoroutines(1)
 	}
-	return o.WithMemTableSize(bigMemTable).WithNumMemtables(2).WithNumLevelZeroTables(2).WithNumLevelZeroTablesStall(6).
-		WithValueLogFileSize(8 << 20).WithValueThreshold(4 << 10).
-		WithBaseTableSize(2 << 20).WithBaseLevelSize(10 << 20).WithNumGoroutines(2)
+	return o.WithMemTableSize(bigMemTable).WithNumMemtables(2).WithNumLevelZeroTables(2).WithNumLevelZeroTablesStall(3).
+		WithValueThreshold(greatestValue).WithBaseTableSize(2 << 20).WithBaseLevelSize(10 << 20).WithNumGoroutines(2)
 }
+
+// greatestValue is a little more than a record with all that is stored around it.
+const greatestValue = wire.MaxRecordBytes + 6<<10
 
 // openDB opens Badger, or, if it refuses its files, an empty one in its place.
 func (s *Store) openDB() error {
@@ -95,6 +104,9 @@ func openBadger(o badgerdb.Options) (db *badgerdb.DB, err error) {
 			err = fmt.Errorf("badger: %v", r)
 		}
 	}()
+	if err := removeEmptyLogs(o.Dir); err != nil {
+		return nil, err
+	}
 	if err := checkTables(o.Dir); err != nil {
 		return nil, err
 	}
@@ -108,6 +120,27 @@ func openBadger(o badgerdb.Options) (db *badgerdb.DB, err error) {
 		}
 	}
 	return badgerdb.Open(o)
+}
+
+// removeEmptyLogs removes the logs that a kill left just made: Badger does not open
+// one of no length. Of a log that lost all it had the sums tell.
+func removeEmptyLogs(dir string) error {
+	present, err := logFiles(dir)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	for _, names := range present {
+		for _, name := range names {
+			path := filepath.Join(dir, name)
+			if info, err := os.Stat(path); err != nil || info.Size() > 0 {
+				continue
+			}
+			if err := os.Remove(path); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // bigMemTable is the greatest memtable that any profile has.
@@ -154,14 +187,19 @@ func (s *Store) setAside() error {
 const openingFile = "opening"
 
 // countAttempt notes that opening begins and returns how often it did since it
-// last ended.
+// last ended: that many bytes the file has, which no flipped bit changes.
 func (s *Store) countAttempt() int {
-	path := filepath.Join(s.dir, openingFile)
-	b, _ := os.ReadFile(path)
-	n, _ := strconv.Atoi(strings.TrimSpace(string(b)))
-	n++
-	_ = os.WriteFile(path, []byte(strconv.Itoa(n)+"\n"), 0o600)
-	return n
+	f, err := os.OpenFile(filepath.Join(s.dir, openingFile), os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
+	if err != nil {
+		return 1
+	}
+	defer f.Close()
+	_, _ = f.WriteString("x")
+	info, err := f.Stat()
+	if err != nil {
+		return 1
+	}
+	return int(info.Size())
 }
 
 // scan reads everything, compares it with the sums and the head, and moves what
@@ -211,55 +249,6 @@ func (s *Store) begin() error {
 	}
 	_ = os.Remove(filepath.Join(s.dir, openingFile))
 	return s.head.write(headSlot{})
-}
-
-// read fills s.loaded with every entry that is as it was written, and returns
-// the sums over those and the sums as stored.
-func (s *Store) read() (got, stored sums, hasSums bool) {
-	s.loaded = content{locals: map[string][]byte{}}
-	defer func() {
-		if r := recover(); r != nil { // Badger, on a damaged table
-			s.found("the store in %s cannot be read to its end: %v", s.dir, r)
-		}
-	}()
-	txn := s.db.NewTransaction(false)
-	defer txn.Discard()
-	it := txn.NewIterator(badgerdb.IteratorOptions{PrefetchValues: true, PrefetchSize: 64})
-	defer it.Close()
-	for it.Rewind(); it.Valid(); it.Next() {
-		key := it.Item().KeyCopy(nil)
-		value, err := it.Item().ValueCopy(nil)
-		if err != nil {
-			s.found("the store in %s has an entry that cannot be read: %w", s.dir, err)
-			continue
-		}
-		if string(key) == string(sumsKey) {
-			stored, hasSums = decodeSums(value)
-			continue
-		}
-		if c, body, ok := unwrap(key, value); !ok || !s.keep(key, body) {
-			s.found("the store in %s has an entry that was altered", s.dir)
-		} else {
-			got.add(c)
-		}
-	}
-	return got, stored, hasSums
-}
-
-func (s *Store) keep(key, value []byte) bool {
-	switch key[0] {
-	case localPrefix:
-		s.loaded.locals[string(key[1:])] = value
-		return true
-	case recordPrefix:
-		r := new(wire.Record)
-		if wire.Unmarshal(value, r) != nil || string(recordKey(r.Num)) != string(key) {
-			return false
-		}
-		s.loaded.records = append(s.loaded.records, r)
-		return true
-	}
-	return false
 }
 
 // rebuild moves what is left to a fresh store, since Badger would stumble over

@@ -34,7 +34,7 @@ import (
 
 // Options say how much memory and disk a store may take.
 type Options struct {
-	Small     bool         // for devices with little of both: 1 MiB buffers, no ballast
+	Small     bool         // for devices with little of both: 2 MiB buffers, no ballast
 	NoBallast bool         // keep no room back: for a store that is not there to stay
 	Logger    *slog.Logger // nil: nothing is logged
 }
@@ -92,7 +92,7 @@ func (s *Store) open() error {
 	if err := checkSchema(s.dir); err != nil {
 		return err
 	}
-	if err := s.makeRoom(); err != nil {
+	if err := s.makeRoom(s.opts.least()); err != nil {
 		return fmt.Errorf("state directory %s cannot be opened: %w", s.dir, err)
 	}
 	s.fitBallast()
@@ -121,8 +121,10 @@ func (s *Store) Load() (records []*wire.Record, locals map[string][]byte, damage
 // Apply writes one batch: puts, then drops, then locals, where a nil value deletes
 // its key. With sync it returns once all of it, and all before it, survives a power
 // cut. A batch too big for one transaction is split; a crash may then leave its
-// first part. After an error nothing more is written: every later Apply returns
-// the same error, and who called must promise nothing.
+// first part. On a full disk it returns a *FullError and has written nothing; batches
+// that drop records and put none still go through for a while. After any other error
+// nothing more is written: every later Apply returns the same error. Whatever the
+// error, who called must promise nothing.
 func (s *Store) Apply(puts []*wire.Record, drops []wire.Number, locals map[string][]byte, sync bool) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -132,6 +134,13 @@ func (s *Store) Apply(puts []*wire.Record, drops []wire.Number, locals map[strin
 	if s.failed != nil {
 		return s.failed
 	}
+	need := s.opts.least()
+	if len(puts) == 0 && len(drops) > 0 {
+		need /= 2
+	}
+	if err := s.makeRoom(need); err != nil {
+		return fmt.Errorf("write to state directory %s: %w", s.dir, err)
+	}
 	if err := s.apply(puts, drops, locals, sync); err != nil {
 		s.failed = fmt.Errorf("write to state directory %s: %w", s.dir, err)
 		return s.failed
@@ -140,9 +149,6 @@ func (s *Store) Apply(puts []*wire.Record, drops []wire.Number, locals map[strin
 }
 
 func (s *Store) apply(puts []*wire.Record, drops []wire.Number, locals map[string][]byte, sync bool) error {
-	if err := s.makeRoom(); err != nil {
-		return err
-	}
 	w := newWriter(s.db, s.sums)
 	defer w.discard()
 	for _, r := range puts {
@@ -198,26 +204,18 @@ func (s *Store) Mend() error {
 	return nil
 }
 
-// Collect gives back the room of values that were overwritten. It is for a quiet
-// moment, every few minutes; it rewrites at most a few log files.
+// Collect gives back the room of what was overwritten or dropped and lies deep in the
+// tree, and takes the ballast again where it had been given back. It is for a quiet
+// moment, every few minutes.
 func (s *Store) Collect() error {
-	for range 4 {
-		s.mu.Lock()
-		if s.closed {
-			s.mu.Unlock()
-			return nil
-		}
-		err := s.db.RunValueLogGC(0.5)
-		if err == nil {
-			err = s.syncLogs() // the values were copied, and their old file is gone
-		}
-		s.mu.Unlock()
-		switch {
-		case errors.Is(err, badgerdb.ErrNoRewrite):
-			return nil
-		case err != nil:
-			return fmt.Errorf("collect value log: %w", err)
-		}
+	s.fitBallast()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return nil
+	}
+	if err := s.db.Flatten(1); err != nil {
+		return fmt.Errorf("collect: %w", err)
 	}
 	return nil
 }

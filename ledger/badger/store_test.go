@@ -148,7 +148,7 @@ func TestOpen_RefusesANewerSchema(t *testing.T) {
 	if err := open(t, dir, Options{}).Close(); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(filepath.Join(dir, "schema"), []byte("3\n"), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(dir, "schema"), []byte(schemaText(3)), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	_, err := Open(dir, Options{})
@@ -218,33 +218,5 @@ func TestStore_RefusesEverythingAfterAFailure(t *testing.T) {
 	_ = s.Close()
 	if err := s.Apply(nil, nil, nil, false); err == nil {
 		t.Fatal("a closed store was written")
-	}
-}
-
-func BenchmarkLoad10k(b *testing.B) {
-	dir := b.TempDir()
-	s := open(b, dir, Options{})
-	var puts []*wire.Record
-	for seq := uint64(1); seq <= 10_000; seq++ {
-		puts = append(puts, record(seq, 400))
-	}
-	apply(b, s, puts, nil, nil, true)
-	for b.Loop() {
-		if err := s.Close(); err != nil {
-			b.Fatal(err)
-		}
-		s = open(b, dir, Options{})
-		if records, _, damage := s.Load(); len(records) != len(puts) || damage != nil {
-			b.Fatalf("%d records, damage %v", len(records), damage)
-		}
-	}
-}
-
-func BenchmarkApplySynced(b *testing.B) {
-	s := open(b, b.TempDir(), Options{})
-	seq := uint64(0)
-	for b.Loop() {
-		seq++
-		apply(b, s, []*wire.Record{record(seq, 400)}, nil, map[string][]byte{"mark": {1}}, true)
 	}
 }

@@ -53,14 +53,20 @@ func (w *writer) set(key, value []byte) error {
 	if err := w.forget(key); err != nil {
 		return err
 	}
-	size := int64(len(key)) + 64
+	// Half of what Badger takes: its own count of a batch is a little above ours. One
+	// great record may go beyond that, alone.
+	size := int64(len(key) + len(value) + 64)
+	if w.count > 0 && (w.count >= w.db.MaxBatchCount()/2 || w.bytes+size > w.db.MaxBatchSize()/2) {
+		if err := w.flush(); err != nil {
+			return err
+		}
+	}
 	var err error
 	if value == nil {
 		err = w.txn.Delete(key)
 	} else {
 		c := checksumOf(key, value)
 		w.sums.add(c)
-		size += int64(len(value))
 		err = w.txn.Set(key, append(slices.Clone(c[:]), value...))
 	}
 	if err != nil {
@@ -68,10 +74,6 @@ func (w *writer) set(key, value []byte) error {
 	}
 	w.count++
 	w.bytes += size
-	// Half of what Badger takes: its own count of a batch is a little above ours.
-	if w.count >= w.db.MaxBatchCount()/2 || w.bytes >= w.db.MaxBatchSize()/2 {
-		return w.flush()
-	}
 	return nil
 }
 
