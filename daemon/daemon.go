@@ -9,7 +9,8 @@
 //	timer   ─┘                                             the result an input again
 //
 // One goroutine, in Run, touches the core. If the store fails, nothing that was
-// to follow happens and Run ends: who cannot write must not promise.
+// to follow happens and Run ends: who cannot write must not promise. A store that is
+// merely full is waited for, see keep.
 package daemon
 
 import (
@@ -30,7 +31,8 @@ import (
 )
 
 // recordStore is the disk. Apply writes puts, drops and locals (nil deletes) and
-// with sync returns once they survive a power cut. Load's damage says in one
+// with sync returns once they survive a power cut; its error may be a fullError. Load's
+// damage says in one
 // sentence what was lost; Mend that others have refilled it. Collect gives back
 // the room of what was overwritten.
 type recordStore interface {
@@ -97,7 +99,7 @@ type Config struct {
 	Reach     reach // nil: services have no names
 
 	Facts func(context.Context) runtime.Facts   // what the machine has
-	Disk  func() (free, total int64, err error) // where the ledger is kept
+	Disk  func() (free, total int64, err error) // where the ledger is kept; free: beyond what the store needs
 	Crash func(text string)                     // keeps a report of our own bug; nil: only logged
 
 	Record io.Writer    // gets a recording of every input, for `shoal sim replay`; nil: none

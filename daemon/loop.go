@@ -23,7 +23,7 @@ func (d *Daemon) loop(ctx context.Context) error {
 		if len(in) > 0 {
 			wake, err := d.turn(ctx, in)
 			if err != nil {
-				return err
+				return d.unlessFull(ctx, err)
 			}
 			d.tell()
 			timer.Reset(d.untilNext(wake))
@@ -91,7 +91,7 @@ func (d *Daemon) turn(ctx context.Context, in []node.Input) (wake clock.Instant,
 		}
 	}
 	d.rec.flush()
-	if err := d.commit(out); err != nil {
+	if err := d.keep(ctx, out); err != nil {
 		return 0, fmt.Errorf("this peer stops, since it cannot keep what it would promise: %w", err)
 	}
 	for i := range out {

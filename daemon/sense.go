@@ -14,6 +14,7 @@ const (
 	factsEvery   = 5 * time.Second
 	factsLimit   = 10 * time.Second
 	diskEvery    = 10 * time.Second
+	diskLook     = time.Second // a disk that fills or empties fast is told sooner
 	addrsEvery   = 5 * time.Second
 	collectEvery = 10 * time.Minute
 )
@@ -38,9 +39,16 @@ func (d *Daemon) readFacts(ctx context.Context) {
 
 // readDisk also mends the store once the core, whose ledger was refilled, is ready.
 func (d *Daemon) readDisk(ctx context.Context) {
-	every(ctx, diskEvery, func() bool {
-		d.mend(ctx)
+	var told int64
+	due := time.Now()
+	every(ctx, diskLook, func() bool {
 		free, total, err := d.cfg.Disk()
+		if isDue := !time.Now().Before(due); !isDue && (err != nil || max(free-told, told-free) <= told/4) {
+			return true
+		} else if isDue {
+			d.mend(ctx)
+		}
+		told, due = free, time.Now().Add(diskEvery)
 		if err != nil {
 			d.log.Warn("free space is not known", "err", err)
 			return true

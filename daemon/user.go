@@ -51,7 +51,7 @@ func (d *Daemon) Do(ctx context.Context, r node.Request) (node.Reply, error) {
 }
 
 // View runs look where the core may be read, between two steps; what it shows is
-// durable. look must be quick, and keep nothing of the core. It returns ctx's error
+// durable, unless the disk is full. look must be quick, and keep nothing of the core. It returns ctx's error
 // or ErrStopped if look has not run, or is not known to have.
 func (d *Daemon) View(ctx context.Context, look func(*node.Core)) error {
 	done := make(chan error, 1)

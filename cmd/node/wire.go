@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"shoal/daemon"
-	"shoal/ledger/badger"
 	"shoal/p2p"
 	"shoal/runtime"
 	"shoal/runtime/facts"
@@ -72,7 +71,7 @@ func (p *peer) engineVersion(ctx context.Context) string {
 	return ""
 }
 
-func (p *peer) disk() (free, total int64, err error) { return badger.Free(p.o.state.path("store")) }
+func (p *peer) disk() (free, total int64, err error) { return p.store.Room() }
 
 // keepCrash writes a report of a bug of ours beside the ledger.
 func (p *peer) keepCrash(text string) {
