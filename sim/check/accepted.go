@@ -17,6 +17,8 @@ type Accepted struct {
 	jobs    []*accepted
 	version []uint64 // by host: of its disk, when it was last read
 	again   map[wire.PeerID]bool
+	lost    map[wire.PeerID]time.Duration // when a store was destroyed last
+	now     time.Duration
 	removed map[job.ID]uint64 // the greatest life that anybody has removed
 
 	headless map[headless]time.Duration // heads whose spec is missing, since when
@@ -36,7 +38,7 @@ type accepted struct {
 
 // NewAccepted returns the checker.
 func NewAccepted() *Accepted {
-	return &Accepted{again: map[wire.PeerID]bool{}, removed: map[job.ID]uint64{}, headless: map[headless]time.Duration{}}
+	return &Accepted{again: map[wire.PeerID]bool{}, lost: map[wire.PeerID]time.Duration{}, removed: map[job.ID]uint64{}, headless: map[headless]time.Duration{}}
 }
 
 // Rule implements Checker.
@@ -50,11 +52,20 @@ func (a *Accepted) Replied(_ Host, asked *node.Request, r *node.Reply) error {
 	a.jobs = slices.DeleteFunc(a.jobs, func(x *accepted) bool {
 		return x.job == r.Job && len(x.stores) == 0
 	})
-	a.jobs = append(a.jobs, &accepted{r.Job, r.Life, r.Revision, slices.Clone(r.Stores)})
+	stores := slices.DeleteFunc(slices.Clone(r.Stores), a.lostMeanwhile)
+	a.jobs = append(a.jobs, &accepted{r.Job, r.Life, r.Revision, stores})
 	for _, p := range r.Stores {
 		a.again[p] = true
 	}
 	return nil
+}
+
+// lostMeanwhile reports whether a store may have been destroyed after it had taken
+// the job and before the answer: the accepting peer waits 10 s for its stores, and
+// may sleep meanwhile.
+func (a *Accepted) lostMeanwhile(p wire.PeerID) bool {
+	at, ok := a.lost[p]
+	return ok && a.now-at < 2*time.Minute
 }
 
 // Wrote implements WriteWatcher: a removal may have been accepted without its
@@ -72,6 +83,7 @@ func (a *Accepted) Wrote(_ Host, writes []node.Write) error {
 
 // Tick implements Ticker. It reads the disks that have changed since.
 func (a *Accepted) Tick(w World) error {
+	a.now = w.Now()
 	if len(a.jobs) == 0 {
 		return nil
 	}
@@ -158,6 +170,7 @@ func (*Accepted) Booted(Host) {}
 
 // DiskLost implements LifeWatcher.
 func (a *Accepted) DiskLost(h Host) {
+	a.lost[h.Peer()] = a.now
 	for _, x := range a.jobs {
 		x.stores = slices.DeleteFunc(x.stores, func(p wire.PeerID) bool { return p == h.Peer() })
 	}
