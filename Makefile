@@ -49,13 +49,8 @@ lint: ## golangci-lint with .golangci.yml; installs it into .bin once (about a m
 	@[ -n "$(LINT_BIN)" ] || GOBIN=$(CURDIR)/.bin $(GO) install github.com/golangci/golangci-lint/v2/cmd/$(LINT)@$(LINT_VER)
 	@PATH="$(CURDIR)/.bin:$$PATH" $(LINT) run
 
-fuzz: ## run every fuzz target for FUZZTIME (10s)
-	@set -e; for file in $$(grep -rl --include='*_test.go' '^func Fuzz' . | sort); do \
-		for target in $$(sed -n 's/^func \(Fuzz[A-Za-z0-9_]*\)(.*/\1/p' $$file); do \
-			echo "== $$target in $$(dirname $$file)"; \
-			$(GO) test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) ./$$(dirname $$file); \
-		done; \
-	done
+fuzz: ## run every fuzz target in turn for FUZZTIME (10s), on one core, with its executions and new inputs; ONLY picks some
+	@GO='$(GO)' FUZZTIME='$(FUZZTIME)' ONLY='$(ONLY)' scripts/fuzz
 
 sim: build ## run SCENARIO (sim/testdata/*.txt) in the simulator with SEED, if given
 	@set -e; for file in $(SCENARIO); do bin/shoal sim run $$file $(if $(SEED),--seed $(SEED)); done

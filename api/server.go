@@ -1,6 +1,7 @@
 package api
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -222,13 +223,11 @@ func post[Q, A any](limit int64, f func(context.Context, Q) (A, error)) http.Han
 func readBody(w http.ResponseWriter, r *http.Request, limit int64, into any) error {
 	control := http.NewResponseController(w)
 	_ = control.SetReadDeadline(time.Now().Add(writeWait))
-	dec := json.NewDecoder(http.MaxBytesReader(w, r.Body, limit))
-	dec.DisallowUnknownFields()
-	err := dec.Decode(into)
-	if err == nil && dec.More() {
-		err = errors.New("more follows the object")
-	}
+	text, err := io.ReadAll(http.MaxBytesReader(w, r.Body, limit))
 	_ = control.SetReadDeadline(time.Time{})
+	if err == nil {
+		err = decodeBody(text, into)
+	}
 	var tooLong *http.MaxBytesError
 	switch {
 	case err == nil:
@@ -238,6 +237,21 @@ func readBody(w http.ResponseWriter, r *http.Request, limit int64, into any) err
 	default:
 		return failf(http.StatusBadRequest, "%s: %v", r.URL.Path, err)
 	}
+}
+
+func decodeBody(text []byte, into any) error {
+	if err := checkBody(text); err != nil {
+		return err
+	}
+	dec := json.NewDecoder(bytes.NewReader(text))
+	dec.DisallowUnknownFields()
+	if err := dec.Decode(into); err != nil {
+		return err
+	}
+	if dec.More() {
+		return errors.New("more follows the object")
+	}
+	return nil
 }
 
 // view reads the core.

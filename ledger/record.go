@@ -217,9 +217,16 @@ func decodeBody(r *wire.Record) (any, error) {
 // unknown is the Value of a record of a later version's kind.
 type unknown struct{}
 
+// shapes are those of the bodies.
+var shapes = map[wire.RecordKind]*wire.Shape{
+	wire.KindSpec: wire.ShapeOf((*job.Spec)(nil)), wire.KindHead: wire.ShapeOf((*Head)(nil)), wire.KindClaim: wire.ShapeOf((*Claim)(nil)),
+	wire.KindVerdict: wire.ShapeOf((*Verdict)(nil)), wire.KindBadSpec: wire.ShapeOf((*BadSpec)(nil)),
+	wire.KindVolumePlace: wire.ShapeOf((*VolumePlace)(nil)), wire.KindCard: wire.ShapeOf((*Card)(nil)), wire.KindMember: wire.ShapeOf((*Member)(nil)),
+}
+
 func decode[T any](r *wire.Record, ok func(*T) bool) (any, error) {
 	v := new(T)
-	if err := wire.Unmarshal(r.Body, v); err != nil {
+	if err := shapes[r.Kind].Unmarshal(r.Body, v); err != nil {
 		return nil, err
 	}
 	if !ok(v) {

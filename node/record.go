@@ -29,6 +29,8 @@ type recordedLocal struct {
 	Value []byte `cbor:"2,keyasint"`
 }
 
+var frameShape = wire.ShapeOf((*recordFrame)(nil))
+
 // recordVersion grows when an old recording can no longer be read.
 const recordVersion = 1
 
@@ -110,7 +112,7 @@ func EncodeStep(in Input, sum wire.Hash) ([]byte, error) {
 // else.
 func DecodeStep(b []byte) (Input, wire.Hash, error) {
 	var f recordFrame
-	if err := wire.Unmarshal(b, &f); err != nil {
+	if err := frameShape.Unmarshal(b, &f); err != nil {
 		return Input{}, wire.Hash{}, err
 	}
 	if f.Step == nil {
@@ -327,7 +329,7 @@ func replayStart(next func() ([]byte, error)) (*Core, recordFrame, error) {
 func nextFrame(next func() ([]byte, error)) (f recordFrame, err error) {
 	b, err := next()
 	if err == nil {
-		err = wire.Unmarshal(b, &f)
+		err = frameShape.Unmarshal(b, &f)
 	}
 	return f, err
 }
@@ -342,6 +344,9 @@ func (s *recordedStart) config() Config {
 		Verify: func(by wire.PeerID, msg, sig []byte) bool { return by == s.Self || wire.VerifyEd25519(by, msg, sig) },
 	}
 }
+
+// firstRead is how much of a frame is made room for before any of it has come.
+const firstRead = 16 << 10
 
 // maxRecordedFrame bounds a frame of a recording: a message and some room.
 const maxRecordedFrame = wire.MaxFrame + 1<<20
@@ -368,11 +373,17 @@ func Frames(r io.Reader) func() ([]byte, error) {
 		if n > maxRecordedFrame {
 			return nil, fmt.Errorf("%w: a frame of %d bytes is in no recording", wire.ErrInvalid, n)
 		}
-		b := make([]byte, n)
-		if _, err := io.ReadFull(r, b); err != nil {
-			return nil, cutAt(cutAt(err, io.EOF), io.ErrUnexpectedEOF)
+		b := make([]byte, min(n, firstRead)) // a length alone takes little memory
+		for got := 0; ; {
+			m, err := io.ReadFull(r, b[got:])
+			if err != nil {
+				return nil, cutAt(cutAt(err, io.EOF), io.ErrUnexpectedEOF)
+			}
+			if got += m; got == int(n) {
+				return b, nil
+			}
+			b = append(b, make([]byte, min(int(n)-got, got))...) //nolint:makezero // what has come, and room for as much again
 		}
-		return b, nil
 	}
 }
 

@@ -235,12 +235,3 @@ func firstFrame(t *testing.T, b []byte) []byte {
 	}
 	return f
 }
-
-// FuzzReplay shows that no file makes Replay panic, hang or take what memory there is.
-func FuzzReplay(f *testing.F) {
-	f.Add([]byte("rubbish"))
-	f.Add([]byte{0, 0, 0, 1, 0xa0})
-	f.Fuzz(func(_ *testing.T, b []byte) {
-		_, _, _ = Replay(Frames(io.LimitReader(bytes.NewReader(b), 1<<20)))
-	})
-}

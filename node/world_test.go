@@ -18,7 +18,8 @@ import (
 // world drives a few cores with a perfect network and engine, in virtual time.
 // It is for the composition's own tests; faults are the simulator's business.
 type world struct {
-	t     *testing.T
+	t     testing.TB
+	tap   func(wire.Message, []byte) // sees each message as it travels; nil: nobody does
 	now   time.Duration
 	peers []*testPeer
 	queue []delivery
@@ -60,7 +61,7 @@ func testVerify(p wire.PeerID, msg, sig []byte) bool {
 	return slices.Equal(testKey(p).Sign(msg), sig)
 }
 
-func newWorld(t *testing.T, n int) *world {
+func newWorld(t testing.TB, n int) *world {
 	w := &world{t: t}
 	for i := range n {
 		p := &testPeer{
@@ -147,6 +148,9 @@ func (w *world) recode(m wire.Message) wire.Message {
 	b, err := wire.Encode(m)
 	if err != nil {
 		w.t.Fatalf("encode %T: %v", m, err)
+	}
+	if w.tap != nil {
+		w.tap(m, b)
 	}
 	out, err := wire.Decode(b)
 	if err != nil {

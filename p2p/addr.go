@@ -39,6 +39,9 @@ func negotiate(s network.Stream, proto string) error {
 func parseAddrs(bs [][]byte) []ma.Multiaddr {
 	var out []ma.Multiaddr
 	for _, b := range bs[:min(len(bs), maxAddrs)] {
+		if len(b) > maxAddrBytes {
+			continue // before it is taken apart: a part of two bytes becomes a hundred
+		}
 		if a, err := ma.NewMultiaddrBytes(b); err == nil && dialable(a) {
 			out = append(out, a)
 		}
@@ -46,9 +49,12 @@ func parseAddrs(bs [][]byte) []ma.Multiaddr {
 	return out
 }
 
+// maxAddrBytes bounds one address.
+const maxAddrBytes = 256
+
 // dialable reports whether a is an address a shoal peer can have.
 func dialable(a ma.Multiaddr) bool {
-	if len(a) < 2 || len(a.Bytes()) > 256 {
+	if len(a) < 2 || len(a.Bytes()) > maxAddrBytes {
 		return false
 	}
 	switch a[0].Protocol().Code {

@@ -13,7 +13,7 @@ const frameHeader = 4
 
 // firstRead bounds what a header alone can make us allocate; the rest follows as
 // bytes arrive.
-const firstRead = 64 << 10
+const firstRead = 32 << 10
 
 func writeFrame(w io.Writer, b []byte) error {
 	var head [frameHeader]byte

@@ -35,7 +35,7 @@ func (m *Votes) check() error {
 		return fmt.Errorf("%w: %d votes, at most %d are allowed", FaultOversized, len(m.Votes), MaxVotes)
 	}
 	if len(m.Heard) > MaxVotes {
-		return fmt.Errorf("%w: %d signs, at most %d are allowed", ErrInvalid, len(m.Heard), MaxVotes)
+		return fmt.Errorf("%w: %d signs, at most %d are allowed", FaultOversized, len(m.Heard), MaxVotes)
 	}
 	return nil
 }

@@ -84,16 +84,16 @@ func Decode(b []byte) (Message, error) {
 	if len(b) > MaxFrame {
 		return nil, fmt.Errorf("%w: frame of %d bytes, at most %d are allowed", FaultOversized, len(b), MaxFrame)
 	}
-	var f frame
-	if err := Unmarshal(b, &f); err != nil {
+	kind, body, err := open(b)
+	if err != nil {
 		return nil, err
 	}
-	proto, ok := messages[f.Kind]
+	proto, ok := messages[kind]
 	if !ok {
-		return nil, fmt.Errorf("%w %d", ErrUnknown, f.Kind)
+		return nil, fmt.Errorf("%w %d", ErrUnknown, kind)
 	}
 	m := reflect.New(reflect.TypeOf(proto).Elem())
-	if err := Unmarshal(f.Body, m.Interface()); err != nil {
+	if err := shapes[kind].Unmarshal(body, m.Interface()); err != nil {
 		return nil, fmt.Errorf("%T: %w", proto, err)
 	}
 	if c, ok := m.Interface().(checked); ok {
@@ -102,6 +102,33 @@ func Decode(b []byte) (Message, error) {
 		}
 	}
 	return m.Interface().(Message), nil
+}
+
+// shapes are those of the messages.
+var shapes = func() map[MessageKind]*Shape {
+	out := map[MessageKind]*Shape{}
+	for k, proto := range messages {
+		out[k] = ShapeOf(proto)
+	}
+	return out
+}()
+
+// open returns a frame's kind and, without a copy, the bytes of its body.
+func open(b []byte) (MessageKind, []byte, error) {
+	w := weigher{b: b}
+	major, n, err := w.head()
+	if err == nil {
+		err = is(major == majorArray && n == 2)
+	}
+	if err == nil {
+		if major, n, err = w.head(); err == nil {
+			err = is(major == majorUint && n < 256)
+		}
+	}
+	if err != nil {
+		return 0, nil, fmt.Errorf("%w: no frame", err)
+	}
+	return MessageKind(n), w.b, nil
 }
 
 // Key is an Ed25519 private key as a Signer.

@@ -179,3 +179,14 @@ type Signer interface{ Sign(msg []byte) []byte }
 // A Verifier reports whether sig is by's signature of msg. It must be a pure
 // function; the simulator remembers its answers.
 type Verifier func(by PeerID, msg, sig []byte) bool
+
+var recordShape = ShapeOf((*Record)(nil))
+
+// DecodeRecord reads a record by itself, as it lies on disk. Its body is not opened.
+func DecodeRecord(b []byte) (*Record, error) {
+	r := new(Record)
+	if err := recordShape.Unmarshal(b, r); err != nil {
+		return nil, err
+	}
+	return r, nil
+}

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"shoal/internal/fuzztest"
 	"shoal/job"
 )
 
@@ -181,6 +182,7 @@ func FuzzDecode(f *testing.F) {
 		f.Add(b)
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
+		fuzztest.Bounded(t, len(b), func() { _, _ = Decode(b) })
 		m, err := Decode(b)
 		if err != nil {
 			if !errors.Is(err, ErrInvalid) && !errors.Is(err, ErrUnknown) {

@@ -11,6 +11,8 @@ import (
 	"shoal/wire"
 )
 
+var itemShape = wire.ShapeOf((*Item)(nil))
+
 // A Reader reads one archive, an item at a time.
 type Reader struct {
 	in     *bufio.Reader
@@ -107,7 +109,7 @@ func (r *Reader) read() (Item, error) {
 	at := r.offset
 	r.took(b)
 	var i Item
-	if err := wire.Unmarshal(b, &i); err != nil {
+	if err := itemShape.Unmarshal(b, &i); err != nil {
 		return Item{}, fmt.Errorf("%w: the item at byte %d cannot be read", ErrDamaged, at)
 	}
 	r.items++

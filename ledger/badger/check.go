@@ -96,8 +96,8 @@ func (c *Check) read(txn *badgerdb.Txn) (got, stored sums, hasSums bool) {
 		sum, body, ok := unwrap(key, value)
 		if ok && key[0] == recordPrefix {
 			c.Records++
-			r := new(wire.Record)
-			ok = wire.Unmarshal(body, r) == nil && string(recordKey(r.Num)) == string(key)
+			r, bad := wire.DecodeRecord(body)
+			ok = bad == nil && string(recordKey(r.Num)) == string(key)
 		}
 		if err != nil || !ok {
 			c.Altered++

@@ -105,8 +105,8 @@ func (c *chunk) keep(key, value []byte) bool {
 		c.locals[string(key[1:])] = value
 		return true
 	case recordPrefix:
-		r := new(wire.Record)
-		if wire.Unmarshal(value, r) != nil || string(recordKey(r.Num)) != string(key) {
+		r, err := wire.DecodeRecord(value)
+		if err != nil || string(recordKey(r.Num)) != string(key) {
 			return false
 		}
 		// What the ledger will do with each record, here on all cores; what is wrong

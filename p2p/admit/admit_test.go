@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"shoal/internal/fuzztest"
 	"shoal/p2p/internal/codec"
 	"shoal/wire"
 )
@@ -226,7 +227,13 @@ func TestTicket_ProofIsGoodForOnePairAlone(t *testing.T) {
 
 func FuzzDecodeCertificate(f *testing.F) {
 	f.Add(member(f, member(f, root(), 1, Member, now), 2, Run, now).Certificate.Encode())
+	chain := root()
+	for i := range byte(MaxChain - 1) {
+		chain = member(f, chain, i+1, Member, now)
+	}
+	f.Add(chain.Certificate.Encode())
 	f.Fuzz(func(t *testing.T, b []byte) {
+		fuzztest.Bounded(t, len(b), func() { DecodeCertificate(b) })
 		c, err := DecodeCertificate(b)
 		if err != nil {
 			return
@@ -242,6 +249,7 @@ func FuzzParseTicket(f *testing.F) {
 	f.Add(ticket(f).String())
 	f.Add(Prefix + "1")
 	f.Fuzz(func(t *testing.T, s string) {
+		fuzztest.Bounded(t, len(s), func() { ParseTicket(s) })
 		tk, err := ParseTicket(s)
 		if err != nil {
 			return
@@ -257,7 +265,8 @@ func FuzzParseTicket(f *testing.F) {
 func FuzzDecodeTicket(f *testing.F) {
 	peers, _ := ticket(f).peers()
 	f.Add(codec.Marshal(ticketBody{Invitation: ticket(f).Invitation.Encode(), Secret: ticket(f).secret, Peers: peers}))
-	f.Fuzz(func(_ *testing.T, b []byte) {
+	f.Fuzz(func(t *testing.T, b []byte) {
+		fuzztest.Bounded(t, len(b), func() { decodeTicket(b) })
 		if tk, err := decodeTicket(b); err == nil {
 			tk.Verify(SwarmIDOf(key(0)), now)
 		}

@@ -4,8 +4,12 @@ package codec
 
 import (
 	"fmt"
+	"reflect"
+	"sync"
 
 	"github.com/fxamacker/cbor/v2"
+
+	"shoal/wire"
 )
 
 var (
@@ -32,10 +36,21 @@ func Marshal(v any) []byte { return must(enc.Marshal(v)) }
 
 // Unmarshal reads the whole of b into v. Unknown fields are passed over; doubled
 // keys, indefinite lengths, tags, deep nesting and trailing bytes are errors, and
-// so is anything longer than maxBytes.
+// so is anything longer than maxBytes, or that stands for much more than it is long.
 func Unmarshal(b []byte, maxBytes int, v any) error {
 	if len(b) > maxBytes {
 		return fmt.Errorf("%d bytes, at most %d are read", len(b), maxBytes)
 	}
+	t := reflect.TypeOf(v)
+	shape, known := shapes.Load(t)
+	if !known {
+		shape, _ = shapes.LoadOrStore(t, wire.ShapeOf(v))
+	}
+	if err := shape.(*wire.Shape).Weigh(b); err != nil {
+		return err
+	}
 	return dec.Unmarshal(b, v)
 }
+
+// shapes are those of the types read so far: a few, all of ours.
+var shapes sync.Map // of reflect.Type to *wire.Shape

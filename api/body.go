@@ -1,0 +1,73 @@
+package api
+
+import (
+	"fmt"
+
+	"shoal/job"
+)
+
+// What a body may hold. The decoder makes room for whole elements, some of hundreds of
+// bytes, where the text has "null": without a bound two megabytes of text become half
+// a gigabyte.
+const (
+	maxValues   = 64 << 10 // of all lists and objects together
+	maxElements = 4096     // of one list
+	maxTasks    = job.MaxTasks
+	taskDepth   = 3 // of the list of tasks: {"spec": {"tasks": [
+)
+
+// checkBody looks over JSON text before it is decoded. It finds no fault with text
+// that is no JSON: the decoder does, where it is.
+func checkBody(text []byte) error {
+	var counts []int // of the lists and objects around, from 1
+	var lists []bool
+	values, inString := 0, false
+	for i := 0; i < len(text); i++ {
+		c := text[i]
+		if inString {
+			switch c {
+			case '\\':
+				i++
+			case '"':
+				inString = false
+			}
+			continue
+		}
+		switch c {
+		case '"':
+			inString = true
+		case '{', '[':
+			counts, lists = append(counts, 1), append(lists, c == '[')
+		case '}', ']':
+			if len(counts) == 0 {
+				return nil
+			}
+			counts, lists = counts[:len(counts)-1], lists[:len(lists)-1]
+		case ',':
+			if len(counts) > 0 {
+				counts[len(counts)-1]++
+			}
+		default:
+			continue
+		}
+		if c == ',' || c == '{' || c == '[' {
+			values++
+		}
+		if d := len(counts); d > 0 && lists[d-1] {
+			if most := mostElements(d); counts[d-1] > most {
+				return fmt.Errorf("a list of more than %d elements", most)
+			}
+		}
+		if values > maxValues || len(counts) > 64 {
+			return fmt.Errorf("more than %d values, or more than 64 inside one another", maxValues)
+		}
+	}
+	return nil
+}
+
+func mostElements(depth int) int {
+	if depth <= taskDepth {
+		return maxTasks
+	}
+	return maxElements
+}
