@@ -105,6 +105,13 @@ func (c *Core) begin() {
 	}
 }
 
+// knowsItsPast reports whether a peer without a store has heard of its earlier starts,
+// if there were any. Another that lost its store at the same time knows as little, so
+// one that is not ready counts only when no ready peer has answered for a while.
+func (c *Core) knowsItsPast() bool {
+	return c.self.withReady || c.self.exchanged && c.due(clock.Instant(aloneAfter))
+}
+
 func (c *Core) chooseIncarnation() {
 	c.self.inc = max(c.self.storedInc, c.led.MaxIncarnation(c.cfg.Self)) + 1
 	if mutant.Is(mutant.SameIncarnation) {
@@ -122,7 +129,7 @@ func (c *Core) chooseIncarnation() {
 func (c *Core) settleCourse() {
 	switch c.self.stage {
 	case starting:
-		if c.self.exchanged || c.led.IsRevoked(c.cfg.Self) { // nobody would exchange with it
+		if c.knowsItsPast() || c.led.IsRevoked(c.cfg.Self) { // nobody would exchange with it
 			c.chooseIncarnation()
 		}
 	case joining:

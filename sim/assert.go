@@ -8,6 +8,7 @@ import (
 
 	"shoal/job"
 	"shoal/runtime"
+	"shoal/sim/check"
 )
 
 // addAssertions fills the second half of the table of verbs.
@@ -28,6 +29,8 @@ func addAssertions() {
 		"same":        {args: 1, usage: "SLOT: its container was not started again since the line above", check: slotArg, assert: (*run).same},
 		"removed":     {args: 1, usage: "JOB: no container and no head of it anywhere", check: jobArg, assert: (*run).removed},
 		"idle":        {args: 1, usage: "PEER: it runs no container", check: refArgs, assert: (*run).idle},
+		"equal":       {usage: ": all ready peers hold the same records", assert: (*run).equal},
+		"heard":       {args: 2, usage: "PEER KIND count=0: so many messages of a kind", opts: []string{"count"}, check: heardArgs, assert: (*run).heard},
 	} {
 		verbs[name] = v
 	}
@@ -304,4 +307,26 @@ func (r *run) idle(op *Op) string {
 		}
 	}
 	return ""
+}
+
+func (r *run) equal(*Op) string { return check.Equal{}.Unmet(r.w.checks) }
+
+func heardArgs(op *Op) error {
+	if err := isMessage(op.Args[1]); err != nil {
+		return err
+	}
+	return refArgs(op)
+}
+
+// heard counts the messages of a kind that a machine's daemons have been given.
+func (r *run) heard(op *Op) string {
+	m, err := r.w.find(op.Args[0])
+	if err != nil {
+		return err.Error()
+	}
+	want := op.Opts["count"]
+	if want == "" {
+		want = ">=1"
+	}
+	return compareCount(want, int(m.got[kindOf(op.Args[1])%64]), "were heard")
 }

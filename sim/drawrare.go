@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"fmt"
 	"strings"
 	"time"
 )
@@ -11,6 +12,7 @@ var rareKinds = []faultKind{
 	{"forger", (*drawer).forger},
 	{"newer peer", (*drawer).newer},
 	{"deaf few", (*drawer).deafFew},
+	{"stores destroyed", (*drawer).wreck},
 }
 
 const rareOneIn = 8
@@ -40,6 +42,25 @@ func (d *drawer) newer(at time.Duration) { d.add(at, "newer %s", d.peer()) }
 func (d *drawer) deafFew(at time.Duration) {
 	from, a, b := d.peer(), d.peer(), d.peer()
 	d.add(at, "oneway %s>%s for=%v", from, others(from, a, b), d.seconds(10, 40))
+}
+
+// wreck destroys two of the three stores of a job as soon as its answer has named them,
+// or all but one of fewer, and gives the job reason for an answer.
+func (d *drawer) wreck(at time.Duration) {
+	name, down := fmt.Sprintf("job%d", d.r.IntN(2)), ""
+	at = max(at, d.begin+(d.end-d.begin)/4) // the jobs are there by then
+	if d.r.IntN(3) > 0 {
+		down = fmt.Sprintf(" for=%v", d.seconds(1, 40))
+	}
+	d.add(at, "wreck %s count=2 least=3%s", name, down)
+	switch d.r.IntN(3) {
+	case 0:
+		d.add(at+d.seconds(0, 3), "update %s version=%d fails=no", name, d.r.IntN(1000))
+	case 1:
+		d.add(at+d.seconds(0, 3), "scale %s replicas=%d fails=no", name, d.r.IntN(8))
+	case 2:
+		d.add(at+d.seconds(0, 3), "remove %s fails=no", name)
+	}
 }
 
 // others are the peers of a list that are not this one, or, if none is, the rest.

@@ -65,16 +65,16 @@ func (r *run) restart(op *Op) error {
 			return err
 		}
 		m.disk, m.damaged = from.disk.clone(), from.damaged // the mark of damage is a file of the store
-		m.engine.containers = nil
+		m.engine.containers, m.engine.fresh = nil, false
 		r.w.become(m, from.id)
 		r.w.checks.shared[from.id] = true
 		r.w.checks.diskLost(m)
 	case disk == "lost":
-		m.disk = newDisk()
-		m.engine.containers = nil // the engine's store was on the same disk
-		m.engine.images = map[string]bool{}
-		m.engine.fresh = false
-		r.w.checks.diskLost(m)
+		m.loseDisk()
+	case disk == "image":
+		if err := m.putBack(); err != nil {
+			return err
+		}
 	case disk == "damaged":
 		lost := m.disk.rot(m.chanceOf("rot"), 0.5)
 		r.w.trace.note(r.w.now, m.name, "%d records rot away", lost)
@@ -156,7 +156,7 @@ func (r *run) quiet() {
 	if w.rec != nil {
 		w.rec.weather(false, "")
 	}
-	w.network.drops, w.network.traps, w.network.forgeries = nil, nil, nil
+	w.network.drops, w.network.traps, w.network.forgeries, w.wrecks = nil, nil, nil, nil
 	for _, m := range w.machines {
 		m.resume()
 		m.slow = 0

@@ -23,6 +23,7 @@ type machine struct {
 	spec  MachineSpec
 
 	disk   *disk
+	imaged *disk // an image of it, taken earlier; nil: none
 	engine *engine
 	core   *node.Core // nil while the daemon does not run
 
@@ -56,9 +57,10 @@ type machine struct {
 	net       *rand.Rand // of what it sends
 	nic       nic
 	streams   []time.Duration
-	linked    []bool  // there is a connection to that machine
-	told      []bool  // the core was told so
-	heardFrom []int32 // when that machine was last heard, in ms
+	linked    []bool     // there is a connection to that machine
+	told      []bool     // the core was told so
+	heardFrom []int32    // when that machine was last heard, in ms
+	got       [64]uint32 // messages that daemons here were given, by kind
 	noticeAt  time.Duration
 }
 
@@ -217,6 +219,7 @@ func (m *machine) handle(e event) {
 
 func (m *machine) receive(e event) {
 	from := m.w.machines[e.from]
+	m.got[e.msg.Kind()%64]++
 	m.heardFrom[e.from] = int32(m.w.now / time.Millisecond)
 	m.step(node.Input{Received: &node.Received{From: from.id, Topic: e.topic, Msg: e.msg}})
 }

@@ -45,8 +45,9 @@ func init() {
 		"crash": {args: 1, usage: "PEER [for=10s] [torn=yes], or PEER on=award when=before after=2",
 			opts: []string{"for", "on", "when", "after", "torn"}, check: crashArgs, do: (*run).crash},
 		"crashdaemon": {args: 1, usage: "PEER [for=10s]", opts: []string{"for"}, check: refArgs, do: (*run).crashDaemon},
-		"restart":     {args: 1, usage: "PEER [disk=keep|lost|damaged|clone-of:PEER]", opts: []string{"disk"}, check: restartArgs, do: (*run).restart},
-		"clockjump":   {args: 1, usage: "PEER by=-10y", opts: []string{"by", "drift"}, check: refArgs, do: (*run).clockJump},
+		"restart": {args: 1, usage: "PEER [disk=keep|lost|damaged|image|clone-of:PEER]", opts: []string{"disk"},
+			check: restartArgs, do: (*run).restart},
+		"clockjump": {args: 1, usage: "PEER by=-10y", opts: []string{"by", "drift"}, check: refArgs, do: (*run).clockJump},
 		"join": {usage: "[cpu=4 mem=8GiB first=yes]",
 			opts: []string{"cpu", "mem", "label", "datacenter", "profile", "first"}, do: (*run).join},
 
@@ -61,6 +62,7 @@ func init() {
 	addHardware()
 	addAssertions()
 	addNetVerbs()
+	addStoreVerbs()
 }
 
 func jobArg(op *Op) error {
@@ -106,13 +108,13 @@ func slotArg(op *Op) error { _, err := parseSlot(op.Args[0]); return err }
 
 func restartArgs(op *Op) error {
 	switch d := op.Opts["disk"]; {
-	case d == "", d == "keep", d == "lost", d == "damaged":
+	case d == "", d == "keep", d == "lost", d == "damaged", d == "image":
 	case strings.HasPrefix(d, "clone-of:"):
 		if _, err := parseRef(strings.TrimPrefix(d, "clone-of:")); err != nil {
 			return err
 		}
 	default:
-		return fmt.Errorf("disk=%s: want keep, lost, damaged or clone-of:PEER", d)
+		return fmt.Errorf("disk=%s: want keep, lost, damaged, image or clone-of:PEER", d)
 	}
 	return refArgs(op)
 }

@@ -30,6 +30,7 @@ type World struct {
 	refused uint64 // inputs that a core refused
 
 	requests    map[uint64]*request
+	wrecks      []*wreck
 	lastID      uint64
 	outcomes    map[string]*outcome // the latest reply about a job, by its name
 	events      map[string][]told

@@ -77,7 +77,7 @@ func (m *Monotone) number(h Host, r *wire.Record) error {
 		return violation("S5", "%s gives the number %v to a second record, a %v", h.Name(), r.Num, r.Kind)
 	case !ok && v.Compare(last) < 0:
 		return violation("S5", "%s writes a new %v as %v after %d.%d", h.Name(), r.Kind, r.Num, last.Inc, last.Seq)
-	case v.Compare(last) > 0:
+	case !ok && v.Compare(last) > 0: // one that comes back from others says nothing of this start
 		m.last[h.Index()] = v
 	}
 	seen[v] = r.Hash()
