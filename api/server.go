@@ -52,7 +52,9 @@ type Config struct {
 	Listen   func() []string // this peer's own addresses; nil: unknown
 	// Problems lists what of the jobs does not answer on this peer; nil: unknown.
 	Problems func() []PortProblem
-	Log      *slog.Logger // nil: silent
+	// CheckStore looks at everything on the disk; nil: it is not looked at.
+	CheckStore func() (StoreCheck, error)
+	Log        *slog.Logger // nil: silent
 }
 
 const (
@@ -113,6 +115,7 @@ func (s *Server) Handler() http.Handler {
 	mux.HandleFunc("POST /v1/leave", post(maxSmall, s.leave))
 	mux.HandleFunc("POST /v1/down", post(maxSmall, s.down))
 	mux.HandleFunc("POST /v1/tickets", post(maxSmall, s.ticket))
+	s.routeLedger(mux)
 	return s.bounded(mux)
 }
 
@@ -132,6 +135,8 @@ func (s *Server) PeerHandler() http.Handler {
 func (s *Server) routeShared(mux *http.ServeMux) {
 	mux.HandleFunc("GET /v1/status", get(s.status))
 	mux.HandleFunc("GET /v1/waiting", get(s.waiting))
+	mux.HandleFunc("GET /v1/ledger", get(s.ledgerSum))
+	mux.HandleFunc("GET /v1/ledger/records", s.ledgerRecords)
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		writeError(w, failf(http.StatusNotFound, "no %s %s in this version of shoal: is the other side newer?", r.Method, r.URL.Path))
 	})

@@ -24,6 +24,7 @@ type lines struct {
 	w       http.ResponseWriter
 	control *http.ResponseController
 	enc     *json.Encoder
+	count   int // by put
 }
 
 func newLines(w http.ResponseWriter) *lines {

@@ -161,3 +161,16 @@ func (s *State) StandingOf(r *wire.Record) Standing {
 	}
 	return Ended
 }
+
+// KeyID is the whole of a record's key, of which KeyText may show a part: records
+// with one KeyID compete in one join. It is opaque, and keeps nothing in the record.
+func KeyID(r *wire.Record) string {
+	if c, ok := r.Value.(*Claim); ok {
+		return fmt.Sprintf("%s\x00%d\x00%d\x00%s", slotText(c.Slot), c.Life, c.Token, c.Peer[:])
+	}
+	if _, ok := r.Value.(*job.Spec); ok {
+		h := wire.HashOf(r.Body)
+		return string(h[:])
+	}
+	return makeKey(r)
+}

@@ -28,25 +28,30 @@ func (o Offered) Refused() bool { return o >= OfferedDropped }
 
 // Offer merges a record and tells what became of it, for people.
 func (s *State) Offer(r *wire.Record) Offered {
-	if Open(r) != nil {
-		return OfferedMalformed
-	}
 	out, err := s.Merge(r)
+	if err != nil {
+		return refusedAs(wire.FaultOf(err))
+	}
+	h, isHead := r.Value.(*Head)
 	switch {
-	case err != nil && wire.Judge(err) == wire.Reject:
-		return OfferedForged
-	case err != nil:
-		if id, life, ok := lifeOf(r); ok && life <= s.removed[id] {
-			return OfferedRemoved
-		}
-		return OfferedDropped
 	case out == Known:
 		return OfferedKnown
 	case out == Beaten:
 		return OfferedOlder
-	}
-	if h, ok := r.Value.(*Head); ok && s.HeadRecord(h.Job) != r {
+	case isHead && s.HeadRecord(h.Job) != r:
 		return OfferedKept
 	}
 	return OfferedNew
+}
+
+func refusedAs(f wire.Fault) Offered {
+	switch f {
+	case wire.FaultReplayed:
+		return OfferedDropped
+	case wire.FaultRemoved:
+		return OfferedRemoved
+	case wire.FaultForged, wire.FaultDomain, wire.FaultSwarm:
+		return OfferedForged
+	}
+	return OfferedMalformed
 }

@@ -9,7 +9,7 @@ import (
 
 // MaxImport bounds the records of one Import: so many signatures are checked in one
 // step, while all else waits.
-const MaxImport = 512
+const MaxImport = 256
 
 // Import brings records from a file into the ledger by the join that every record
 // comes in by. The answer tells of each what became of it, and goes out once all

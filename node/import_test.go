@@ -150,7 +150,7 @@ func TestImport_RefusesWhatIsNotTheSwarms(t *testing.T) {
 		}
 	}
 	rep, _ := ask(t, to, Request{Import: &Import{Records: make([]*wire.Record, MaxImport+1)}})
-	if rep.Code != CodeInvalid || !strings.Contains(rep.Err, "at most 512") {
+	if rep.Code != CodeInvalid || !strings.Contains(rep.Err, "at most 256") {
 		t.Errorf("too many: %+v", rep)
 	}
 	fresh := solo(t, 4, "swarm", false)

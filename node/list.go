@@ -52,3 +52,9 @@ func (c *Core) AgeOf(r *wire.Record) time.Duration {
 	}
 	return -1
 }
+
+// Swarm names the swarm that this peer's records are bound to.
+func (c *Core) Swarm() wire.Hash { return c.cfg.Swarm }
+
+// Self is this peer's identity.
+func (c *Core) Self() wire.PeerID { return c.cfg.Self }

@@ -36,11 +36,17 @@ const (
 // New returns a client of the daemon that listens on a unix socket. It does not
 // connect yet.
 func New(socket string) *Client {
-	return &Client{socket: socket, http: &http.Client{Transport: &http.Transport{
-		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-			d := net.Dialer{Timeout: dialTimeout}
-			return d.DialContext(ctx, "unix", socket)
-		},
+	return Over(socket, func(ctx context.Context) (net.Conn, error) {
+		d := net.Dialer{Timeout: dialTimeout}
+		return d.DialContext(ctx, "unix", socket)
+	})
+}
+
+// Over returns a client of whoever serves the API at the other end of what dial
+// opens; name is what errors call it.
+func Over(name string, dial func(context.Context) (net.Conn, error)) *Client {
+	return &Client{socket: name, http: &http.Client{Transport: &http.Transport{
+		DialContext:           func(ctx context.Context, _, _ string) (net.Conn, error) { return dial(ctx) },
 		ResponseHeaderTimeout: answerTimeout, DisableCompression: true,
 	}}}
 }

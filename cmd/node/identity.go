@@ -168,10 +168,13 @@ func (d stateDir) readKey(name string) (ed25519.PrivateKey, error) {
 func (d stateDir) newKey(name string) (ed25519.PrivateKey, error) {
 	seed := make([]byte, ed25519.SeedSize)
 	_, _ = rand.Read(seed) // it does not fail
-	if err := d.write(name, []byte(base64.StdEncoding.EncodeToString(seed)+"\n")); err != nil {
-		return nil, err
-	}
-	return ed25519.NewKeyFromSeed(seed), nil
+	key := ed25519.NewKeyFromSeed(seed)
+	return key, d.writeKey(name, key)
+}
+
+// writeKey keeps a key's seed.
+func (d stateDir) writeKey(name string, key ed25519.PrivateKey) error {
+	return d.write(name, []byte(base64.StdEncoding.EncodeToString(key.Seed())+"\n"))
 }
 
 // ensureKey returns the identity with a key, drawn if there is none. It is kept

@@ -130,9 +130,10 @@ Exit codes: 0 done; 1 refused, with the reason on stderr; 124 --timeout is over;
 		}
 	}
 	add(groupPeer, c.upCommand(), c.downCommand(), c.leaveCommand(), c.drainCommand(), c.ticketCommand(), c.peersCommand(), c.statusCommand())
+	add(groupPeer, c.backupCommand(), c.restoreCommand())
 	add(groupJob, c.deployCommand(), c.runCommand(), c.planCommand(), c.scaleCommand(), c.restartCommand(), c.rollbackCommand(),
 		c.stopCommand(), c.rmCommand())
-	add(groupLook, c.jobsCommand(), c.psCommand(), c.inspectCommand(), c.whyCommand(), c.logsCommand(), c.eventsCommand())
+	add(groupLook, c.jobsCommand(), c.psCommand(), c.inspectCommand(), c.whyCommand(), c.logsCommand(), c.eventsCommand(), c.ledgerCommand())
 	root.AddCommand(c.versionCommand(), c.simCommand())
 	return root
 }

@@ -216,7 +216,7 @@ func (p *peer) server(stop func()) *api.Server {
 			return ok && cert.Rights.Has(admit.Deploy)
 		},
 		Version: version, StateDir: string(p.o.state), Address: p.address, Listen: host.Addrs,
-		Problems: problemsOf(p.reach), Log: p.log,
+		Problems: problemsOf(p.reach), CheckStore: checkStore(p.store), Log: p.log,
 	})
 }
 
