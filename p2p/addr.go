@@ -116,10 +116,13 @@ func sortAddrs(addrs []ma.Multiaddr) []ma.Multiaddr {
 	return addrs
 }
 
-// addrRank orders addresses, best first: IPv4 before IPv6, routable before
+// addrRank orders addresses, best first: direct before relayed, IPv4 before IPv6, routable before
 // link-local before loopback, QUIC before TCP.
 func addrRank(a ma.Multiaddr) int {
 	rank := 0
+	if isRelayed(a) {
+		rank = 16
+	}
 	if ip, err := manet.ToIP(a); err == nil {
 		switch {
 		case ip.IsLoopback():

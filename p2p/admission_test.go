@@ -25,7 +25,7 @@ import (
 // outsider is a bare libp2p host connected to h. It speaks what a test makes it.
 func outsider(t *testing.T, h *Host) host.Host {
 	t.Helper()
-	opts, err := options(Config{Key: newKey(t)}, profiles[ProfileSmall], nil)
+	opts, err := options(Config{Key: newKey(t)}, profiles[ProfileSmall], nil, ownAddrs)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -37,8 +37,9 @@ type entry struct {
 
 func newBook() *book { return &book{peers: map[wire.PeerID]*entry{}} }
 
-// add puts addrs first; met says that the peer is here. A full book gives up the
-// peer met longest ago.
+// add puts addrs first; met says that the peer is here. Ways through relays change:
+// new ones, or a peer that is here without any, replace the old. A full book gives up
+// the peer met longest ago.
 func (b *book) add(p wire.PeerID, addrs []ma.Multiaddr, met bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -53,7 +54,11 @@ func (b *book) add(p wire.PeerID, addrs []ma.Multiaddr, met bool) {
 		b.peers[p] = e
 	}
 	merged := make([]ma.Multiaddr, 0, maxAddrs)
-	for _, a := range slices.Concat(addrs, e.addrs) {
+	old := e.addrs
+	if met || slices.ContainsFunc(addrs, isRelayed) {
+		old, _ = splitRelayed(old)
+	}
+	for _, a := range slices.Concat(addrs, old) {
 		if len(merged) < maxAddrs && !slices.ContainsFunc(merged, a.Equal) {
 			merged = append(merged, a)
 		}

@@ -63,6 +63,12 @@ type Config struct {
 
 	Profile Profile // "" means ProfileLAN
 
+	// NoRelay keeps this peer from carrying connections of other members. It may still
+	// be reached through theirs. Flat forgoes all of it, as ProfileSmall does: no relays,
+	// no hole punching, no asking whether others can dial this peer.
+	NoRelay bool
+	Flat    bool
+
 	MDNS bool // announce this peer on the local network, and dial members heard there
 	DHT  bool // find members' addresses by the swarm's own DHT
 

@@ -31,8 +31,12 @@ func (h *Host) startDHT() error {
 	if !h.cfg.DHT {
 		return nil
 	}
+	mode := dht.ModeServer
+	if h.cfg.Profile == ProfileSmall {
+		mode = dht.ModeClient // it asks, and leaves answering to others
+	}
 	d, err := dht.New(h.members,
-		dht.Mode(dht.ModeServer),
+		dht.Mode(mode),
 		dht.ProtocolPrefix(protocol.ID("/shoal/"+h.cfg.Swarm.Short())),
 		// With refresh on, a small swarm is meshed fully and stays so.
 		dht.DisableAutoRefresh(), dht.DisableProviders(), dht.DisableValues(),
@@ -121,7 +125,8 @@ func browse(ctx context.Context, fn func(swarm string, p admit.PeerAddrs)) error
 // announcement is the TXT record of this peer. The whole should fit one packet.
 func (h *Host) announcement() []string {
 	texts := []string{"swarm=" + h.cfg.Swarm.Short(), "peer=" + h.self.String()}
-	for _, a := range h.bestAddrs() {
+	direct, _ := splitRelayed(h.bestAddrs())
+	for _, a := range direct {
 		if t := "addr=" + a.String(); len(t) < 256 && len(texts) < 2+maxAddrs {
 			texts = append(texts, t)
 		}

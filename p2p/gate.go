@@ -261,8 +261,15 @@ func (g *gate) InterceptPeerDial(p peer.ID) bool { return !g.isRevoked(p) && !g.
 // InterceptAddrDial refuses nothing: who is behind an address shows later.
 func (g *gate) InterceptAddrDial(peer.ID, ma.Multiaddr) bool { return true }
 
-// InterceptAccept refuses nothing: who comes shows later.
-func (g *gate) InterceptAccept(network.ConnMultiaddrs) bool { return true }
+// InterceptAccept refuses what comes through a relay that is no member. Else it refuses
+// nothing: who comes shows later.
+func (g *gate) InterceptAccept(c network.ConnMultiaddrs) bool {
+	if !isRelayed(c.RemoteMultiaddr()) {
+		return true
+	}
+	relay, _, ok := relayOf(c.RemoteMultiaddr())
+	return ok && g.isAdmitted(relay)
+}
 
 // InterceptSecured refuses a removed peer that was dialled. One that dials is to hear
 // that it was removed. One that is shunned gets no further.

@@ -47,16 +47,27 @@ type hello struct {
 
 	// Notice refuses a dialler that was removed: a frame that proves it.
 	Notice []byte `cbor:"5,keyasint,omitempty"`
+
+	// Relays says that the sender carries connections of members for members.
+	Relays bool `cbor:"6,keyasint,omitempty"`
+
+	// Seen is where the dialler's packets come from, as the answering peer sees it; not
+	// over a relay.
+	Seen []byte `cbor:"7,keyasint,omitempty"`
 }
 
-func (h *Host) ownHello(answer bool) []byte {
-	own := hello{Certificate: h.cfg.Certificate.Encode(), Session: h.session}
+// ownHello is what this peer shows at the other end of c.
+func (h *Host) ownHello(c network.Conn, answer bool) []byte {
+	own := hello{Certificate: h.cfg.Certificate.Encode(), Session: h.session, Relays: h.relaying.service != nil}
 	for _, a := range h.bestAddrs() {
 		if len(own.Addrs) < maxAddrs {
 			own.Addrs = append(own.Addrs, a.Bytes())
 		}
 	}
 	if answer {
+		if from := c.RemoteMultiaddr(); !isRelayed(from) {
+			own.Seen = from.Bytes()
+		}
 		peers := h.Peers()
 		rand.Shuffle(len(peers), func(i, j int) { peers[i], peers[j] = peers[j], peers[i] })
 		for _, p := range peers[:min(len(peers), helloPeers)] {
@@ -73,6 +84,8 @@ type guest struct {
 	addrs  []ma.Multiaddr
 	peers  []joinPeer
 	notice []byte
+	relays bool
+	seen   ma.Multiaddr // nil: not told
 }
 
 // checkHello verifies what p showed. With errRevoked it returns the guest all the
@@ -96,7 +109,13 @@ func (h *Host) checkHello(p peer.ID, b []byte) (g guest, err error) {
 	if err := cert.Verify(h.cfg.Swarm, time.Now()); err != nil {
 		return g, err
 	}
-	g = guest{admission{id: id, session: m.Session}, cert, parseAddrs(m.Addrs), m.Peers, m.Notice}
+	g = guest{
+		admission: admission{id: id, session: m.Session}, cert: cert, addrs: parseAddrs(m.Addrs), peers: m.Peers,
+		notice: m.Notice, relays: m.Relays,
+	}
+	if seen := parseAddrs([][]byte{m.Seen}); len(seen) == 1 && !isRelayed(seen[0]) {
+		g.seen = seen[0]
+	}
 	if h.gate.isRevoked(p) {
 		return g, errRevoked
 	}
@@ -121,7 +140,7 @@ func (h *Host) helloOn(ctx context.Context, c network.Conn) error {
 	}
 	defer s.Close()
 	begun := time.Now()
-	if err := writeFrame(s, h.ownHello(false)); err != nil {
+	if err := writeFrame(s, h.ownHello(c, false)); err != nil {
 		return err
 	}
 	b, err := readFrame(s, maxHello)
@@ -170,7 +189,7 @@ func (h *Host) answerHello(s network.Stream) error {
 		return err
 	}
 	begun := time.Now()
-	if err := writeFrame(s, h.ownHello(true)); err != nil {
+	if err := writeFrame(s, h.ownHello(s.Conn(), true)); err != nil {
 		return err
 	}
 	if _, err := readFrame(s, 0); err != nil {
@@ -249,7 +268,11 @@ func (h *Host) welcome(c network.Conn, g guest) {
 		h.gone(p) // it went between the last byte and here
 		return
 	}
-	if c.Stat().Direction == network.DirOutbound {
+	h.paths.admitted(c, g)
+	if c.IsClosed() {
+		h.paths.closed(c) // it may have been told so before
+	}
+	if c.Stat().Direction == network.DirOutbound && !isRelayed(c.RemoteMultiaddr()) {
 		g.addrs = append([]ma.Multiaddr{c.RemoteMultiaddr()}, g.addrs...)
 	}
 	h.book.add(g.id, g.addrs, true)
@@ -258,6 +281,8 @@ func (h *Host) welcome(c network.Conn, g guest) {
 		h.log.Debug("peer admitted", "peer", g.id, "rights", g.cert.Rights)
 	}
 	h.dhtAdd(p)
+	h.retire(p)
+	h.relaying.look()
 }
 
 // gone ends the admission of a peer without connections, and the waiting for it.

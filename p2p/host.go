@@ -31,6 +31,7 @@ import (
 	"github.com/libp2p/go-libp2p/gologshim"
 	"github.com/libp2p/go-libp2p/p2p/muxer/yamux"
 	"github.com/libp2p/go-libp2p/p2p/net/swarm"
+	"github.com/libp2p/go-libp2p/p2p/protocol/holepunch"
 	libp2ptls "github.com/libp2p/go-libp2p/p2p/security/tls"
 	quic "github.com/libp2p/go-libp2p/p2p/transport/quic"
 	"github.com/libp2p/go-libp2p/p2p/transport/tcp"
@@ -68,6 +69,11 @@ type Host struct {
 	stats   counters
 	uses    *useCount
 
+	paths     *paths
+	reachable *reachable
+	relaying  *relaying
+	punching  *holepunch.Service // nil without
+
 	ctx      context.Context
 	cancel   context.CancelFunc
 	tasks    sync.WaitGroup
@@ -76,6 +82,8 @@ type Host struct {
 	dials    chan struct{}
 	redials  *semaphore.Weighted
 	backoffs backoffs
+	reaching singleflight.Group // by peer, and so below
+	asking   singleflight.Group
 	authors  singleflight.Group
 
 	mu       sync.Mutex
@@ -125,11 +133,12 @@ func New(ctx context.Context, cfg Config) (*Host, error) {
 
 func newHost(ctx context.Context, cfg Config) *Host {
 	h := &Host{
-		cfg: cfg, self: idOf(cfg.Key), limits: profiles[cfg.Profile.orDefault()], log: cfg.Logger,
+		cfg: cfg, self: idOf(cfg.Key), limits: profiles[cfg.Profile.orDefault()].of(cfg), log: cfg.Logger,
 		session: rand.Uint64(), book: newBook(), uses: newUseCount(cfg.UsesFile, cfg.Logger),
 		dials: make(chan struct{}, dialsAtOnce), redials: semaphore.NewWeighted(redialsAtOnce),
 		backoffs: backoffs{peers: map[wire.PeerID]backoff{}},
-		links:    map[wire.PeerID]*link{}, handlers: map[string]func(wire.PeerID, net.Conn){},
+		paths:    newPaths(), reachable: newReachable(), relaying: newRelaying(),
+		links: map[wire.PeerID]*link{}, handlers: map[string]func(wire.PeerID, net.Conn){},
 	}
 	h.ctx, h.cancel = context.WithCancel(ctx)
 	h.events = newEventQueue(h.ctx.Done())
@@ -141,7 +150,7 @@ func newHost(ctx context.Context, cfg Config) *Host {
 }
 
 func (h *Host) start(listen []ma.Multiaddr) error {
-	options, err := options(h.cfg, h.limits, h.gate)
+	options, err := options(h.cfg, h.limits, h.gate, h.announced)
 	if err != nil {
 		return err
 	}
@@ -155,10 +164,14 @@ func (h *Host) start(listen []ma.Multiaddr) error {
 	h.members.SetStreamHandler(messageProto, h.hearMessages)
 	h.members.SetStreamHandler(streamProto, h.hearOpen)
 	h.members.SetStreamHandler(certProto, h.hearCertificate)
+	h.members.SetStreamHandler(aliveProto, h.hearAlive)
 	if err := h.startTopics(); err != nil {
 		return err
 	}
 	if err := h.startDHT(); err != nil {
+		return err
+	}
+	if err := h.startRelaying(); err != nil {
 		return err
 	}
 	// Only now: identify tells each newcomer our protocols once, and libp2p limits
@@ -170,12 +183,17 @@ func (h *Host) start(listen []ma.Multiaddr) error {
 	h.spawn(h.events.run)
 	h.spawn(h.stayConnected)
 	h.spawn(h.rememberPeers)
+	if h.limits.traverse {
+		h.spawn(h.keepRelays)
+		h.spawn(h.keepProbing)
+	}
 	h.startMDNS()
 	return nil
 }
 
 // options are those of every host; a joiner's has neither gate nor limits of its own.
-func options(cfg Config, l limits, g *gate) ([]libp2p.Option, error) {
+// announced makes of the addresses libp2p knows those that others are told.
+func options(cfg Config, l limits, g *gate, announced func([]ma.Multiaddr) []ma.Multiaddr) ([]libp2p.Option, error) {
 	key, err := crypto.UnmarshalEd25519PrivateKey(cfg.Key)
 	if err != nil {
 		return nil, fmt.Errorf("peer key: %w", err)
@@ -193,17 +211,24 @@ func options(cfg Config, l limits, g *gate) ([]libp2p.Option, error) {
 		libp2p.NoListenAddrs,
 		transports(cfg.Sockets),
 		libp2p.Security(libp2ptls.ID, libp2ptls.New),
-		libp2p.Muxer(yamux.ID, yamux.DefaultTransport),
-		libp2p.AddrsFactory(ownAddrs),
+		muxer(),
+		libp2p.AddrsFactory(announced),
 		libp2p.UserAgent("shoal"), libp2p.ProtocolVersion("shoal/1"),
-		libp2p.DisableRelay(), libp2p.DisableIdentifyAddressDiscovery(), libp2p.DisableMetrics(),
+		libp2p.DisableIdentifyAddressDiscovery(), libp2p.DisableMetrics(),
 		libp2p.Ping(false), libp2p.WithDialTimeout(dialTimeout),
+	}
+	if l.traverse {
+		opts = append(opts, libp2p.EnableRelay()) // the transport alone: see startRelaying for the service
+	} else {
+		opts = append(opts, libp2p.DisableRelay())
 	}
 	if g != nil {
 		opts = append(opts, libp2p.ConnectionGater(g))
 	}
 	return opts, nil
 }
+
+func muxer() libp2p.Option { return libp2p.Muxer(yamux.ID, yamux.DefaultTransport) }
 
 func transports(sockets ListenUDP) libp2p.Option {
 	if sockets != nil {
@@ -243,6 +268,12 @@ func (h *Host) Close() error {
 	if h.dht != nil {
 		h.dht.Close()
 	}
+	if h.punching != nil {
+		_ = h.punching.Close()
+	}
+	if h.relaying.service != nil {
+		_ = h.relaying.service.Close()
+	}
 	if h.host != nil {
 		err = h.host.Close()
 	}
@@ -266,8 +297,10 @@ func (h *Host) connected(_ network.Network, c network.Conn) {
 
 func (h *Host) disconnected(n network.Network, c network.Conn) {
 	h.gate.unwatch(c)
+	h.paths.closed(c)
 	if n.Connectedness(c.RemotePeer()) != network.Connected {
 		h.gone(c.RemotePeer())
+		h.relaying.look()
 	}
 }
 
@@ -340,8 +373,16 @@ func (h *Host) AddAddrs(p wire.PeerID, addrs []string) {
 	}
 }
 
-// bestAddrs lists what ownAddrs left of this peer's addresses, best first.
+// bestAddrs lists this peer's addresses as announced, best first.
 func (h *Host) bestAddrs() []ma.Multiaddr { return sortAddrs(slices.Clone(h.host.Addrs())) }
+
+// announced makes of the addresses libp2p knows those that others are told: ownAddrs,
+// ports that are forwarded here, and the ways through relays, maxAddrs at most.
+func (h *Host) announced(all []ma.Multiaddr) []ma.Multiaddr {
+	relayed := h.relayedAddrs()
+	direct := sortAddrs(append(ownAddrs(all), h.reachable.external()...))
+	return append(direct[:min(len(direct), maxAddrs-len(relayed))], relayed...)
+}
 
 // Addrs returns this peer's own addresses, best first, each with /p2p/ID: what to
 // write into a ticket or after --bootstrap.

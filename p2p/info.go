@@ -5,6 +5,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/libp2p/go-libp2p/core/network"
+
 	"shoal/p2p/admit"
 	"shoal/wire"
 )
@@ -12,18 +14,24 @@ import (
 // A Path is how a peer is reached.
 type Path string
 
-// The paths.
+// The paths: dialled as anybody is; through a hole that both ends made in their NATs;
+// carried by another member.
 const (
 	Direct  Path = "direct"
+	Punched Path = "punched"
 	Relayed Path = "relayed"
 )
+
+// better is the order of the paths.
+var better = map[Path]int{Direct: 0, Punched: 1, Relayed: 2}
 
 // PeerInfo is a member with a connection.
 type PeerInfo struct {
 	ID     wire.PeerID
-	Addrs  []string // of its connections, without /p2p/ID
-	Path   Path
-	RTT    time.Duration // measured when it was admitted
+	Addrs  []string      // of its connections, without /p2p/ID, the one in use first
+	Path   Path          // of the best
+	Relay  wire.PeerID   // who carries it; zero unless Relayed
+	RTT    time.Duration // round trip of the best, the latest measure
 	Rights admit.Rights
 }
 
@@ -36,15 +44,51 @@ func (h *Host) Peers() []PeerInfo {
 	}
 	h.gate.mu.Unlock()
 	for i := range infos {
-		for _, c := range h.host.Network().ConnsToPeer(toPeerID(infos[i].ID)) {
-			infos[i].Addrs = append(infos[i].Addrs, c.RemoteMultiaddr().String())
-			if !c.Stat().Limited {
-				infos[i].Path = Direct
-			}
-		}
+		h.describePath(&infos[i])
 	}
 	slices.SortFunc(infos, func(a, b PeerInfo) int { return a.ID.Compare(b.ID) })
 	return infos
+}
+
+// describePath fills in how info's peer is reached.
+func (h *Host) describePath(info *PeerInfo) {
+	conns := h.host.Network().ConnsToPeer(toPeerID(info.ID))
+	slices.SortStableFunc(conns, func(a, b network.Conn) int { return better[h.pathOf(a)] - better[h.pathOf(b)] })
+	for _, c := range conns {
+		info.Addrs = append(info.Addrs, c.RemoteMultiaddr().String())
+	}
+	if len(conns) == 0 {
+		return
+	}
+	info.Path = h.pathOf(conns[0])
+	if rtt := h.roundTrip(conns[0]); rtt > 0 {
+		info.RTT = rtt
+	}
+	if relay, _, ok := relayOf(conns[0].RemoteMultiaddr()); ok {
+		info.Relay, _ = fromPeerID(relay)
+	}
+}
+
+func (h *Host) pathOf(c network.Conn) Path {
+	switch {
+	case isRelayed(c.RemoteMultiaddr()):
+		return Relayed
+	case h.paths.of(c).punched:
+		return Punched
+	default:
+		return Direct
+	}
+}
+
+// Hidden reports whether some members cannot dial this peer, so that it is reached
+// through relays, and which members those are.
+func (h *Host) Hidden() (hidden bool, relays []wire.PeerID) {
+	for _, p := range h.relaying.relays() {
+		if id, err := fromPeerID(p); err == nil {
+			relays = append(relays, id)
+		}
+	}
+	return h.reachable.hidden(), relays
 }
 
 // Certificate returns the certificate of a member this host has met or heard.

@@ -177,7 +177,7 @@ func Join(ctx context.Context, key ed25519.PrivateKey, t admit.Ticket) (Joined, 
 	if len(t.Peers) == 0 {
 		return Joined{}, &admit.Refusal{Kind: admit.ErrMalformed, Text: "ticket names no peer to go to; ask for a new one: `shoal ticket`"}
 	}
-	opts, err := options(Config{Key: key}, profiles[ProfileSmall], nil)
+	opts, err := options(Config{Key: key}, profiles[ProfileSmall], nil, ownAddrs)
 	if err != nil {
 		return Joined{}, err
 	}
@@ -289,20 +289,29 @@ func readJoinReply(b []byte, self wire.PeerID, t admit.Ticket, from wire.PeerID)
 }
 
 // TicketPeers lists up to admit.MaxTicketPeers members to name in a ticket, this one
-// first, with their best addresses.
+// first, with their best addresses. Who has no certificate gets through no relay, so a
+// peer that is reached through relays stands last, behind those that can be dialled.
 func (h *Host) TicketPeers() []admit.PeerAddrs {
-	text := func(id wire.PeerID, addrs []ma.Multiaddr) admit.PeerAddrs {
+	own := h.bestAddrs()
+	var first, last []admit.PeerAddrs
+	add := func(id wire.PeerID, addrs []ma.Multiaddr) {
+		direct, relayed := splitRelayed(addrs)
 		p := admit.PeerAddrs{Peer: id}
-		for _, a := range addrs[:min(len(addrs), admit.MaxTicketAddrs)] {
+		for _, a := range direct[:min(len(direct), admit.MaxTicketAddrs)] {
 			p.Addrs = append(p.Addrs, a.String())
 		}
-		return p
-	}
-	peers := []admit.PeerAddrs{text(h.self, h.bestAddrs())}
-	for _, p := range h.Peers() {
-		if len(peers) < admit.MaxTicketPeers && p.Rights.Has(admit.Invite) {
-			peers = append(peers, text(p.ID, h.book.addrs(p.ID)))
+		if len(relayed) > 0 {
+			last = append(last, p)
+		} else {
+			first = append(first, p)
 		}
 	}
-	return peers
+	add(h.self, own)
+	for _, p := range h.Peers() {
+		if p.Rights.Has(admit.Invite) {
+			add(p.ID, h.book.addrs(p.ID))
+		}
+	}
+	all := append(first, last...)
+	return all[:min(len(all), admit.MaxTicketPeers)]
 }

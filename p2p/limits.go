@@ -4,8 +4,11 @@ import (
 	"time"
 
 	"github.com/libp2p/go-libp2p"
+	"github.com/libp2p/go-libp2p/core/protocol"
 	rcmgr "github.com/libp2p/go-libp2p/p2p/host/resource-manager"
 	"github.com/libp2p/go-libp2p/p2p/net/connmgr"
+	circuit "github.com/libp2p/go-libp2p/p2p/protocol/circuitv2/proto"
+	relayv2 "github.com/libp2p/go-libp2p/p2p/protocol/circuitv2/relay"
 )
 
 // A Profile fits this peer to its link and its memory.
@@ -34,14 +37,31 @@ type limits struct {
 	redial    time.Duration // between attempts to reach anybody, plus as much jitter
 	memory    int64         // of connections and streams in bytes; 0: by the machine's
 	fds       int
+
+	traverse   bool          // find out what hides this peer, punch through it, use relays
+	relays     bool          // be a relay for other members
+	relayCheck time.Duration // between two looks at the relays in use, at most
 }
 
 // A swarm of up to 192 peers may be fully connected on a LAN. After a power cut all
 // of them come at once without a certificate in the cache, hence the strangers.
 var profiles = map[Profile]limits{
-	ProfileLAN:     {low: 192, high: 256, strangers: 256, enough: 8, redial: time.Second},
-	ProfileMetered: {low: 24, high: 48, strangers: 64, enough: 4, redial: 8 * time.Second},
-	ProfileSmall:   {low: 24, high: 48, strangers: 64, enough: 6, redial: time.Second, memory: 64 << 20, fds: 256},
+	ProfileLAN: {
+		low: 192, high: 256, strangers: 256, enough: 8, redial: time.Second,
+		traverse: true, relays: true, relayCheck: 2 * time.Second,
+	},
+	ProfileMetered: {
+		low: 24, high: 48, strangers: 64, enough: 4, redial: 8 * time.Second,
+		traverse: true, relayCheck: 16 * time.Second,
+	},
+	ProfileSmall: {low: 24, high: 48, strangers: 64, enough: 6, redial: time.Second, memory: 64 << 20, fds: 256},
+}
+
+// of is the profile as far as cfg makes use of it.
+func (l limits) of(cfg Config) limits {
+	l.traverse = l.traverse && !cfg.Flat
+	l.relays = l.relays && l.traverse && !cfg.NoRelay
+	return l
 }
 
 // perAddress is how many connections one IP address may have here: 256 peers behind
@@ -62,6 +82,7 @@ func (l limits) resources() (libp2p.Option, error) {
 	}
 	scaling.SystemBaseLimit.Conns, scaling.SystemBaseLimit.ConnsInbound, scaling.SystemBaseLimit.ConnsOutbound = 1024, 768, 768
 	scaling.TransientBaseLimit.Conns, scaling.TransientBaseLimit.ConnsInbound, scaling.TransientBaseLimit.ConnsOutbound = 512, 384, 384
+	l.relayLimits(&scaling)
 	// One stream of frames each way, and its successor while it ends.
 	scaling.AddProtocolPeerLimit(messageProto,
 		rcmgr.BaseLimit{Streams: 16, StreamsInbound: 8, StreamsOutbound: 8, Memory: 64 << 20}, rcmgr.BaseLimitIncrease{})
@@ -79,6 +100,22 @@ func (l limits) resources() (libp2p.Option, error) {
 		return nil, err
 	}
 	return libp2p.ResourceManager(manager), nil
+}
+
+// relayLimits make room for what a relay may give: two streams for each circuit, and
+// for a peer that others reach through it one with each of them.
+func (l limits) relayLimits(scaling *rcmgr.ScalingLimitConfig) {
+	if !l.traverse {
+		return
+	}
+	peer := rcmgr.BaseLimit{Streams: 2 * maxCircuits, StreamsInbound: maxCircuits, StreamsOutbound: maxCircuits, Memory: 8 << 20}
+	all := rcmgr.BaseLimit{Streams: 8 * maxCircuits, StreamsInbound: 4 * maxCircuits, StreamsOutbound: 4 * maxCircuits, Memory: 64 << 20}
+	scaling.AddServiceLimit(relayv2.ServiceName, all, rcmgr.BaseLimitIncrease{})
+	scaling.AddServicePeerLimit(relayv2.ServiceName, peer, rcmgr.BaseLimitIncrease{})
+	for _, p := range []protocol.ID{circuit.ProtoIDv2Hop, circuit.ProtoIDv2Stop} {
+		scaling.AddProtocolLimit(p, all, rcmgr.BaseLimitIncrease{})
+		scaling.AddProtocolPeerLimit(p, peer, rcmgr.BaseLimitIncrease{})
+	}
 }
 
 // connections builds libp2p's connection manager; Host.Protect exempts a peer.

@@ -5,12 +5,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"sync"
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/network"
-	"github.com/libp2p/go-libp2p/core/peer"
 
 	"shoal/wire"
 )
@@ -22,8 +20,7 @@ const (
 	maxQueueFrames = 4096     // of one peer
 	maxQueueBytes  = 32 << 20 // of one peer
 	linkIdle       = 2 * time.Minute
-	backoffFirst   = time.Second
-	backoffMost    = 30 * time.Second
+	moveTimeout    = time.Second // for the last frames on a stream that is left
 )
 
 // A link carries this peer's frames to one other, in order, over one stream that it
@@ -163,7 +160,10 @@ func (l *link) write(batch [][]byte) error {
 
 func (l *link) open() error {
 	if l.stream != nil {
-		return nil
+		if !l.stale() {
+			return nil
+		}
+		l.leave()
 	}
 	if err := l.h.connect(l.h.ctx, l.to); err != nil {
 		return err
@@ -176,6 +176,26 @@ func (l *link) open() error {
 	}
 	l.stream, l.out = s, bufio.NewWriterSize(s, 64<<10)
 	return nil
+}
+
+// stale reports whether the stream's connection has ended, or is a relayed one though
+// there is a direct one by now.
+func (l *link) stale() bool {
+	c := l.stream.Conn()
+	if c.IsClosed() {
+		return true
+	}
+	return isRelayed(c.RemoteMultiaddr()) && l.h.directConn(c.RemotePeer()) != nil
+}
+
+// leave ends the stream in good order: what it carried is read before anything goes
+// out on the next one, if the peer reads at all.
+func (l *link) leave() {
+	if l.stream.CloseWrite() == nil && l.stream.SetReadDeadline(time.Now().Add(moveTimeout)) == nil {
+		_, _ = l.stream.Read(make([]byte, 1)) // it resets a stream that it has read to the end
+	}
+	l.stream.Reset()
+	l.stream, l.out = nil, nil
 }
 
 // fail gives up all that is queued, tells so, and keeps the next attempt waiting if
@@ -222,106 +242,13 @@ func (h *Host) hearMessages(s network.Stream) {
 	}
 }
 
-// connect returns once to is admitted: at once if it is, else by dialling what the
-// book, libp2p and the DHT know of it, all within dialTimeout and helloTimeout.
-func (h *Host) connect(ctx context.Context, to wire.PeerID) error {
-	p := toPeerID(to)
-	switch {
-	case h.gate.isAdmitted(p):
-		return nil
-	case h.gate.isRevoked(p):
-		return errRevoked
-	case h.gate.isShunned(p):
-		return errShunned
-	}
-	select {
-	case h.dials <- struct{}{}:
-		defer func() { <-h.dials }()
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-	ctx, cancel := context.WithTimeout(ctx, dialTimeout+helloTimeout)
-	defer cancel()
-	err := h.dial(ctx, peer.AddrInfo{ID: p, Addrs: h.book.addrs(to)})
-	if err != nil {
-		if info, found := h.findByDHT(ctx, p); found {
-			err = h.dial(ctx, info)
-		}
-	}
-	if err != nil {
-		return err
-	}
-	if h.host.Network().Connectedness(p) != network.Connected {
-		return errNotAdmitted // one of the two has refused already
-	}
-	if err := h.gate.await(ctx, p); err != nil {
-		return err
-	}
-	h.backoffs.reset(to)
-	return nil
-}
+var (
+	errNoHandler = errors.New("peer does not speak it")
+	errSilent    = errors.New("peer does not answer")
+)
 
-func (h *Host) dial(ctx context.Context, info peer.AddrInfo) error {
-	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
-	defer cancel()
-	h.clearDialBackoff(info.ID) // our own back-off decides, libp2p's is unaware of Redial
-	return h.host.Connect(ctx, info)
+// isTimeout reports whether err says that time was up.
+func isTimeout(err error) bool {
+	var timeout interface{ Timeout() bool }
+	return errors.As(err, &timeout) && timeout.Timeout()
 }
-
-// Redial clears the back-off on a peer and dials it in the background; Connected
-// tells of success, nothing of failure. Beyond 256 at once it does nothing.
-func (h *Host) Redial(to wire.PeerID) {
-	h.backoffs.reset(to)
-	if to == h.self || h.gate.isAdmitted(toPeerID(to)) || !h.redials.TryAcquire(1) {
-		return
-	}
-	started := h.spawn(func() {
-		defer h.redials.Release(1)
-		if err := h.connect(h.ctx, to); err != nil {
-			h.log.Debug("peer not reached", "peer", to, "err", err)
-			h.backoffs.failed(to)
-		}
-	})
-	if !started {
-		h.redials.Release(1)
-	}
-}
-
-// backoffs holds the peers whose last dial failed.
-type backoffs struct {
-	mu    sync.Mutex
-	peers map[wire.PeerID]backoff
-}
-
-type backoff struct {
-	n     int
-	until time.Time
-}
-
-func (b *backoffs) closed(p wire.PeerID) bool {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return time.Now().Before(b.peers[p].until)
-}
-
-// failed doubles the wait, from backoffFirst to backoffMost, less up to a quarter by
-// chance, so that not all come back at once.
-func (b *backoffs) failed(p wire.PeerID) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if len(b.peers) >= maxBook {
-		clear(b.peers) // at worst some dials come too soon
-	}
-	n := b.peers[p].n
-	wait := min(backoffFirst<<n, backoffMost)
-	wait -= rand.N(wait / 4)
-	b.peers[p] = backoff{n: min(n+1, 8), until: time.Now().Add(wait)}
-}
-
-func (b *backoffs) reset(p wire.PeerID) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	delete(b.peers, p)
-}
-
-var errNoHandler = errors.New("peer does not speak it")

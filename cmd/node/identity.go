@@ -288,6 +288,7 @@ type settings struct {
 	Driver     string            `json:"driver,omitempty"`
 	DockerHost string            `json:"dockerHost,omitempty"`
 	NoMDNS     bool              `json:"noMdns,omitempty"`
+	NoRelay    bool              `json:"noRelay,omitempty"`
 }
 
 func (d stateDir) loadSettings() (settings, error) {

@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -172,7 +173,7 @@ func (p *peer) startHost(ctx context.Context) error {
 	p.host, err = p2p.New(ctx, p2p.Config{
 		Key: p.id.key, Swarm: p.id.cert.Swarm, Certificate: p.id.cert, Port: p.o.Port, Listen: p.o.listenAddrs(),
 		Bootstrap: bootstrap, RememberFile: p.o.state.path("peers.json"), UsesFile: p.o.state.path("tickets.json"),
-		Profile: p2p.Profile(p.o.Profile), MDNS: p.o.mdns(), DHT: true, Judge: daemon.JudgeGossip, Logger: p.log,
+		Profile: p2p.Profile(p.o.Profile), MDNS: p.o.mdns(), NoRelay: p.o.NoRelay, DHT: true, Judge: daemon.JudgeGossip, Logger: p.log,
 	})
 	return err
 }
@@ -228,7 +229,8 @@ func (p *peer) ticket(_ context.Context, r api.TicketRequest) (api.Ticket, error
 	until := time.Now().Add(cmp.Or(time.Duration(r.TTL), 24*time.Hour))
 	peers := p.host.TicketPeers()
 	if r.Uses > 0 {
-		peers = peers[:1] // this one alone counts its uses
+		// This one alone counts its uses.
+		peers = slices.DeleteFunc(peers, func(a admit.PeerAddrs) bool { return a.Peer != p.host.ID() })
 	}
 	t, err := admit.Signer{Key: p.id.key, Certificate: &p.id.cert}.Invite(rights, until, r.Uses, peers)
 	if err != nil {

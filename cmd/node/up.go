@@ -72,6 +72,7 @@ machine. With a ticket it joins. A machine that is a member resumes, and remembe
 	flags.StringVar(&o.DockerHost, "docker-host", "",
 		"the engine's address (default $DOCKER_HOST, empty for no engine; else unix:///var/run/docker.sock)")
 	flags.BoolVar(&o.NoMDNS, "no-mdns", false, "neither announce this peer on the local network nor listen there")
+	flags.BoolVar(&o.NoRelay, "no-relay", false, "carry no connections between members that cannot reach one another")
 	flags.BoolVar(&o.founds, "new", false, "make a swarm even if another is heard on this network")
 	flags.BoolVarP(&o.detach, "detach", "d", false, "run in the background; return once the daemon answers")
 	flags.BoolVar(&o.acceptLoss, "accept-loss", false, "go on with a damaged store though nobody can refill it")
@@ -144,6 +145,7 @@ func (o *upOptions) recall(given func(string) bool) error {
 	keep("driver", func() { o.Driver = cmp.Or(had.Driver, o.Driver) })
 	keep("docker-host", func() { o.DockerHost = had.DockerHost })
 	keep("no-mdns", func() { o.NoMDNS = had.NoMDNS })
+	keep("no-relay", func() { o.NoRelay = had.NoRelay })
 	if given("docker-host") && o.DockerHost == "" {
 		if given("driver") && o.Driver == "docker" {
 			return usagef("--driver docker needs an engine, --docker-host is empty: give its address, or --driver process")

@@ -71,7 +71,7 @@ func (r *realRun) begin(t *testing.T) {
 			t.Fatal(err)
 		}
 		h, err := p2p.New(context.Background(), p2p.Config{
-			Key: key, Swarm: admit.SwarmIDOf(root), Certificate: cert, Sockets: r.socket,
+			Key: key, Swarm: admit.SwarmIDOf(root), Certificate: cert, Sockets: r.socket, Flat: true,
 			Listen: []string{fmt.Sprintf("/ip4/%s/udp/%d/quic-v1", simnet.IntToPublicIPv4(i), p2p.DefaultPort)},
 		})
 		if err != nil {

@@ -1,0 +1,77 @@
+package p2p
+
+import (
+	"context"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/libp2p/go-libp2p/core/peer"
+)
+
+const (
+	aliveProto   = "/shoal/alive/1"
+	aliveTimeout = 3 * time.Second
+)
+
+// A silent death shows to libp2p after 30 s and more, on QUIC and TCP alike. Who
+// cannot wait that long asks: one empty frame there, one back.
+
+// hearAlive answers one question.
+func (h *Host) hearAlive(s network.Stream) {
+	defer s.Close()
+	s.SetDeadline(time.Now().Add(aliveTimeout))
+	if _, err := readFrame(s, 0); err == nil {
+		_ = writeFrame(s, nil)
+	}
+}
+
+// isAlive asks whoever is at the other end of c and returns the round trip. A peer of
+// an earlier version does not know the question; that it says so is an answer too.
+func (h *Host) isAlive(c network.Conn) (time.Duration, bool) {
+	ctx, cancel := context.WithTimeout(h.ctx, aliveTimeout)
+	defer cancel()
+	s, err := c.NewStream(ctx)
+	if err != nil {
+		return 0, false
+	}
+	defer s.Reset()
+	s.SetDeadline(time.Now().Add(aliveTimeout))
+	begun := time.Now()
+	if err := negotiate(s, aliveProto); err != nil {
+		return time.Since(begun), !isTimeout(err) && !c.IsClosed()
+	}
+	begun = time.Now()
+	if writeFrame(s, nil) != nil {
+		return 0, false
+	}
+	_, err = readFrame(s, 0)
+	return time.Since(begun), err == nil
+}
+
+// hangUpIfDead closes those connections to p that do not answer, and reports whether
+// one did. It returns within aliveTimeout.
+func (h *Host) hangUpIfDead(p peer.ID) bool {
+	_, err, _ := h.asking.Do(string(p), func() (any, error) {
+		conns := h.host.Network().ConnsToPeer(p)
+		answers := make(chan bool, len(conns))
+		for _, c := range conns {
+			go func() { // ends within aliveTimeout, and before the host is closed
+				rtt, alive := h.isAlive(c)
+				if alive {
+					h.paths.measured(c, rtt)
+				} else if h.ctx.Err() == nil {
+					c.CloseWithError(network.ConnGarbageCollected)
+				}
+				answers <- alive
+			}()
+		}
+		err := errSilent
+		for range conns {
+			if <-answers {
+				err = nil
+			}
+		}
+		return nil, err
+	})
+	return err == nil
+}

@@ -1,0 +1,63 @@
+package p2p
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/libp2p/go-libp2p/p2p/protocol/holepunch"
+	"github.com/libp2p/go-libp2p/p2p/protocol/identify"
+	ma "github.com/multiformats/go-multiaddr"
+)
+
+// maxPunchAddrs bounds the addresses that are told for making a hole.
+const maxPunchAddrs = 8
+
+// startPunching lets two peers that met through a relay try to do without: both dial
+// at the same moment, and each one's packets open its own NAT for the other's.
+func (h *Host) startPunching() error {
+	ids, ok := h.host.(interface{ IDService() identify.IDService })
+	if !ok {
+		return nil
+	}
+	s, err := holepunch.NewService(h.members, ids.IDService(), h.punchAddrs,
+		holepunch.DirectDialTimeout(dialTimeout), holepunch.WithTracer(punchTracer{h}))
+	if err != nil {
+		return fmt.Errorf("start hole punching: %w", err)
+	}
+	h.punching = s
+	return nil
+}
+
+// punchAddrs are where packets to this peer may arrive: as what others see its QUIC
+// socket, and its own addresses, which lead here in the same house.
+func (h *Host) punchAddrs() []ma.Multiaddr {
+	var out []ma.Multiaddr
+	add := func(a ma.Multiaddr) {
+		if _, err := a.ValueForProtocol(ma.P_QUIC_V1); err == nil && len(out) < maxPunchAddrs && !slices.ContainsFunc(out, a.Equal) {
+			out = append(out, a)
+		}
+	}
+	for _, c := range h.host.Network().Conns() {
+		if seen := h.paths.of(c).seen; seen != nil && !isRelayed(c.RemoteMultiaddr()) && h.gate.isAdmitted(c.RemotePeer()) {
+			add(seen)
+		}
+	}
+	direct, _ := splitRelayed(h.bestAddrs())
+	for _, a := range direct {
+		add(a)
+	}
+	return out
+}
+
+type punchTracer struct{ h *Host }
+
+// Trace notes which connections came through a hole.
+func (t punchTracer) Trace(e *holepunch.Event) {
+	end, ok := e.Evt.(*holepunch.EndHolePunchEvt)
+	if !ok || !end.Success {
+		return
+	}
+	t.h.paths.punchedThrough(t.h.host.Network().ConnsToPeer(e.Remote))
+	t.h.log.Debug("hole punched", "peer", peer.ID(e.Remote))
+}
