@@ -9,7 +9,7 @@ LINT_VER := v2.15.0
 LINT_BIN := $(or $(wildcard .bin/$(LINT)),$(shell command -v $(LINT) 2>/dev/null))
 
 # The pure packages; internal/arch holds them to it.
-PURE := ./job ./clock ./wire ./auction ./ledger ./gossip ./runtime ./node
+PURE := ./job ./clock ./wire ./auction ./ledger ./ledger/sketch ./gossip ./runtime ./node
 PURE := $(foreach p,$(PURE),$(if $(wildcard $(p)/*.go),$(p)))
 
 FUZZTIME ?= 10s

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"slices"
 
+	"shoal/ledger/sketch"
 	"shoal/wire"
 )
 
@@ -17,6 +18,8 @@ type log struct {
 	lo, hi uint64    // sum over the hashes of all records held
 	part   [2]uint64 // of this log in sums.total, as it was added there
 	stale  bool      // part is not of what is held now
+	tag    uint64    // names the issuer where 32 bytes are too many; its low byte is the bucket
+	at     uint64    // when it changed last, by sums.clock
 }
 
 func (l *log) find(v wire.Version) (int, bool) {
@@ -37,29 +40,33 @@ func (l *log) holds(r *wire.Record) bool {
 	return false
 }
 
-func (l *log) add(r *wire.Record) {
+// add puts a record in, and reports whether it was not there.
+func (l *log) add(r *wire.Record) bool {
 	at := len(l.recs)
 	if at > 0 && l.recs[at-1].Num.Version().Compare(r.Num.Version()) >= 0 {
 		if l.holds(r) {
-			return
+			return false
 		}
 		at, _ = l.find(r.Num.Version())
 	}
 	l.recs = slices.Insert(l.recs, at, r)
 	lo, hi := addend(r)
 	l.lo, l.hi = l.lo+lo, l.hi+hi
+	return true
 }
 
-func (l *log) remove(r *wire.Record) {
+// remove takes a record out, and reports whether it was there.
+func (l *log) remove(r *wire.Record) bool {
 	at, _ := l.find(r.Num.Version())
 	for ; at < len(l.recs) && l.recs[at].Num == r.Num; at++ {
 		if l.recs[at] == r {
 			l.recs = slices.Delete(l.recs, at, at+1)
 			lo, hi := addend(r)
 			l.lo, l.hi = l.lo-lo, l.hi-hi
-			return
+			return true
 		}
 	}
+	return false
 }
 
 // addend is what a record adds to the sum of its log.
@@ -122,9 +129,13 @@ func (l *log) versions() []wire.Version {
 // sums holds all logs in the order of their issuers, and what they add up to, so
 // that a Digest costs what has changed and not what is held.
 type sums struct {
-	logs  []*log // by issuer
-	stale []*log
-	total [2]uint64
+	logs    []*log // by issuer
+	stale   []*log
+	total   [2]uint64
+	buckets [maxBuckets]uint64 // the low halves of the parts, by the low byte of the tag
+	clock   uint64             // counts changes of logs
+	held    [2]uint64          // over the hashes of all records
+	ids     *sketch.Set        // of the records held, once that was asked for
 }
 
 // lookLog returns an issuer's log, or nil. Records of one issuer often come one after
@@ -144,7 +155,7 @@ func (s *State) lookLog(p wire.PeerID) *log {
 func (s *State) logOf(p wire.PeerID) *log {
 	l := s.lookLog(p)
 	if l == nil {
-		l = &log{issuer: p}
+		l = &log{issuer: p, tag: tagOf(p)}
 		s.logs[p] = l
 		at, _ := slices.BinarySearchFunc(s.sums.logs, p, func(l *log, p wire.PeerID) int { return l.issuer.Compare(p) })
 		s.sums.logs = slices.Insert(s.sums.logs, at, l)
@@ -154,17 +165,39 @@ func (s *State) logOf(p wire.PeerID) *log {
 
 func (s *State) logAdd(r *wire.Record) {
 	l := s.logOf(r.Num.Issuer)
-	l.add(r)
+	if l.add(r) {
+		s.sums.came(r)
+	}
 	s.sums.changed(l)
 }
 
 func (s *State) logRemove(r *wire.Record) {
 	l := s.logOf(r.Num.Issuer)
-	l.remove(r)
+	if l.remove(r) {
+		s.sums.went(r)
+	}
 	s.sums.changed(l)
 }
 
+func (t *sums) came(r *wire.Record) {
+	lo, hi := addend(r)
+	t.held[0], t.held[1] = t.held[0]+lo, t.held[1]+hi
+	if t.ids != nil {
+		t.ids.Add(idOf(r))
+	}
+}
+
+func (t *sums) went(r *wire.Record) {
+	lo, hi := addend(r)
+	t.held[0], t.held[1] = t.held[0]-lo, t.held[1]-hi
+	if t.ids != nil {
+		t.ids.Remove(idOf(r))
+	}
+}
+
 func (t *sums) changed(l *log) {
+	t.clock++
+	l.at = t.clock
 	if !l.stale {
 		l.stale = true
 		t.stale = append(t.stale, l)
@@ -184,6 +217,7 @@ func (t *sums) sum() [2]uint64 {
 		for i := range now {
 			t.total[i] += now[i] - l.part[i]
 		}
+		t.buckets[l.tag%maxBuckets] += now[0] - l.part[0]
 		l.part = now
 	}
 	t.stale = t.stale[:0]

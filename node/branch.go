@@ -18,6 +18,8 @@ const (
 	BranchExchangeInParts               // a ledger did not fit one exchange
 	BranchFailedBefore                  // the next sale of a slot waits out its failures
 	BranchSlept                         // a gap in its own ticking: votes and counts are dropped
+	BranchSketchUnclear                 // a sketch was too short, or of what did not differ
+	BranchSketchLeft                    // an exchange by sketch was followed by one by vector
 	NumBranches                         // how many there are
 )
 
@@ -25,6 +27,7 @@ var branchNames = [NumBranches]string{
 	"damaged marks forgotten", "claims taken up alone", "repair budget used up", "repair waits: may be me",
 	"repair waits: much at once", "successor takes over", "spec revived", "start-first without room",
 	"rollout fails beside the old", "exchange in parts", "sale waits out failures", "votes dropped after sleep",
+	"sketch unclear", "sketch left something",
 }
 
 func (b Branch) String() string { return branchNames[b] }

@@ -123,7 +123,7 @@ func New(cfg Config, stored Stored) (*Core, error) {
 		led:   ledger.New(cfg.Self, cfg.Swarm, cfg.Verify),
 		waits: map[job.SlotID]*waiting{}, calm: map[job.ID]stamp{},
 		subs: submissions{open: map[uint64]*submission{}},
-		ex:   exchanges{out: map[wire.PeerID]*exchange{}, in: map[wire.PeerID]*exchange{}, done: map[wire.PeerID]clock.Instant{}},
+		ex:   exchanges{out: map[wire.PeerID]*exchange{}, in: map[wire.PeerID]*exchange{}, told: map[wire.PeerID]*exchange{}, done: map[wire.PeerID]clock.Instant{}},
 	}
 	c.incs = map[wire.PeerID]uint32{}
 	c.faults.of = map[wire.PeerID]*standing{}
@@ -225,6 +225,12 @@ func (c *Core) handle(from wire.PeerID, msg wire.Message) error {
 		c.onVector(from, m)
 	case *wire.Lists:
 		c.onLists(from, m)
+	case *wire.Sketch:
+		return c.onSketch(from, m)
+	case *wire.Trade:
+		return c.onTrade(from, m)
+	case *wire.Settle:
+		return c.onSettle(from, m)
 	case *wire.Delta:
 		return c.onDelta(from, m)
 	case *wire.Push:

@@ -1,6 +1,7 @@
 package node
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -16,6 +17,7 @@ import (
 type exchanges struct {
 	out       map[wire.PeerID]*exchange
 	in        map[wire.PeerID]*exchange
+	told      map[wire.PeerID]*exchange     // those that a Sketch of ours was the answer to
 	done      map[wire.PeerID]clock.Instant // last complete one
 	next      clock.Instant                 // while joining: when to open another
 	turn      int
@@ -29,6 +31,8 @@ type exchange struct {
 	marks  []wire.Mark   // ours as in our Lists
 	more   bool          // something did not fit
 	drops  []wire.Number // ours to drop once the closing Delta has come
+	trade  *ledger.Trade // ours, on their Sketch
+	moment ledger.Moment // that our Sketch tells of
 }
 
 // Bounds of exchanges: how long one may take, and how many we open at once.
@@ -46,6 +50,7 @@ func (c *Core) settleExchanges() {
 	}
 	c.lapse(c.ex.out)
 	c.lapse(c.ex.in)
+	c.lapse(c.ex.told)
 	if c.self.stage == muted {
 		return
 	}
@@ -96,13 +101,16 @@ func (c *Core) exchangeUntilWhole() {
 	}
 }
 
-func (c *Core) open(p wire.PeerID) {
+func (c *Core) open(p wire.PeerID) { c.openWith(p, c.led.Parity()) }
+
+// openWith opens an exchange; without parity it is answered with a Vector.
+func (c *Core) openWith(p wire.PeerID, parity []byte) {
 	if p == c.cfg.Self || c.ex.out[p] != nil || len(c.ex.out) >= maxExchanges || c.led.IsRevoked(p) || c.isRefused(p) {
 		return
 	}
 	x := &exchange{id: c.id(), began: c.now}
 	c.ex.out[p] = x
-	c.send(p, &wire.Digest{ID: x.id, Hash: c.led.Digest(), Ready: c.isReady()})
+	c.send(p, &wire.Digest{ID: x.id, Hash: c.led.Digest(), Ready: c.isReady(), Parity: parity})
 }
 
 func (c *Core) isReady() bool { return c.self.stage == ready }
@@ -118,8 +126,17 @@ func (c *Core) onDigest(from wire.PeerID, m *wire.Digest) {
 		return
 	}
 	if m.Hash == c.led.Digest() {
-		c.send(from, &wire.Digest{ID: m.ID, Hash: m.Hash, Ready: c.isReady(), Equal: true})
+		c.send(from, &wire.Digest{ID: m.ID, Ready: c.isReady(), Equal: true})
 		c.completed(from, m.Ready)
+		return
+	}
+	if x := c.ex.told[from]; x != nil && x.id == m.ID {
+		return // a second Sketch would tell of another moment than the one they answer
+	}
+	if sk, moment := c.led.Sketch(m.Parity); sk != nil {
+		c.ex.told[from] = &exchange{id: m.ID, began: c.now, moment: moment}
+		sk.ID, sk.Ready = m.ID, c.isReady()
+		c.send(from, sk)
 		return
 	}
 	c.send(from, &wire.Vector{ID: m.ID, Marks: c.led.Marks(), Ready: c.isReady()})
@@ -138,6 +155,67 @@ func (c *Core) onVector(from wire.PeerID, m *wire.Vector) {
 		x.marks = append(x.marks, l.Mark)
 	}
 	c.send(from, &wire.Lists{ID: m.ID, Issuers: lists, Ready: c.isReady(), More: more})
+}
+
+func (c *Core) onSketch(from wire.PeerID, m *wire.Sketch) error {
+	x := c.ex.out[from]
+	if x == nil || x.id != m.ID || x.listed {
+		return nil
+	}
+	t, err := c.led.Trade(m)
+	if err != nil {
+		delete(c.ex.out, from)
+		if !errors.Is(err, ledger.ErrUnclear) {
+			return fmt.Errorf("from %s: %w", from.Short(), err)
+		}
+		c.reach(BranchSketchUnclear)
+		c.openWith(from, nil)
+		return nil
+	}
+	x.listed, x.trade = true, t
+	t.Msg.ID, t.Msg.Ready = m.ID, c.isReady()
+	c.send(from, t.Msg)
+	return nil
+}
+
+func (c *Core) onTrade(from wire.PeerID, m *wire.Trade) error {
+	x := c.ex.told[from]
+	if x == nil || x.id != m.ID {
+		return nil
+	}
+	delete(c.ex.told, from)
+	answer, fresh, err := c.led.Settle(m, x.moment)
+	c.learned(fresh)
+	if err != nil {
+		return fmt.Errorf("from %s: %w", from.Short(), err)
+	}
+	answer.ID, answer.Ready = m.ID, c.isReady()
+	c.send(from, answer)
+	if !m.More && !answer.More {
+		c.completed(from, m.Ready)
+	}
+	return nil
+}
+
+func (c *Core) onSettle(from wire.PeerID, m *wire.Settle) error {
+	x := c.ex.out[from]
+	if x == nil || x.id != m.ID || x.trade == nil {
+		return nil
+	}
+	delete(c.ex.out, from)
+	fresh, left, err := c.led.Conclude(x.trade, m)
+	c.learned(fresh)
+	if err != nil {
+		return fmt.Errorf("from %s: %w", from.Short(), err)
+	}
+	if !m.More && !x.trade.Msg.More {
+		c.completed(from, m.Ready)
+	}
+	if left {
+		c.reach(BranchSketchLeft)
+		c.openWith(from, nil)
+	}
+	return nil
 }
 
 func (c *Core) onLists(from wire.PeerID, m *wire.Lists) {

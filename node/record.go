@@ -174,6 +174,14 @@ func unsigned(m wire.Message) any {
 		c := *m
 		c.Records = nil
 		return []any{&c, hashes(m.Records)}
+	case *wire.Trade:
+		c := *m
+		c.Records = nil
+		return []any{&c, hashes(m.Records)}
+	case *wire.Settle:
+		c := *m
+		c.Records = nil
+		return []any{&c, hashes(m.Records)}
 	case *wire.Push:
 		return []any{m.Hops, hashes(m.Records)}
 	case *wire.Store:

@@ -247,6 +247,12 @@ func messageText(m wire.Message, name func(wire.PeerID) string) string {
 		text += fmt.Sprintf(" %d, %d issuers", m.ID, len(m.Issuers))
 	case *wire.Delta:
 		text += fmt.Sprintf(" %d%s want=%d drop=%d close=%v more=%v", m.ID, recordsText(m.Records, name), len(m.Want), len(m.Drop), m.Close, m.More)
+	case *wire.Sketch:
+		text += fmt.Sprintf(" %d, %d bytes of symbols", m.ID, len(m.Symbols))
+	case *wire.Trade:
+		text += fmt.Sprintf(" %d%s want=%d more=%v", m.ID, recordsText(m.Records, name), len(m.Want)/6, m.More)
+	case *wire.Settle:
+		text += fmt.Sprintf(" %d%s more=%v", m.ID, recordsText(m.Records, name), m.More)
 	case *wire.Push:
 		text += fmt.Sprintf(" hops=%d%s", m.Hops, recordsText(m.Records, name))
 	case *wire.Store:

@@ -52,6 +52,18 @@ func (n *network) forge(m *machine, msg wire.Message) wire.Message {
 			d.Records = records
 			return &d
 		}
+	case *wire.Trade:
+		if records := n.altered(m, v.Records); records != nil {
+			d := *v
+			d.Records = records
+			return &d
+		}
+	case *wire.Settle:
+		if records := n.altered(m, v.Records); records != nil {
+			d := *v
+			d.Records = records
+			return &d
+		}
 	case *wire.Store:
 		if records := n.altered(m, v.Records); records != nil {
 			return &wire.Store{ID: v.ID, Records: records}

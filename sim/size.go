@@ -22,7 +22,10 @@ func sizeOf(m wire.Message) int {
 	case *wire.Probe:
 		return 60
 	case *wire.Digest:
-		return 58
+		if m.Equal {
+			return 20
+		}
+		return 58 + len(m.Parity)
 	case *wire.Votes:
 		return 8 + len(m.Votes)*110
 	case *wire.Vector:
@@ -35,6 +38,12 @@ func sizeOf(m wire.Message) int {
 		return size
 	case *wire.Delta:
 		return 24 + sizeOfRecords(m.Records) + len(m.Marks)*mark + (len(m.Want)+len(m.Drop))*number
+	case *wire.Sketch:
+		return 24 + len(m.Sums) + len(m.Symbols)
+	case *wire.Trade:
+		return 28 + sizeOfRecords(m.Records) + len(m.Buckets) + len(m.Marks) + len(m.Want)
+	case *wire.Settle:
+		return 24 + sizeOfRecords(m.Records) + len(m.Marks) + len(m.Others)*number + len(m.Gone)
 	case *wire.Push:
 		return 8 + sizeOfRecords(m.Records)
 	case *wire.Store:

@@ -78,6 +78,10 @@ func (c *census) sent(m wire.Message) {
 		if len(m.Drop) > 0 {
 			c.add("told to drop what others dropped")
 		}
+	case *wire.Settle:
+		if slices.ContainsFunc(m.Gone, func(b byte) bool { return b != 0 }) {
+			c.add("told to drop what others dropped")
+		}
 	}
 }
 

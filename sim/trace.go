@@ -182,6 +182,7 @@ var messageNames = map[wire.MessageKind]string{
 	wire.MsgBeat: "beat", wire.MsgObserve: "observe", wire.MsgVotes: "votes", wire.MsgProbe: "probe",
 	wire.MsgDigest: "digest", wire.MsgVector: "vector", wire.MsgLists: "lists", wire.MsgDelta: "delta",
 	wire.MsgPush: "push", wire.MsgStore: "store", wire.MsgStored: "stored",
+	wire.MsgSketch: "sketch", wire.MsgTrade: "trade", wire.MsgSettle: "settle",
 	wire.MsgCall: "call", wire.MsgBid: "bid", wire.MsgAward: "award", wire.MsgReply: "reply",
 }
 

@@ -24,11 +24,13 @@ func checkRecords(lists ...[]*Record) error {
 	return nil
 }
 
-func (m *Delta) check() error { return checkRecords(m.Records) }
-func (m *Push) check() error  { return checkRecords(m.Records) }
-func (m *Store) check() error { return checkRecords(m.Records) }
-func (m *Call) check() error  { return checkRecords(m.Records) }
-func (m *Award) check() error { return checkRecords(m.Rests) }
+func (m *Delta) check() error  { return checkRecords(m.Records) }
+func (m *Trade) check() error  { return checkRecords(m.Records) }
+func (m *Settle) check() error { return checkRecords(m.Records) }
+func (m *Push) check() error   { return checkRecords(m.Records) }
+func (m *Store) check() error  { return checkRecords(m.Records) }
+func (m *Call) check() error   { return checkRecords(m.Records) }
+func (m *Award) check() error  { return checkRecords(m.Rests) }
 
 func (m *Votes) check() error {
 	if len(m.Votes) > MaxVotes {

@@ -55,6 +55,9 @@ const (
 	MsgPush   MessageKind = 14
 	MsgStore  MessageKind = 15
 	MsgStored MessageKind = 16
+	MsgSketch MessageKind = 17
+	MsgTrade  MessageKind = 18
+	MsgSettle MessageKind = 19
 
 	MsgCall  MessageKind = 20
 	MsgBid   MessageKind = 21
@@ -66,6 +69,7 @@ var messages = map[MessageKind]Message{
 	MsgBeat: (*Beat)(nil), MsgObserve: (*Observe)(nil), MsgVotes: (*Votes)(nil), MsgProbe: (*Probe)(nil),
 	MsgDigest: (*Digest)(nil), MsgVector: (*Vector)(nil), MsgLists: (*Lists)(nil), MsgDelta: (*Delta)(nil),
 	MsgPush: (*Push)(nil), MsgStore: (*Store)(nil), MsgStored: (*Stored)(nil),
+	MsgSketch: (*Sketch)(nil), MsgTrade: (*Trade)(nil), MsgSettle: (*Settle)(nil),
 	MsgCall: (*Call)(nil), MsgBid: (*Bid)(nil), MsgAward: (*Award)(nil), MsgReply: (*Reply)(nil),
 }
 
@@ -133,10 +137,11 @@ const MaxVotes = 64
 
 // A Digest opens an exchange: one hash over everything the sender holds.
 type Digest struct {
-	ID    uint64 `cbor:"1,keyasint"` // of the exchange, chosen by the one who opens it
-	Hash  Hash   `cbor:"2,keyasint"`
-	Ready bool   `cbor:"3,keyasint,omitempty"`
-	Equal bool   `cbor:"4,keyasint,omitempty"` // in an answer: mine is the same, we are done
+	ID     uint64 `cbor:"1,keyasint"`          // of the exchange, chosen by the one who opens it
+	Hash   Hash   `cbor:"2,keyasint,omitzero"` // left out of an answer
+	Ready  bool   `cbor:"3,keyasint,omitempty"`
+	Equal  bool   `cbor:"4,keyasint,omitempty"` // in an answer: mine is the same, we are done
+	Parity []byte `cbor:"5,keyasint,omitempty"` // tells about how much differs; answer with a Sketch if that is little. Empty: answer with a Vector
 }
 
 // A Mark is what a peer holds of one issuer: the number up to which it has had
@@ -182,6 +187,39 @@ type Delta struct {
 	Close   bool      `cbor:"6,keyasint,omitempty"`
 	More    bool      `cbor:"7,keyasint,omitempty"` // not everything fitted: marks must not rise
 	Ready   bool      `cbor:"8,keyasint,omitempty"`
+}
+
+// A Sketch answers a Digest that differs a little. From Symbols and what it holds
+// itself the receiver makes out which records only one of the two has; Sums tell of
+// which issuers the marks or records differ.
+type Sketch struct {
+	ID      uint64 `cbor:"1,keyasint"`
+	Sums    []byte `cbor:"2,keyasint"`           // two bytes a bucket; issuers are spread over 16, 32 … 256
+	Symbols []byte `cbor:"3,keyasint,omitempty"` // 9 bytes each
+	Ready   bool   `cbor:"4,keyasint,omitempty"`
+}
+
+// A Trade answers a Sketch: what the other has not, and what it is to give.
+type Trade struct {
+	ID      uint64    `cbor:"1,keyasint"`
+	Records []*Record `cbor:"2,keyasint,omitempty"` // that only the sender has; the other lacks them, or has dropped them
+	Buckets []byte    `cbor:"3,keyasint"`           // one bit for each bucket of Sums: it differs
+	Marks   []byte    `cbor:"4,keyasint,omitempty"` // the sender's, of all issuers in these buckets: 8 bytes that name the issuer, incarnation, 8 bytes nonce, sequence
+	Want    []byte    `cbor:"5,keyasint,omitempty"` // records that only the receiver has, by the first 6 bytes of their hashes
+	More    bool      `cbor:"6,keyasint,omitempty"` // not all records fitted: marks must not rise
+	Ready   bool      `cbor:"7,keyasint,omitempty"`
+	Sum     [16]byte  `cbor:"8,keyasint"` // over the hashes of all records that the sender holds: shows that the sketch was read right
+}
+
+// A Settle answers a Trade and closes the exchange.
+type Settle struct {
+	ID      uint64    `cbor:"1,keyasint"`
+	Records []*Record `cbor:"2,keyasint,omitempty"` // that were wanted
+	Marks   []byte    `cbor:"3,keyasint,omitempty"` // an answer to each mark of the Trade: 0 unknown issuer, 1 nothing said, n+2: mine is n, of the same start
+	Others  []Number  `cbor:"4,keyasint,omitempty"` // the sender's marks that are of other starts, or of issuers not in the Trade
+	Gone    []byte    `cbor:"5,keyasint,omitempty"` // one bit for each record of the Trade: dropped here, drop it too
+	More    bool      `cbor:"6,keyasint,omitempty"` // something wanted is missing: marks must not rise
+	Ready   bool      `cbor:"7,keyasint,omitempty"`
 }
 
 // A Push carries new records to ring neighbours, who forward what was new to
@@ -333,6 +371,9 @@ func (*Delta) Kind() MessageKind   { return MsgDelta }
 func (*Push) Kind() MessageKind    { return MsgPush }
 func (*Store) Kind() MessageKind   { return MsgStore }
 func (*Stored) Kind() MessageKind  { return MsgStored }
+func (*Sketch) Kind() MessageKind  { return MsgSketch }
+func (*Trade) Kind() MessageKind   { return MsgTrade }
+func (*Settle) Kind() MessageKind  { return MsgSettle }
 func (*Call) Kind() MessageKind    { return MsgCall }
 func (*Bid) Kind() MessageKind     { return MsgBid }
 func (*Award) Kind() MessageKind   { return MsgAward }

@@ -15,6 +15,7 @@ const (
 	unknown level = iota
 	leaf          // the domain's words: standard library only
 	message       // wire
+	coding        // ledger/sketch: what a part is made of
 	part          // auction, ledger, gossip, runtime: siblings never import one another
 	core          // node
 	outer         // adapters, shell, simulated world: none imports another
@@ -25,8 +26,9 @@ const (
 
 var pureLevels = map[string]level{
 	"job": leaf, "clock": leaf, "internal/mutant": leaf,
-	"wire":    message,
-	"auction": part, "ledger": part, "gossip": part, "runtime": part,
+	"wire":          message,
+	"ledger/sketch": coding,
+	"auction":       part, "ledger": part, "gossip": part, "runtime": part,
 	"node": core,
 }
 
@@ -80,7 +82,7 @@ func importAdvice(from, to string) string {
 	switch fromLevel {
 	case leaf:
 		return "a leaf imports the standard library only: pass the value in, or move the code to wire"
-	case message, part, core:
+	case message, coding, part, core:
 		if isPure(to) && toLevel < fromLevel {
 			return ""
 		}

@@ -117,6 +117,10 @@ func (m *Monotone) Sent(h Host, e *wire.Envelope) error {
 		records = msg.Records
 	case *wire.Delta:
 		records = msg.Records
+	case *wire.Trade:
+		records = msg.Records
+	case *wire.Settle:
+		records = msg.Records
 	case *wire.Reply:
 		records = msg.Records
 	case *wire.Award:
