@@ -64,8 +64,8 @@ soak: build ## random scenarios over SEEDS seeds (200) from FIRST (1) on; failin
 determinism: ## RUNS (1000) plans, each run twice under other settings of threads, collector and memory: equal traces
 	SHOAL_RUNS=$(RUNS) $(GO) test -count=1 -timeout 0 -run '^TestDeterminism$$' -v ./sim
 
-crash: ## kill a process that writes its store, RUNS (1000) times: no promise is lost, no start fails
-	$(IN_MEMORY) SHOAL_TEST_KILLS=$(RUNS) $(GO) test -count=1 -timeout 0 -run '^TestStore_KillLosesNoPromise$$' -v ./ledger/badger
+crash: ## kill a process that writes its store, RUNS (1000) times, and fill its disk: no promise is lost, no start fails
+	$(IN_MEMORY) SHOAL_TEST_KILLS=$(RUNS) $(GO) test -count=1 -timeout 0 -run '^TestStore_(KillLosesNoPromise|SuddenlyFull)$$' -v ./ledger/badger
 
 damage: ## do RUNS (1000) damages to each kind of file of a stopped store: all are seen and rebuilt, or harmless
 	$(IN_MEMORY) SHOAL_TEST_DAMAGES=$(RUNS) $(GO) test -count=1 -timeout 0 -run '^TestStore_DamageIsSeenOrHarmless$$' -v ./ledger/badger

@@ -11,10 +11,10 @@ import (
 	"shoal/node"
 )
 
-type noRoom struct{}
+type noRoomError struct{}
 
-func (noRoom) Error() string { return "the disk is full" }
-func (noRoom) Full() bool    { return true }
+func (noRoomError) Error() string { return "the disk is full" }
+func (noRoomError) Full() bool    { return true }
 
 // A peer with a full disk says nothing, refuses what it is asked for and leaves its
 // containers running; its slots are sold. With room again it goes on by itself, and
@@ -27,7 +27,7 @@ func TestDaemon_AFullDiskIsWaitedFor(t *testing.T) {
 		s.untilServing(3, s.peers...)
 		p := s.peers[2]
 		runs := p.engine.running()
-		p.disk.failNow(noRoom{})
+		p.disk.failNow(noRoomError{})
 		s.deploy(s.peers[1], 4)
 		s.untilWithout(p, s.peers[0], s.peers[1])
 		s.untilServing(4, s.peers[0], s.peers[1])
@@ -64,7 +64,7 @@ func TestDaemon_EndsWhileTheDiskIsFull(t *testing.T) {
 		s := newSwarm(t, 1)
 		s.startAll()
 		p := s.peers[0]
-		p.disk.failNow(noRoom{})
+		p.disk.failNow(noRoomError{})
 		asked := make(chan error)
 		go func() {
 			_, err := p.Do(t.Context(), node.Request{Deploy: &node.Deploy{Spec: shop(1)}})

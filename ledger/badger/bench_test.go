@@ -63,7 +63,6 @@ func BenchmarkLoad(b *testing.B) {
 				puts = append(puts, claim(i, uint64(i+1)))
 			}
 			apply(b, s, puts, nil, nil, true)
-			puts = nil
 			var onDisk, inLedger time.Duration
 			for b.Loop() {
 				b.StopTimer()

@@ -84,8 +84,16 @@ func writeForEver(dir string, opts Options, promised uint64) error {
 			}
 		}
 		sync := batch%3 != 0
-		if err := s.Apply(puts, drops, map[string][]byte{"seq": fmt.Append(nil, seq)}, sync); err != nil {
-			return err
+		for {
+			err := s.Apply(puts, drops, map[string][]byte{"seq": fmt.Append(nil, seq)}, sync)
+			if err == nil {
+				break
+			}
+			var full *FullError
+			if !errors.As(err, &full) {
+				return err
+			}
+			time.Sleep(5 * time.Millisecond) // as the daemon does, which waits longer
 		}
 		if sync {
 			fmt.Println("promised", seq)
