@@ -42,11 +42,10 @@ func (d *Daemon) readDisk(ctx context.Context) {
 	var told int64
 	due := time.Now()
 	every(ctx, diskLook, func() bool {
+		d.mend(ctx)
 		free, total, err := d.cfg.Disk()
-		if isDue := !time.Now().Before(due); !isDue && (err != nil || max(free-told, told-free) <= told/4) {
+		if time.Now().Before(due) && (err != nil || max(free-told, told-free) <= told/4) {
 			return true
-		} else if isDue {
-			d.mend(ctx)
 		}
 		told, due = free, time.Now().Add(diskEvery)
 		if err != nil {

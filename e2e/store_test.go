@@ -181,11 +181,12 @@ func TestDamagedStore_IsNotReadyBeforeItIsRefilled(t *testing.T) {
 	must(t, p.KillDaemon())
 	must(t, os.Truncate(filepath.Join(p.State, "store", "db", "00001.mem"), 100))
 	must(t, p.CutCable(t.Context()))
-	must(t, p.StartDaemon(t.Context()))
+	must(t, p.StartDaemon(t.Context(), "--log-level", "info"))
 	for began := time.Now(); time.Since(began) < 14*time.Second; time.Sleep(time.Second) { // a whole one is ready after 10 s
 		st, why, err := state(t.Context(), p)
 		must(t, err)
-		if st == "ready" || time.Since(began) > 10*time.Second && !strings.Contains(why, "damaged") {
+		// So much is gone that it does not know itself, or it knows that something is.
+		if st == "ready" || time.Since(began) > 10*time.Second && !strings.Contains(why, "it has no store") && !strings.Contains(why, "damaged") {
 			t.Fatalf("alone and damaged it is %q: %q", st, why)
 		}
 		if r, err := p.Shoal(t.Context(), "run", "--detach", "process", "--", "true"); err != nil || r.Code == 0 {
@@ -200,11 +201,12 @@ func TestDamagedStore_IsNotReadyBeforeItIsRefilled(t *testing.T) {
 		return errors.Join(s.equalLedgers(ctx), sleepOn(ctx, 100_000, 3, s.Peers...))
 	})
 	t.Logf("refilled and ready, ledgers equal, three processes: %s after the cable was plugged in", took)
-	must(t, p.KillDaemon())
-	must(t, p.StartDaemon(t.Context()))
-	if log := p.Log("shoal"); strings.Count(log, "the store is damaged and") != 1 {
-		t.Errorf("the damage was not mended:\n%s", log)
-	}
+	s.within(10*time.Second, func(context.Context) error {
+		if !strings.Contains(p.Log("shoal"), "the store is whole again") {
+			return errors.New("the damage is not said to be mended")
+		}
+		return nil
+	})
 }
 
 // A disk fills up under a peer's ledger, by somebody else's file. First the peer takes
@@ -229,7 +231,7 @@ func TestDiskFull_HoldsStillAndGoesOn(t *testing.T) {
 				t.Fatal("nothing of the job runs on the peer whose disk is to fill")
 			}
 
-			leave(t, other, p.State, 58<<20)
+			leave(t, other, p.State, 50<<20)
 			s.within(10*time.Second, func(ctx context.Context) error { return says(ctx, p, "disk: nearly full", "status") })
 			s.sleepers(s.Peers[0], "more", 6, 100_001)
 			s.within(20*time.Second, func(ctx context.Context) error { return sleepOn(ctx, 100_001, 6, rest...) })

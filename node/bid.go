@@ -20,21 +20,18 @@ func (c *Core) bidder() *auction.Self {
 		Draining: c.self.draining || c.self.leaving || c.self.wait > 0, Metered: c.prof.Metered,
 		CopiesOf: c.copiesHere, FailsOf: c.failsHere, VolumePlace: c.volumePlace,
 	}
-	if c.facts == nil {
-		s.Missing = []string{"this machine's facts have not been read yet"}
+	s.Missing = c.missing()
+	f := c.facts
+	if f == nil {
 		return s
 	}
-	f := c.facts
-	s.OS, s.Arch, s.Driver, s.LoadMilli, s.Missing = f.OS, f.Arch, f.Driver, f.Load, f.Missing
+	s.OS, s.Arch, s.Driver, s.LoadMilli = f.OS, f.Arch, f.Driver, f.Load
 	s.Total = f.Capacity
 	s.Free = f.Capacity.Minus(c.led.Claimed(c.cfg.Self))
 	if mutant.Is(mutant.IgnoreReserved) {
 		s.Free = f.Capacity
 	}
 	s.CanRun = func(t *job.Task) string { return canRun(f.Driver, t) }
-	if c.noRoomOnDisk() {
-		s.Missing = append(slices.Clone(s.Missing), "disk: nearly full")
-	}
 	return s
 }
 
@@ -254,6 +251,18 @@ func (c *Core) onReply(from wire.PeerID, m *wire.Reply) error {
 		s.Reply(c.now, from, m)
 	}
 	return err
+}
+
+// missing is what keeps this peer from bidding on anything: metrics that cannot be
+// read, and a disk with no room for what a claim brings with it.
+func (c *Core) missing() []string {
+	if c.facts == nil {
+		return []string{"this machine's facts have not been read yet"}
+	}
+	if c.noRoomOnDisk() {
+		return append(slices.Clone(c.facts.Missing), "disk: nearly full")
+	}
+	return c.facts.Missing
 }
 
 func (c *Core) noRoomOnDisk() bool {

@@ -40,10 +40,8 @@ func (c *Core) Status() StatusView {
 	if f := c.facts; f != nil {
 		v.Engine = strings.TrimSpace(f.Driver + " " + f.Engine)
 		v.Free = f.Capacity.Minus(c.led.Claimed(c.cfg.Self))
-		v.Missing = f.Missing
-	} else {
-		v.Missing = []string{"this machine's facts have not been read yet"}
 	}
+	v.Missing = c.missing()
 	if c.rec.Silent(c.now) {
 		v.Engine += " (does not answer)"
 	}
