@@ -27,6 +27,10 @@ type Config struct {
 	// remove peers. It must be a pure function; nil: every peer may.
 	Entitled func(p wire.PeerID, cert []byte) bool
 
+	// Extend adds to the bodies of this peer's own records what a later version would
+	// write; nil: nothing. It is for simulated swarms of two versions.
+	Extend func(wire.RecordKind, []byte) []byte
+
 	Founder    bool // this run creates the swarm: ready at once
 	Damaged    bool // the store opened shortened or altered: not ready before it is refilled
 	AcceptLoss bool // be ready all the same

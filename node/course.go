@@ -469,13 +469,23 @@ func (c *Core) reachable() []wire.PeerID {
 // write seals a record of our own and brings it into the ledger; it is on disk
 // before anything that this step sends.
 func (c *Core) write(kind wire.RecordKind, body any) *wire.Record {
+	encoded := wire.MustMarshal(body)
+	if c.cfg.Extend != nil {
+		encoded = c.cfg.Extend(kind, encoded)
+	}
+	return c.writeEncoded(kind, encoded, body)
+}
+
+// writeEncoded is write for a body that is to stay as it was written, fields of a later
+// version with it.
+func (c *Core) writeEncoded(kind wire.RecordKind, encoded []byte, body any) *wire.Record {
 	if c.self.inc == 0 {
 		panic("node: a record before this peer knows its incarnation")
 	}
 	c.self.seq++
 	r := &wire.Record{
 		Num:  wire.Number{Issuer: c.cfg.Self, Inc: c.self.inc, Nonce: c.cfg.Nonce, Seq: c.self.seq},
-		Kind: kind, Body: wire.MustMarshal(body), Value: body,
+		Kind: kind, Body: encoded, Value: body,
 	}
 	r.Seal(c.cfg.Swarm, c.cfg.Key)
 	c.led.Own(r)

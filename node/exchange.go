@@ -45,7 +45,7 @@ func (c *Core) settleExchanges() {
 	for _, r := range c.led.Revive() {
 		if c.self.inc > 0 {
 			c.reach(BranchSpecRevived)
-			c.write(wire.KindSpec, cloneSpec(r.Body))
+			c.writeEncoded(wire.KindSpec, r.Body, cloneSpec(r.Body)) // its name is the hash of its bytes
 		}
 	}
 	c.lapse(c.ex.out)

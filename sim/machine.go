@@ -39,6 +39,7 @@ type machine struct {
 	waiting   backlog       // of messages, in a pause
 	syncEnded bool          // in a pause: the daemon does not know yet
 	founder   bool          // makes the swarm at its next start
+	later     bool          // its daemon is of a later version
 	damaged   bool          // its store opens damaged, until it has been refilled
 	badSync   bool          // its next sync will fail
 	refused   bool          // the daemon ended, or did not start, because the disk was full
@@ -118,7 +119,10 @@ func (m *machine) start() {
 		Founder: m.founder, Damaged: m.damaged, Horizon: w.horizon,
 	}
 	m.founder, m.joined = false, true
-	core, err := node.New(cfg, m.disk.stored())
+	if m.later {
+		cfg.Version, cfg.Extend = "later", extended
+	}
+	core, err := node.New(cfg, m.stored())
 	if err != nil {
 		w.fail(Crash, "%s: the core does not start: %v", m.name, err)
 		return

@@ -135,15 +135,12 @@ func (n *network) send(m *machine, e *wire.Envelope) bool {
 
 // code runs a message through its encoding, where the scenario asks for that.
 func (n *network) code(m *machine, msg wire.Message) wire.Message {
-	if !n.w.encode {
+	if !n.w.encode && !n.w.mixed {
 		return msg
 	}
-	b, err := wire.Encode(msg)
+	again, err := m.recode(msg)
 	if err == nil {
-		var again wire.Message
-		if again, err = wire.Decode(b); err == nil {
-			return again
-		}
+		return again
 	}
 	n.w.fail(Crash, "%s sent a %s that does not survive its encoding: %v", m.name, messageName(msg.Kind()), err)
 	return msg

@@ -63,6 +63,7 @@ func init() {
 	addAssertions()
 	addNetVerbs()
 	addStoreVerbs()
+	addLaterVerbs()
 }
 
 func jobArg(op *Op) error {

@@ -225,7 +225,7 @@ func (h host) Trusts(p wire.PeerID) bool {
 	return ok && v.State == "ready" && v.Votes == 0
 }
 
-func (h host) Forgeries() bool { return h.m.w.network.forged > 0 }
+func (h host) Forgeries() bool { return h.m.w.network.forged > 0 || h.m.w.mixed }
 
 func (h host) Signed(r *wire.Record) bool { return r.Verify(h.m.w.swarm, verify) }
 

@@ -27,6 +27,7 @@ type World struct {
 	images  map[string]*Image // by name: those that differ from the default
 	horizon time.Duration
 	encode  bool
+	mixed   bool   // some daemon is, or was, of a later version
 	refused uint64 // inputs that a core refused
 
 	requests    map[uint64]*request

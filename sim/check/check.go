@@ -41,7 +41,7 @@ type Host interface {
 	Joining() bool           // its daemon runs and is not ready yet
 	SteppedBack() bool       // it has found its key at work elsewhere
 	Trusts(wire.PeerID) bool // it hears that peer, and knows of no vote against it
-	Forgeries() bool         // somebody has forged records in this world
+	Forgeries() bool         // somebody has forged records in this world, or writes what others do not know
 	Signed(*wire.Record) bool
 	Capacity() job.Resources
 	Ledger() *ledger.State // read only; nil if the daemon does not run

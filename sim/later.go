@@ -1,0 +1,128 @@
+package sim
+
+import (
+	"fmt"
+	"time"
+
+	"shoal/node"
+	"shoal/wire"
+)
+
+// A later version of shoal is simulated by what others see of it: fields that this
+// version does not know in each of its own records, inside the signature, and in each
+// message it sends. Records of kinds that nobody knows come by the verb newer.
+
+// addLaterVerbs fills in what changes versions, and what is asserted of them.
+func addLaterVerbs() {
+	verbs["upgrade"] = verb{args: 1, usage: "PEER [for=1s] [undo]: its daemon ends and starts as a later version, or as this one again",
+		opts: []string{"for", "undo"}, check: refArgs, do: (*run).upgrade}
+	verbs["carries"] = verb{args: 1, usage: "PEER count=>=1: so many records that only a later version knows wholly",
+		opts: []string{"count"}, check: refArgs, assert: (*run).carries}
+}
+
+// upgradeTime is how long a daemon is away for an upgrade, if the scenario does not say.
+const upgradeTime = time.Second
+
+func (r *run) upgrade(op *Op) error {
+	m, err := r.w.find(op.Args[0])
+	if err != nil {
+		return err
+	}
+	m.later = !op.has("undo")
+	r.w.mixed = true
+	if m.core == nil {
+		return nil
+	}
+	m.stopDaemon()
+	down := op.duration("for")
+	if down == 0 {
+		down = upgradeTime
+	}
+	r.w.later(down, m.start)
+	return nil
+}
+
+// laterField is a field that no body and no message of this version has.
+const laterField = 1000
+
+// extended is how a later version writes the bodies of its own records. Job specs are
+// left alone: what is in them users write.
+func extended(kind wire.RecordKind, body []byte) []byte {
+	if kind == wire.KindSpec {
+		return body
+	}
+	fields := map[uint64]any{}
+	if wire.Unmarshal(body, &fields) != nil {
+		return body
+	}
+	fields[laterField] = "of a later version"
+	return wire.MustMarshal(fields)
+}
+
+// isLater reports whether this version does not know all of a record.
+func isLater(r *wire.Record) bool {
+	fields := map[uint64]any{}
+	return r.Kind >= wire.FirstOpenKind || wire.Unmarshal(r.Body, &fields) == nil && fields[laterField] != nil
+}
+
+// recode is a message as its receiver reads it: encoded and decoded, with a field more
+// where a later version sent it.
+func (m *machine) recode(msg wire.Message) (wire.Message, error) {
+	b, err := wire.Encode(msg)
+	if err == nil && m.later {
+		b, err = laterFrame(b)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return wire.Decode(b)
+}
+
+func laterFrame(b []byte) ([]byte, error) {
+	var frame []any
+	if err := wire.Unmarshal(b, &frame); err != nil || len(frame) != 2 {
+		return nil, fmt.Errorf("a frame of %d parts: %w", len(frame), err)
+	}
+	body, ok := frame[1].(map[any]any)
+	if !ok {
+		return nil, fmt.Errorf("a message that is a %T", frame[1])
+	}
+	body[uint64(laterField)] = []any{"of a later version"}
+	return wire.Marshal(frame)
+}
+
+// stored is what the daemon reads of its disk: in a swarm of two versions as bytes.
+func (m *machine) stored() node.Stored {
+	s := m.disk.stored()
+	if !m.w.mixed {
+		return s
+	}
+	for i, r := range s.Records {
+		again := new(wire.Record)
+		if err := wire.Unmarshal(wire.MustMarshal(r), again); err != nil {
+			m.w.fail(Crash, "%s: its %v does not come back from the disk: %v", m.name, r.Kind, err)
+			return s
+		}
+		s.Records[i] = again
+	}
+	return s
+}
+
+// carries counts the records of a later version that a core holds.
+func (r *run) carries(op *Op) string {
+	m, err := r.w.find(op.Args[0])
+	if err != nil || m.core == nil {
+		return fmt.Sprintf("%s is down: %v", op.Args[0], err)
+	}
+	n := 0
+	for _, rec := range m.core.Ledger().Records() {
+		if isLater(rec) {
+			n++
+		}
+	}
+	want := op.Opts["count"]
+	if want == "" {
+		want = ">=1"
+	}
+	return compareCount(want, n, "are there")
+}
