@@ -123,40 +123,42 @@ func (s Standing) String() string {
 
 // StandingOf tells what a record that is held counts for.
 func (s *State) StandingOf(r *wire.Record) Standing {
-	live := false
 	switch v := r.Value.(type) {
 	case *job.Spec:
-		live = s.IsNamed(r)
+		return liveIf(s.IsNamed(r))
 	case *Head:
-		if live = s.HeadRecord(v.Job) == r; live && v.Deleted {
+		if s.HeadRecord(v.Job) == r && v.Deleted {
 			return Deleted
 		}
+		return liveIf(s.HeadRecord(v.Job) == r)
 	case *Claim:
 		if !v.Phase.Ended() && s.IsLost(v) {
 			return Lost
 		}
-		live = s.IsLive(v)
+		return liveIf(s.IsLive(v))
 	case *Verdict:
 		c := s.ClaimRecord(v.Slot, v.Life, v.Token, v.Peer)
-		live = c != nil && s.IsLost(c.Value.(*Claim))
+		return liveIf(c != nil && s.IsLost(c.Value.(*Claim)))
 	case *BadSpec:
-		live = s.isBad(v.Job, v.Life, v.Spec)
+		return liveIf(s.isBad(v.Job, v.Life, v.Spec))
 	case *VolumePlace:
 		if v.Gone {
 			return Deleted
 		}
-		live = !s.IsReleased(v)
+		return liveIf(!s.IsReleased(v))
 	case *Card:
-		live = s.IsMember(v.Peer)
+		return liveIf(s.IsMember(v.Peer))
 	case *Member:
 		if v.Revoked || v.Left {
 			return Deleted
 		}
-		live = true
-	default:
-		return Unknown
+		return Live
 	}
-	if live {
+	return Unknown
+}
+
+func liveIf(counts bool) Standing {
+	if counts {
 		return Live
 	}
 	return Ended

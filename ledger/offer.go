@@ -44,6 +44,7 @@ func (s *State) Offer(r *wire.Record) Offered {
 	return OfferedNew
 }
 
+// refusedAs tells a fault as whoever restores a file needs to know it.
 func refusedAs(f wire.Fault) Offered {
 	switch f {
 	case wire.FaultReplayed:
@@ -52,6 +53,7 @@ func refusedAs(f wire.Fault) Offered {
 		return OfferedRemoved
 	case wire.FaultForged, wire.FaultDomain, wire.FaultSwarm:
 		return OfferedForged
+	default:
+		return OfferedMalformed
 	}
-	return OfferedMalformed
 }

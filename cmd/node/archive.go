@@ -122,7 +122,9 @@ func (a *archived) noted(kind string) {
 }
 
 // writeArchive writes what the ledger holds that keep wants.
-func (c *cli) writeArchive(ctx context.Context, cl *client.Client, out io.Writer, a *archived, keep func(api.LedgerRecord) bool, keys *archive.Keys) error {
+func (c *cli) writeArchive(
+	ctx context.Context, cl *client.Client, out io.Writer, a *archived, keep func(api.LedgerRecord) bool, keys *archive.Keys,
+) error {
 	sum, err := cl.Ledger(ctx)
 	if err != nil {
 		return err

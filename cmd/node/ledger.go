@@ -186,7 +186,7 @@ Exit codes as of diff: 0 the same, 1 it differs, 2 or more it could not be told.
 		ValidArgsFunction: c.complete(false, peerNames),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			err := c.diffLedger(cmd.Context(), args[0])
-			if err != nil && err != errDiffers && codeOf(err) == exitError {
+			if err != nil && !errors.Is(err, errDiffers) && codeOf(err) == exitError {
 				err = &coded{exitTrouble, err}
 			}
 			return err

@@ -40,7 +40,8 @@ of the key of the peer that made the backup; then shoal up starts it, and it sel
 		},
 	}
 	cmd.Flags().BoolVar(&partial, "partial", false, "take what can be read of a damaged or cut file")
-	cmd.Flags().StringVar(&state, "state", "", "the state directory of a stopped peer, or an empty one (default: the daemon is asked; where none answers, as shoal up)")
+	cmd.Flags().StringVar(&state, "state", "",
+		"the state directory of a stopped peer, or an empty one (default: the daemon is asked; where none answers, as shoal up)")
 	cmd.Flags().StringVar(&root, "root-key", "", "`FILE` with the swarm's root key, where the backup holds no key")
 	return cmd
 }
@@ -133,7 +134,8 @@ func (c *cli) restoreFresh(ctx context.Context, name string, dir stateDir, rootF
 		return err
 	}
 	err = c.told(a, nil)
-	c.progress("this machine is peer %s of swarm %s: `shoal up` starts it; `shoal peers rm` removes those that are gone for good", a.sum.NewPeer, a.sum.Swarm)
+	c.progress("this machine is peer %s of swarm %s: `shoal up` starts it; `shoal peers rm` removes those that are gone for good",
+		a.sum.NewPeer, a.sum.Swarm)
 	return err
 }
 
