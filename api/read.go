@@ -27,6 +27,9 @@ func (s *Server) peerList(ctx context.Context, _ *http.Request) (out []Peer, err
 			out = append(out, peerOf(p))
 		}
 	})
+	if s.cfg.Links != nil {
+		addLinks(out, s.cfg.Links())
+	}
 	return out, err
 }
 

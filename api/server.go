@@ -50,6 +50,8 @@ type Config struct {
 	StateDir string
 	Address  func() string   // the IP on which published ports answer; nil: unknown
 	Listen   func() []string // this peer's own addresses; nil: unknown
+	// Links says how members are reached, with peer IDs for relays; nil: unknown.
+	Links func() map[string]Link
 	// Problems lists what of the jobs does not answer on this peer; nil: unknown.
 	Problems func() []PortProblem
 	// CheckStore looks at everything on the disk; nil: it is not looked at.

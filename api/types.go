@@ -73,6 +73,7 @@ type Peer struct {
 	Driver      string            `json:"driver"`
 	Platform    string            `json:"platform"`
 	Addrs       []string          `json:"addrs,omitempty"`
+	Link        *Link             `json:"link,omitempty"` // nil: the answering peer is not connected to it
 	Capacity    job.Resources     `json:"capacity"`
 	Claimed     job.Resources     `json:"claimed"`
 	Slots       int               `json:"slots"`
@@ -86,6 +87,14 @@ type Peer struct {
 	Score      int               `json:"score,omitempty"`      // points for what no correct peer sends; one less each 6 s
 	Ignored    bool              `json:"ignored,omitempty"`    // for its score: what it pushes is not looked at
 	RefusedFor Age               `json:"refusedFor,omitempty"` // for its score: nothing of it is taken for so long
+}
+
+// A Link is how the answering peer reaches another.
+type Link struct {
+	Path    string  `json:"path"`            // "direct", "punched" (a hole both made in their NATs), "relayed"
+	Addr    string  `json:"addr"`            // the other end's multiaddr; of a relayed link its relay's
+	Relay   string  `json:"relay,omitempty"` // the peer that carries a relayed link
+	RTTMsec float64 `json:"rttMsec"`         // round trip, the latest measure
 }
 
 // Status is the answering peer in a few words.

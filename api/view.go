@@ -48,6 +48,20 @@ func peerOf(v node.PeerView) Peer {
 	}
 }
 
+// addLinks tells of each peer how it is reached, and names the relays.
+func addLinks(peers []Peer, links map[string]Link) {
+	names := map[string]string{}
+	for _, p := range peers {
+		names[p.ID] = p.Name
+	}
+	for i := range peers {
+		if l, ok := links[peers[i].ID]; ok {
+			l.Relay = cmp.Or(names[l.Relay], l.Relay)
+			peers[i].Link = &l
+		}
+	}
+}
+
 func statusOf(v node.StatusView) Status {
 	return Status{
 		Peer: peerOf(v.Self), Swarm: v.Swarm, State: v.State, Why: v.Why, Uptime: Age(v.Uptime),

@@ -4,12 +4,13 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"strings"
 
 	"shoal/wire"
 )
 
 // ranks keeps the order of the ready peers of every lane, by rendezvous hash,
-// metered ones and draining ones last (Thaler and Ravishankar, 1998). It is alike
+// metered, relayed and draining ones last (Thaler and Ravishankar, 1998). It is alike
 // for all who share the view. It follows what changes: at a thousand peers that
 // come one by one, sorting anew each time would be most of a start.
 type ranks struct {
@@ -96,7 +97,7 @@ func findSeat(lane []*seat, i int, s *seat) (int, bool) {
 // placeOf is where a peer stands in each lane.
 func (c *Core) placeOf(p wire.PeerID) (place [Lanes]uint64) {
 	card := c.led.Card(p)
-	last := card != nil && (ProfileOf(card.Profile).Metered || card.Draining)
+	last := card != nil && (ProfileOf(card.Profile).Metered || card.Draining || isRelayed(card.Addrs))
 	for i := range place {
 		place[i] = wire.Order(fmt.Sprintf("lane/%s/%d", c.cell(), i), p) >> 1
 		if last {
@@ -104,4 +105,10 @@ func (c *Core) placeOf(p wire.PeerID) (place [Lanes]uint64) {
 		}
 	}
 	return place
+}
+
+// isRelayed reports whether some members reach a peer of these addresses through a
+// relay alone: it tells of a way through one as long as it needs it.
+func isRelayed(addrs []string) bool {
+	return slices.ContainsFunc(addrs, func(a string) bool { return strings.Contains(a, "/p2p-circuit") })
 }

@@ -1,14 +1,17 @@
 package p2p
 
 import (
+	"net/netip"
 	"time"
 
 	"github.com/libp2p/go-libp2p"
+	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/protocol"
 	rcmgr "github.com/libp2p/go-libp2p/p2p/host/resource-manager"
 	"github.com/libp2p/go-libp2p/p2p/net/connmgr"
 	circuit "github.com/libp2p/go-libp2p/p2p/protocol/circuitv2/proto"
 	relayv2 "github.com/libp2p/go-libp2p/p2p/protocol/circuitv2/relay"
+	"github.com/libp2p/go-libp2p/x/rate"
 )
 
 // A Profile fits this peer to its link and its memory.
@@ -69,8 +72,21 @@ func (l limits) of(cfg Config) limits {
 // any swarm behind one NAT.
 const perAddress = 512
 
+// newPerSecond is how many connections one IP address may open in a second, once it
+// has opened perAddress: with libp2p's own bound of one in five seconds after sixteen,
+// the eighth machine of a house cannot join through its NAT.
+const newPerSecond = 32
+
 // resources builds libp2p's resource manager.
 func (l limits) resources() (libp2p.Option, error) {
+	manager, err := l.resourceManager()
+	if err != nil {
+		return nil, err
+	}
+	return libp2p.ResourceManager(manager), nil
+}
+
+func (l limits) resourceManager() (network.ResourceManager, error) {
 	scaling := rcmgr.DefaultLimits
 	libp2p.SetDefaultServiceLimits(&scaling)
 	// A member forwards ports over streams: one per user's connection.
@@ -90,16 +106,29 @@ func (l limits) resources() (libp2p.Option, error) {
 	if l.memory > 0 {
 		concrete = scaling.Scale(l.memory, l.fds)
 	}
-	manager, err := rcmgr.NewResourceManager(rcmgr.NewFixedLimiter(concrete),
+	return rcmgr.NewResourceManager(rcmgr.NewFixedLimiter(concrete),
 		rcmgr.WithMetricsDisabled(),
+		rcmgr.WithConnRateLimiters(newRates()),
 		rcmgr.WithLimitPerSubnet(
 			[]rcmgr.ConnLimitPerSubnet{{PrefixLength: 32, ConnCount: perAddress}},
 			[]rcmgr.ConnLimitPerSubnet{{PrefixLength: 56, ConnCount: perAddress}, {PrefixLength: 48, ConnCount: 2 * perAddress}},
 		))
-	if err != nil {
-		return nil, err
+}
+
+// newRates bounds how fast connections come from one address; the machine's own are
+// free.
+func newRates() *rate.Limiter {
+	each := rate.Limit{RPS: newPerSecond, Burst: perAddress}
+	return &rate.Limiter{
+		NetworkPrefixLimits: []rate.PrefixLimit{
+			{Prefix: netip.MustParsePrefix("127.0.0.0/8")}, {Prefix: netip.MustParsePrefix("::1/128")},
+		},
+		SubnetRateLimiter: rate.SubnetLimiter{
+			IPv4SubnetLimits: []rate.SubnetLimit{{PrefixLength: 32, Limit: each}},
+			IPv6SubnetLimits: []rate.SubnetLimit{{PrefixLength: 56, Limit: each}},
+			GracePeriod:      time.Minute,
+		},
 	}
-	return libp2p.ResourceManager(manager), nil
 }
 
 // relayLimits make room for what a relay may give: two streams for each circuit, and

@@ -53,6 +53,7 @@ func introduce(t *testing.T, from, to *Host) {
 }
 
 func TestRelay_HiddenPeersTakePartFullyAndOutliveTheirRelay(t *testing.T) {
+	t.Parallel()
 	y := newYard(t)
 	r1, plot1 := y.host(false)
 	r2, plot2 := y.host(false, r1)
@@ -139,6 +140,7 @@ func takesPartFully(t *testing.T, a, b *Host) {
 }
 
 func TestRelay_AHoleIsMadeAndFramesKeepTheirOrder(t *testing.T) {
+	t.Parallel()
 	y := newYard(t)
 	r, _ := y.host(false)
 	a, _ := y.host(true, r)
@@ -173,6 +175,7 @@ func TestRelay_AHoleIsMadeAndFramesKeepTheirOrder(t *testing.T) {
 }
 
 func TestRelay_ServesMembersAlone(t *testing.T) {
+	t.Parallel()
 	y := newYard(t)
 	r, _ := y.host(false)
 	a, _ := y.host(true, r)

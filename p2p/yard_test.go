@@ -116,7 +116,7 @@ func (f *fenced) passes(other net.Addr) bool {
 	return !f.plot.dead.Load() && (far == nil || !far.dead.Load() && !y.severed[[2]*plot{f.plot, far}])
 }
 
-// SyscallConn is hidden: with it the library would read past the fence.
+// SyscallConn hides the real one: with it the library would read past the fence.
 func (f *fenced) SyscallConn() {}
 
 // since fails the test if what began then took longer than limit.

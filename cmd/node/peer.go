@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"math"
 	"net"
 	"net/http"
 	"os"
@@ -217,8 +218,25 @@ func (p *peer) server(stop func()) *api.Server {
 			return ok && cert.Rights.Has(admit.Deploy)
 		},
 		Version: version, StateDir: string(p.o.state), Address: p.address, Listen: host.Addrs,
+		Links:    func() map[string]api.Link { return linksOf(host.Peers()) },
 		Problems: problemsOf(p.reach), CheckStore: checkStore(p.store), Log: p.log,
 	})
+}
+
+// linksOf puts how members are reached into the words of the API.
+func linksOf(peers []p2p.PeerInfo) map[string]api.Link {
+	links := map[string]api.Link{}
+	for _, p := range peers {
+		l := api.Link{Path: string(p.Path), RTTMsec: math.Round(float64(p.RTT)/float64(10*time.Microsecond)) / 100}
+		if len(p.Addrs) > 0 {
+			l.Addr = p.Addrs[0]
+		}
+		if !p.Relay.IsZero() {
+			l.Relay = p.Relay.String()
+		}
+		links[p.ID.String()] = l
+	}
+	return links
 }
 
 func (p *peer) ticket(_ context.Context, r api.TicketRequest) (api.Ticket, error) {

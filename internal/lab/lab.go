@@ -59,6 +59,9 @@ type Config struct {
 	// NoLiveRestore lets containers die with their engine. Otherwise they go on
 	// without it and the next engine takes them up, as we ask of users.
 	NoLiveRestore bool
+	// NATs are routers on the bridge; behind the first stand the first of the last
+	// peers, and so on. The peers before them are on the bridge itself.
+	NATs []NAT
 	// Detached leaves the lab standing when this process ends; Remove ends it.
 	Detached bool
 }
@@ -95,6 +98,9 @@ func Start(ctx context.Context, cfg Config) (*Lab, error) {
 	if cfg.Peers > MaxPeers {
 		return nil, fmt.Errorf("lab of %d peers: at most %d", cfg.Peers, MaxPeers)
 	}
+	if n := cfg.hidden(); n > cfg.Peers || len(cfg.NATs) > maxNATs {
+		return nil, fmt.Errorf("lab of %d peers with %d behind %d NATs: at most all, and %d NATs", cfg.Peers, n, len(cfg.NATs), maxNATs)
+	}
 	if err := Available(); err != nil {
 		return nil, err
 	}
@@ -119,6 +125,11 @@ func (l *Lab) build(ctx context.Context) error {
 	}
 	if err := l.makeBridge(ctx); err != nil {
 		return err
+	}
+	for i := range l.cfg.NATs {
+		if err := l.makeRouter(ctx, i); err != nil {
+			return err
+		}
 	}
 	for i := range l.cfg.Peers {
 		p := newPeer(l, i)

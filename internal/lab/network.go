@@ -47,18 +47,17 @@ func (p *Peer) makeNamespace(ctx context.Context) error {
 	if p.cableOut {
 		cable = "down"
 	}
-	for _, args := range [][]string{
+	steps := [][]string{
 		{"ip", "netns", "add", ns},
 		{"ip", "link", "add", link, "type", "veth", "peer", "name", "eth0", "netns", ns},
 		{"ip", "-n", ns, "link", "set", "lo", "up"},
 		{"ip", "-n", ns, "addr", "add", p.Addr + "/24", "dev", "eth0"},
 		{"ip", "-n", ns, "link", "set", "eth0", "up"},
 		{"ip", "-n", ns, "route", "add", "224.0.0.0/4", "dev", "eth0"},
-		{"ip", "link", "set", link, "master", p.lab.bridge()},
-		{"ip", "link", "set", link, cable},
 		{"nsenter", "--net=/run/netns/" + ns, "iptables", "-w", "-t", "mangle", "-N", splitChain},
 		{"nsenter", "--net=/run/netns/" + ns, "iptables", "-w", "-t", "mangle", "-I", "PREROUTING", "-j", splitChain},
-	} {
+	}
+	for _, args := range append(steps, p.plug(cable)...) {
 		if _, err := run(ctx, args[0], args[1:]...); err != nil {
 			return fmt.Errorf("peer %s: make its network: %w", p.Name, err)
 		}
@@ -78,7 +77,11 @@ func (p *Peer) cable(ctx context.Context, state string) error {
 	if !p.powered {
 		return nil
 	}
-	_, err := run(ctx, "ip", "link", "set", p.Namespace, state)
+	args := []string{"link", "set", p.Namespace, state}
+	if p.nat >= 0 {
+		args = append([]string{"-n", p.lab.router(p.nat)}, args...)
+	}
+	_, err := run(ctx, "ip", args...)
 	return err
 }
 

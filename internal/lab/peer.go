@@ -19,7 +19,7 @@ import (
 // Dir/run do not.
 type Peer struct {
 	Name      string // a, b, c…
-	Addr      string // 10.99.LAB.N
+	Addr      string // 10.99.LAB.N; behind the first NAT 192.168.0.N, which others cannot reach
 	Namespace string // slLAB-NAME
 	Dir       string
 	State     string // the daemon's state directory
@@ -28,6 +28,7 @@ type Peer struct {
 
 	lab      *Lab
 	index    int
+	nat      int // index of its router; -1: none
 	powered  bool
 	cableOut bool
 	daemon   *process
@@ -37,9 +38,14 @@ type Peer struct {
 func newPeer(l *Lab, index int) *Peer {
 	name := string(rune('a' + index))
 	dir := filepath.Join(l.Dir, name)
+	nat, addr := l.cfg.natOf(index), fmt.Sprintf("10.99.%d.%d", l.Number, index+1)
+	if nat >= 0 {
+		addr = fmt.Sprintf("192.168.%d.%d", nat, index+1)
+	}
 	return &Peer{
 		Name:      name,
-		Addr:      fmt.Sprintf("10.99.%d.%d", l.Number, index+1),
+		Addr:      addr,
+		nat:       nat,
 		Namespace: fmt.Sprintf("sl%d-%s", l.Number, name),
 		Dir:       dir,
 		State:     filepath.Join(dir, "state"),

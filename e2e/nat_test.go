@@ -1,0 +1,184 @@
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"shoal/internal/lab"
+	"shoal/internal/lab/labtest"
+)
+
+const pageJob = `
+name: hidden
+services:
+  page:
+    image: process
+    command: ["%s", "httpd", "-f", "-p", "127.0.0.1:18080", "-h", "%s"]
+    ports: ["8080:18080"]
+    x-shoal:
+      constraints: ["place == hidden"]
+`
+
+// natSwarm starts a swarm of plain processes: open peers on the bridge, and one
+// behind each NAT, labelled place=hidden the first of them. Those behind a NAT join
+// by a ticket of the first, each within limit.
+func natSwarm(t *testing.T, open int, nats ...lab.NAT) swarm {
+	t.Helper()
+	if err := lab.Available(); err != nil {
+		t.Skip(err)
+	}
+	hidden := 0
+	for _, n := range nats {
+		hidden += n.Peers
+	}
+	cfg := lab.Config{Peers: open + hidden, Binary: labtest.Binary(t), NoEngines: true, NATs: nats}
+	s := swarm{labtest.Start(t, cfg), t}
+	must(t, s.Peers[0].StartDaemon(t.Context(), "--new"))
+	ticket := strings.TrimSpace(s.shoal(s.Peers[0], "ticket"))
+	for i, p := range s.Peers[1:] {
+		args := []string{ticket}
+		if i+1 == open {
+			args = append(args, "--label", "place=hidden")
+		}
+		began := time.Now()
+		must(t, p.StartDaemon(t.Context(), args...))
+		s.within(30*time.Second, func(ctx context.Context) error { return isReady(ctx, s.Peers[0], p) })
+		if i+1 >= open {
+			t.Logf("%s, behind a NAT, is a ready member %s after shoal up", p.Name, since(began))
+		}
+	}
+	return s
+}
+
+// isReady checks that p shows q as ready.
+func isReady(ctx context.Context, p, q *lab.Peer) error {
+	found, err := askObjects(ctx, p, "peers")
+	if err != nil {
+		return err
+	}
+	for _, o := range found {
+		if o["name"] == q.Name && o["state"] == "ready" {
+			return nil
+		}
+	}
+	return fmt.Errorf("%s does not show %s as ready", p.Name, q.Name)
+}
+
+// link returns how p reaches q: path, and who relays.
+func link(ctx context.Context, p, q *lab.Peer) (path, relay string, err error) {
+	found, err := askObjects(ctx, p, "peers")
+	if err != nil {
+		return "", "", err
+	}
+	for _, o := range found {
+		if l, ok := o["link"].(map[string]any); ok && o["name"] == q.Name {
+			path, _ = l["path"].(string)
+			relay, _ = l["relay"].(string)
+			return path, relay, nil
+		}
+	}
+	return "", "", fmt.Errorf("%s is not connected to %s", p.Name, q.Name)
+}
+
+func hasPath(ctx context.Context, p, q *lab.Peer, want string) error {
+	path, _, err := link(ctx, p, q)
+	if err == nil && path != want {
+		err = fmt.Errorf("%s reaches %s %s, want %s", p.Name, q.Name, path, want)
+	}
+	return err
+}
+
+// deployPage deploys a slot that only the first hidden peer may hold.
+func (s swarm) deployPage() {
+	s.t.Helper()
+	busybox, err := exec.LookPath("busybox")
+	if err != nil {
+		s.t.Skip("no busybox to serve a page: install the package busybox")
+	}
+	dir := s.t.TempDir()
+	must(s.t, os.WriteFile(filepath.Join(dir, "index.html"), []byte("from behind\n"), 0o644))
+	file := filepath.Join(dir, "compose.yaml")
+	must(s.t, os.WriteFile(file, fmt.Appendf(nil, pageJob, busybox, dir), 0o644))
+	s.shoal(s.Peers[0], "deploy", file)
+}
+
+func page(ctx context.Context, peers ...*lab.Peer) error {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	for _, p := range peers {
+		text, err := p.Get(ctx, "http://127.0.0.1:8080/")
+		if err != nil {
+			return fmt.Errorf("at %s: %w", p.Name, err)
+		}
+		if text != "from behind\n" {
+			return fmt.Errorf("at %s: %q", p.Name, text)
+		}
+	}
+	return nil
+}
+
+// Two peers behind NATs through which no hole can be made join by ticket, one gets a
+// slot and serves it to all, the other behind its own NAT included, and goes on when
+// the relay between them loses its power.
+func TestNAT_RelayOnlyPeersServeAndOutliveTheirRelay(t *testing.T) {
+	strict := lab.NAT{Peers: 1, Strict: true}
+	s := natSwarm(t, 3, strict, strict)
+	d, e := s.Peers[3], s.Peers[4]
+	took := s.within(30*time.Second, func(ctx context.Context) error { return hasPath(ctx, d, e, "relayed") })
+	t.Logf("the hidden ones meet through a relay %s later", took)
+	s.deployPage()
+	took = s.within(30*time.Second, func(ctx context.Context) error { return page(ctx, s.Peers...) })
+	t.Logf("the page answers at all five %s after its deployment", took)
+
+	_, relay, err := link(t.Context(), e, d)
+	must(t, err)
+	i := slices.IndexFunc(s.Peers, func(p *lab.Peer) bool { return p.Name == relay })
+	if i < 0 || i > 2 {
+		t.Fatalf("the relay is %q, want one of a, b, c", relay)
+	}
+	must(t, s.Peers[i].PowerCut(t.Context()))
+	left := without(s.Peers, s.Peers[i])
+	took = s.within(30*time.Second, func(ctx context.Context) error {
+		if _, now, err := link(ctx, e, d); err != nil || now == relay || now == "" {
+			return fmt.Errorf("relay %q, %w", now, err)
+		}
+		return page(ctx, left...)
+	})
+	t.Logf("another relay carries the page %s after the power cut of %s", took, relay)
+	s.within(15*time.Second, func(ctx context.Context) error {
+		for _, p := range left {
+			if err := isReady(ctx, p, d); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// Where the NATs keep a flow's port, two peers behind them meet directly.
+func TestNAT_AHoleIsMade(t *testing.T) {
+	s := natSwarm(t, 1, lab.NAT{Peers: 1}, lab.NAT{Peers: 1})
+	b, c := s.Peers[1], s.Peers[2]
+	took := s.within(30*time.Second, func(ctx context.Context) error { return hasPath(ctx, b, c, "punched") })
+	t.Logf("a hole %s after the second joined", took)
+}
+
+func TestNAT_TwentyBehindOneAddressJoin(t *testing.T) {
+	s := natSwarm(t, 1, lab.NAT{Peers: 20, Strict: true})
+	took := s.within(60*time.Second, func(ctx context.Context) error {
+		for _, p := range s.Peers {
+			if err := isReady(ctx, s.Peers[0], p); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	t.Logf("all twenty are ready %s after the last joined", took)
+}
