@@ -79,11 +79,8 @@ func (s *State) jobOf(id job.ID) *jobState {
 // touchJob notes a change of a record about a job.
 func (s *State) touchJob(id job.ID) {
 	s.jobOf(id).version = s.version
-	for _, c := range s.ownClaims() {
-		if c.Slot.Job == id {
-			s.ours = s.version
-			return
-		}
+	if s.mine[id] > 0 {
+		s.ours = s.version
 	}
 }
 

@@ -63,9 +63,10 @@ type State struct {
 	peers    uint64 // grows with every change of a card or a membership
 	headsAt  uint64 // the version of the last change of a head
 	headed   []job.ID
-	jobsAt   uint64 // grows with every job that comes or goes
-	specs    uint64 // grows with every change of a job spec
-	ours     uint64 // the version of the last change that may concern this peer's own claims
+	jobsAt   uint64         // grows with every job that comes or goes
+	specs    uint64         // grows with every change of a job spec
+	mine     map[job.ID]int // how many of this peer's own claims a job has
+	ours     uint64         // the version of the last change that may concern this peer's own claims
 
 	hashes map[*job.Task]wire.Hash // TaskHash of the tasks of specs held
 
@@ -90,7 +91,7 @@ func New(self wire.PeerID, swarm wire.Hash, verify wire.Verifier) *State {
 		heads: map[job.ID]struct{}{}, lost: map[claimRef]*Verdict{},
 		bad: map[job.ID][]*wire.Record{}, places: map[placeKey][]*wire.Record{},
 		cards: map[wire.PeerID]*wire.Record{}, named: map[wire.Hash]*wire.Record{}, said: map[wire.PeerID]*wire.Record{},
-		judged: map[*Card]bool{}, unfit: map[*job.Spec]bool{}, hashes: map[*job.Task]wire.Hash{},
+		judged: map[*Card]bool{}, unfit: map[*job.Spec]bool{}, mine: map[job.ID]int{}, hashes: map[*job.Task]wire.Hash{},
 	}
 }
 
@@ -323,6 +324,10 @@ func (s *State) insert(r *wire.Record) {
 	s.logAdd(r)
 	s.touch(r)
 	switch v := r.Value.(type) {
+	case *Claim:
+		if v.Peer == s.self {
+			s.mine[v.Slot.Job]++
+		}
 	case *job.Spec:
 		if v.Validate() != nil {
 			s.unfit[v] = true
@@ -349,6 +354,12 @@ func (s *State) forget(r *wire.Record, quiet bool) {
 	s.logRemove(r)
 	s.touch(r)
 	switch v := r.Value.(type) {
+	case *Claim:
+		if v.Peer == s.self {
+			if s.mine[v.Slot.Job]--; s.mine[v.Slot.Job] == 0 {
+				delete(s.mine, v.Slot.Job)
+			}
+		}
 	case *Head:
 		if len(s.cells[headKey(v.Job)]) == 0 {
 			delete(s.heads, v.Job)
