@@ -43,7 +43,8 @@ type recordStore interface {
 }
 
 // transport is the network. Neither Send nor Redial ever waits; false means that
-// the frame will not go out. Shun hangs up on a peer and takes nothing of it for d. Who does not read Heard holds up those who send.
+// the frame will not go out. Shun hangs up on a peer and takes nothing of it for d.
+// Who does not read Heard holds up those who send.
 type transport interface {
 	Send(to wire.PeerID, frame []byte) bool
 	Join(topic string) error

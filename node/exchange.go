@@ -105,7 +105,7 @@ func (c *Core) open(p wire.PeerID) { c.openWith(p, c.led.Parity()) }
 
 // openWith opens an exchange; without parity it is answered with a Vector.
 func (c *Core) openWith(p wire.PeerID, parity []byte) {
-	if p == c.cfg.Self || c.ex.out[p] != nil || len(c.ex.out) >= maxExchanges || c.led.IsRevoked(p) || c.isRefused(p) {
+	if p == c.cfg.Self || c.ex.out[p] != nil || len(c.ex.out) >= maxExchanges || c.led.IsRevoked(p) || c.IsRefused(p) {
 		return
 	}
 	x := &exchange{id: c.id(), began: c.now}

@@ -208,8 +208,8 @@ func (s *standing) words() string {
 	return strings.Join(out, ", ")
 }
 
-// isRefused reports whether nothing is taken of a peer now.
-func (c *Core) isRefused(p wire.PeerID) bool {
+// IsRefused reports whether nothing is taken of a peer now.
+func (c *Core) IsRefused(p wire.PeerID) bool {
 	s := c.faults.of[p]
 	return s != nil && s.until > c.now
 }

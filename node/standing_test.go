@@ -187,7 +187,7 @@ func TestStanding_FirstIgnoredThenRefusedThenForgiven(t *testing.T) {
 			t.Fatal("it is listened to while it is refused")
 		}
 		b.later(shun[0].For)
-		if b.core.isRefused(b.from) {
+		if b.core.IsRefused(b.from) {
 			t.Fatal("its time is over and it is still refused")
 		}
 	}
