@@ -154,7 +154,7 @@ func kindOf(in node.Input) string {
 	case in.Addrs != nil:
 		return "addresses"
 	case in.Refused != nil:
-		return fmt.Sprintf("%v from %s", in.Refused.Fault, in.Refused.Peer.Short())
+		return fmt.Sprintf("%s from %s", in.Refused.Fault.String(), in.Refused.Peer.Short())
 	}
 	return "tick"
 }

@@ -155,12 +155,13 @@ func (s *standing) score(now clock.Instant) int64 {
 }
 
 func (c *Core) blame(from wire.PeerID, s *standing, n uint64) {
+	if s.until > c.now {
+		return // what was on its way when it was refused
+	}
 	before := s.score(c.now)
 	s.points, s.at = min(maxPoints, before+faultPoints*int64(min(n, maxPoints))), c.now
 	s.untold += n
 	switch {
-	case s.until > c.now:
-		return // what was on its way
 	case s.points >= refuseAt:
 		c.refuse(from, s)
 	case before < ignoreAt && s.points >= ignoreAt:
@@ -202,7 +203,7 @@ func (s *standing) words() string {
 	var out []string
 	for f, n := range s.faults {
 		if wire.Fault(f).IsBlamed() && n > 0 {
-			out = append(out, fmt.Sprintf("%d %v", n, wire.Fault(f)))
+			out = append(out, fmt.Sprintf("%d %s", n, wire.Fault(f).String()))
 		}
 	}
 	return strings.Join(out, ", ")

@@ -85,7 +85,7 @@ func TestFaults_EachKindIsCounted(t *testing.T) {
 			return b.card(func(r *wire.Record) { r.Seal(wire.HashOf([]byte("another")), testKey(b.from)) })
 		}, wire.FaultForged, true},
 		"signed as another kind": {func(b *bench) *wire.Record {
-			r := b.card(func(r *wire.Record) {})
+			r := b.card(func(*wire.Record) {})
 			r.Kind, r.Body = wire.KindMember, wire.MustMarshal(&ledger.Member{Peer: b.from, Left: true, Seq: 9})
 			b.good(r)
 			r.Kind, r.Body = wire.KindCard, wire.MustMarshal(&ledger.Card{Peer: b.from})

@@ -122,7 +122,7 @@ func FuzzAddrs(f *testing.F) {
 	for _, a := range binaryAddrs(f, "/ip4/192.0.2.1/udp/7462/quic-v1", "/dns4/example.org/tcp/7462") {
 		f.Add(a, "/ip4/192.0.2.1/tcp/1/p2p/12D3KooWGC6TvWhfapngX6wvJHMYvKpDMXPb3ZnCZ6dMoaMtimQ5")
 	}
-	f.Fuzz(func(t *testing.T, b []byte, text string) {
+	f.Fuzz(func(_ *testing.T, b []byte, text string) {
 		for _, a := range parseAddrs([][]byte{b, b}) {
 			_ = a.String()
 		}

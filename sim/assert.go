@@ -28,6 +28,8 @@ func addAssertions() {
 		"steward":     {args: 1, usage: "JOB is=PEER", opts: []string{"is"}, check: jobArg, assert: (*run).isSteward},
 		"same":        {args: 1, usage: "SLOT: its container was not started again since the line above", check: slotArg, assert: (*run).same},
 		"removed":     {args: 1, usage: "JOB: no container and no head of it anywhere", check: jobArg, assert: (*run).removed},
+		"refused":     {args: 1, usage: "PEER: another takes nothing of it for a while", check: refArgs, assert: (*run).isRefused},
+		"forgiven":    {args: 1, usage: "PEER: nobody refuses it, or ignores what it pushes", check: refArgs, assert: (*run).isForgiven},
 		"idle":        {args: 1, usage: "PEER: it runs no container", check: refArgs, assert: (*run).idle},
 		"equal":       {usage: ": all ready peers hold the same records", assert: (*run).equal},
 		"heard":       {args: 2, usage: "PEER KIND count=0: so many messages of a kind", opts: []string{"count"}, check: heardArgs, assert: (*run).heard},

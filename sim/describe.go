@@ -89,7 +89,7 @@ func inputText(in *node.Input, name func(wire.PeerID) string) string {
 	case in.Received != nil:
 		return fmt.Sprintf("from %s: %s", name(in.Received.From), messageText(in.Received.Msg, name))
 	case in.Refused != nil:
-		return fmt.Sprintf("%d times dropped, from %s: %v", in.Refused.Count, name(in.Refused.Peer), in.Refused.Fault)
+		return fmt.Sprintf("%d times dropped, from %s: %s", in.Refused.Count, name(in.Refused.Peer), in.Refused.Fault.String())
 	case in.Linked != nil:
 		return fmt.Sprintf("link to %s up: %v", name(in.Linked.Peer), in.Linked.Up)
 	case in.Snapshot != nil && in.Snapshot.Err != "":

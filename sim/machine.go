@@ -26,6 +26,7 @@ type machine struct {
 	imaged *disk // an image of it, taken earlier; nil: none
 	engine *engine
 	core   *node.Core // nil while the daemon does not run
+	forger bool       // it was made to send what no correct peer sends
 
 	boot      uint32        // counts daemon starts; events of an earlier one are void
 	power     uint32        // counts power cuts, which end the engine's doings too
@@ -225,6 +226,10 @@ func (m *machine) receive(e event) {
 	from := m.w.machines[e.from]
 	m.got[e.msg.Kind()%64]++
 	m.heardFrom[e.from] = int32(m.w.now / time.Millisecond)
+	if x, is := e.msg.(*noise); is {
+		m.step(node.Input{Refused: &node.Refused{Peer: from.id, Fault: x.fault, Count: 1}})
+		return
+	}
 	m.step(node.Input{Received: &node.Received{From: from.id, Topic: e.topic, Msg: e.msg}})
 }
 

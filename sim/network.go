@@ -121,6 +121,9 @@ func (n *network) send(m *machine, e *wire.Envelope) bool {
 		msg = n.forge(m, msg)
 	}
 	msg = n.code(m, msg)
+	if len(n.forgeries) > 0 && !e.To.IsZero() {
+		msg = n.garble(m, msg)
+	}
 	if e.To.IsZero() {
 		n.publish(m, e.Topic, msg)
 	} else if to := n.w.speaker(m, e.To); to != nil {

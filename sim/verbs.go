@@ -56,7 +56,7 @@ func init() {
 		"heal":   {usage: "", do: (*run).heal},
 		"drop":   {args: 1, usage: "KIND from=n1 to=n2 count=1", opts: []string{"from", "to", "count"}, check: messageArg, do: (*run).drop},
 
-		"forge": {args: 2, usage: "PEER claim|head|card count=1", opts: []string{"count"}, check: forgeArgs, do: (*run).forge},
+		"forge": {args: 2, usage: "PEER " + forgeUsage + " count=1", opts: []string{"count"}, check: forgeArgs, do: (*run).forge},
 		"newer": {args: 1, usage: "PEER", check: refArgs, do: (*run).newer},
 	}
 	addHardware()

@@ -181,11 +181,13 @@ func (s *watch) Hosts() []check.Host { return s.hosts }
 // Reaches implements check.World.
 func (s *watch) Reaches(a, b int) bool { return a == b || s.w.network.both(a, b) }
 
-// Hears implements check.World: a link that is slow or loses much says nothing sure.
+// Hears implements check.World: a link that is slow or loses much says nothing sure,
+// and of a forger others may take nothing.
 func (s *watch) Hears(a, b int) bool {
 	const mostLoss = 0.1
 	n := &s.w.network
-	sure := !n.metered && !n.strict && s.w.machines[a].slow <= 1 && s.w.machines[b].slow <= 1
+	from, to := s.w.machines[b], s.w.machines[a]
+	sure := !n.metered && !n.strict && from.slow <= 1 && to.slow <= 1 && !from.forger && !to.forger
 	return a == b || sure && n.open(b, a) && n.links.between(b, a).loss <= mostLoss
 }
 
@@ -226,6 +228,15 @@ func (h host) Trusts(p wire.PeerID) bool {
 }
 
 func (h host) Forgeries() bool { return h.m.w.network.forged > 0 || h.m.w.mixed }
+
+func (h host) Forges(p wire.PeerID) bool {
+	for _, m := range h.m.w.machines {
+		if m.id == p && m.forger {
+			return true
+		}
+	}
+	return false
+}
 
 func (h host) Signed(r *wire.Record) bool { return r.Verify(h.m.w.swarm, verify) }
 

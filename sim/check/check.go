@@ -42,6 +42,7 @@ type Host interface {
 	SteppedBack() bool       // it has found its key at work elsewhere
 	Trusts(wire.PeerID) bool // it hears that peer, and knows of no vote against it
 	Forgeries() bool         // somebody has forged records in this world, or writes what others do not know
+	Forges(wire.PeerID) bool // the machine with that key was made to forge
 	Signed(*wire.Record) bool
 	Capacity() job.Resources
 	Ledger() *ledger.State // read only; nil if the daemon does not run
@@ -110,7 +111,7 @@ type (
 func All() []Checker {
 	return []Checker{
 		NewAccepted(), NewOvercommit(), NewMonotone(), NewMergeLaws(), NewOrphans(), NewRemoved(),
-		Signed{}, NewAwards(), NewJoining(), NewYield(), NewDeaths(), NewMoves(), Rollout{}, Keys{},
+		Signed{}, NewAwards(), NewJoining(), NewYield(), NewDeaths(), NewMoves(), Rollout{}, Keys{}, Fair{},
 		Equal{}, Runs{}, Surplus{},
 	}
 }

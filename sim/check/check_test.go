@@ -41,6 +41,7 @@ func (f *fake) Joining() bool                           { return f.joining }
 func (f *fake) SteppedBack() bool                       { return false }
 func (f *fake) Trusts(wire.PeerID) bool                 { return true }
 func (f *fake) Forgeries() bool                         { return true }
+func (f *fake) Forges(wire.PeerID) bool                 { return false }
 func (f *fake) Signed(r *wire.Record) bool              { return len(r.Sig) == 0 }
 func (f *fake) Hears(int, int) bool                     { return true }
 func (f *fake) Pending(wire.Number) bool                { return false }

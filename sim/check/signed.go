@@ -2,6 +2,7 @@ package check
 
 import (
 	"shoal/node"
+	"shoal/wire"
 )
 
 // Signed is the part of S3 that needs no rights: nobody keeps a record that its
@@ -18,7 +19,11 @@ func (Signed) Wrote(h Host, writes []node.Write) error {
 		return nil
 	}
 	for i := range writes {
-		if r := writes[i].Put; r != nil && !h.Signed(r) {
+		r := writes[i].Put
+		if r != nil && len(r.Body) > wire.MaxRecordBytes {
+			return violation("S3", "%s keeps the %v %v of %d bytes", h.Name(), r.Kind, r.Num, len(r.Body))
+		}
+		if r != nil && !h.Signed(r) {
 			return violation("S3", "%s keeps the %v %v, which its issuer has not signed", h.Name(), r.Kind, r.Num)
 		}
 	}
