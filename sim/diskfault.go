@@ -37,7 +37,7 @@ func newDiskTrouble() diskTrouble { return diskTrouble{free: diskFree, ballast: 
 // memtable; a record takes at least its signature and its key.
 const (
 	surelyOne    = 32        // so few writes are one transaction, whatever is in them
-	bigTxnBytes  = 600 << 10 // with memtables of 8 MiB
+	bigTxnBytes  = 300 << 10 // with memtables of 4 MiB
 	smallTxnByte = 150 << 10 // with memtables of 2 MiB
 )
 

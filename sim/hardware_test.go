@@ -138,7 +138,7 @@ func TestDisk_TearKeepsWholeTransactions(t *testing.T) {
 		name        string
 		small       bool
 		body, parts int
-	}{{"one", false, 100, 1}, {"too big", false, 64 << 10, 4}, {"too big for a small store", true, 16 << 10, 4}} {
+	}{{"one", false, 100, 1}, {"too big", false, 32 << 10, 4}, {"too big for a small store", true, 16 << 10, 4}} {
 		t.Run(c.name, func(t *testing.T) {
 			kept := map[int]bool{}
 			for seed := range uint64(300) {

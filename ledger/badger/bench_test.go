@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"runtime/debug"
 	"slices"
 	"syscall"
 	"testing"
@@ -99,11 +100,11 @@ func BenchmarkStatusChanges(b *testing.B) {
 	const slots, changes, batch = 1000, 100_000, 16
 	for _, profile := range []Options{{}, {Small: true}} {
 		b.Run(fmt.Sprintf("small=%v", profile.Small), func(b *testing.B) {
-			var disk, most, grown int64
+			var disk, most, grown, mapped int64
 			for b.Loop() {
 				dir := b.TempDir()
 				s := open(b, dir, profile)
-				before := int64(0)
+				before, beforeFiles := int64(0), int64(0)
 				last := make([]wire.Number, slots)
 				for from := 0; from < changes; from += batch {
 					var puts []*wire.Record
@@ -118,7 +119,7 @@ func BenchmarkStatusChanges(b *testing.B) {
 					}
 					apply(b, s, puts, drops, map[string][]byte{"seq": fmt.Append(nil, from)}, true)
 					if before == 0 && from >= slots {
-						before = resident(b)
+						before, beforeFiles = resident(b)
 					}
 					if from%1024 == 0 {
 						most = max(most, diskUse(b, dir))
@@ -127,7 +128,8 @@ func BenchmarkStatusChanges(b *testing.B) {
 				if err := s.Collect(); err != nil {
 					b.Fatal(err)
 				}
-				disk, grown = max(disk, diskUse(b, dir)), max(grown, resident(b)-before)
+				after, afterFiles := resident(b)
+				disk, grown, mapped = max(disk, diskUse(b, dir)), max(grown, after-before), max(mapped, afterFiles-beforeFiles)
 				if err := s.Close(); err != nil {
 					b.Fatal(err)
 				}
@@ -135,6 +137,7 @@ func BenchmarkStatusChanges(b *testing.B) {
 			b.ReportMetric(float64(disk)/1e6, "MB-disk")
 			b.ReportMetric(float64(most)/1e6, "MB-disk-most")
 			b.ReportMetric(float64(grown)/1e6, "MB-grown")
+			b.ReportMetric(float64(mapped)/1e6, "MB-of-files")
 		})
 	}
 }
@@ -158,19 +161,22 @@ func diskUse(tb testing.TB, dir string) (sum int64) {
 	return sum
 }
 
-// resident is this process' resident set after a collection of garbage, in bytes.
-func resident(tb testing.TB) int64 {
+// resident is this process' resident set once what is garbage has been given back, in
+// bytes; of that, file-backed pages belong to Badger's mapped files and can be had
+// again at any time.
+func resident(tb testing.TB) (all, files int64) {
 	tb.Helper()
-	runtime.GC()
+	debug.FreeOSMemory()
 	b, err := os.ReadFile("/proc/self/statm")
-	var size, pages int64
+	var size int64
 	if err == nil {
-		_, err = fmt.Sscan(string(b), &size, &pages)
+		_, err = fmt.Sscan(string(b), &size, &all, &files)
 	}
 	if err != nil {
 		tb.Skip(err)
 	}
-	return pages * int64(os.Getpagesize())
+	page := int64(os.Getpagesize())
+	return all * page, files * page
 }
 
 // BenchmarkGroupCommit makes n promises durable together, as the daemon does with all

@@ -47,7 +47,7 @@ func (s *Store) settings(dir string) badgerdb.Options {
 		return o.WithMemTableSize(2 << 20).WithNumMemtables(1).WithNumLevelZeroTables(1).WithNumLevelZeroTablesStall(2).
 			WithValueThreshold(greatestValue).WithBaseTableSize(1 << 20).WithBaseLevelSize(4 << 20).WithNumGoroutines(1)
 	}
-	return o.WithMemTableSize(bigMemTable).WithNumMemtables(2).WithNumLevelZeroTables(2).WithNumLevelZeroTablesStall(3).
+	return o.WithMemTableSize(4 << 20).WithNumMemtables(2).WithNumLevelZeroTables(2).WithNumLevelZeroTablesStall(3).
 		WithValueThreshold(greatestValue).WithBaseTableSize(2 << 20).WithBaseLevelSize(10 << 20).WithNumGoroutines(2)
 }
 
@@ -143,7 +143,7 @@ func removeEmptyLogs(dir string) error {
 	return nil
 }
 
-// bigMemTable is the greatest memtable that any profile has.
+// bigMemTable is the greatest memtable that any profile has had.
 const bigMemTable = 8 << 20
 
 // hasBigLogs reports whether a kill left memtable logs that may not fit into the
