@@ -17,8 +17,8 @@ import (
 const BallastBytes = 16 << 20
 
 // least is the free room below which nothing is written or opened: what Badger may
-// take for a table, a log and a value log before we ask again. With less than tight
-// free the ballast is given back.
+// take for a table and a log before we ask again; what it merges comes on top, see need.
+// With less than that and BallastBytes free the ballast is given back.
 func (o Options) least() int64 {
 	if o.Small {
 		return 6 << 20
@@ -27,8 +27,6 @@ func (o Options) least() int64 {
 }
 
 func (o Options) hasBallast() bool { return !o.Small && !o.NoBallast }
-
-func (o Options) tight() int64 { return o.least() + BallastBytes }
 
 // makeDir makes the state directory and sees that files can be made in it.
 func makeDir(dir string) error {
@@ -73,7 +71,7 @@ func acquire(dir string) (*os.File, error) {
 		return nil, fmt.Errorf("state directory %s is in use by %s: stop it or use another --state", dir, holder)
 	}
 	pid := []byte(strconv.Itoa(os.Getpid()) + "\n")
-	if err := errors.Join(f.Truncate(0), writeAt(f, pid)); err != nil {
+	if err := errors.Join(f.Truncate(0), writeAt(f, pid)); err != nil && !errors.Is(err, syscall.ENOSPC) {
 		_ = f.Close()
 		return nil, fmt.Errorf("lock state directory %s: %w", dir, cause(err))
 	}
@@ -102,12 +100,19 @@ func (s *Store) Room() (free, total int64, err error) {
 	if free, total, err = Free(s.dir); err != nil {
 		return 0, 0, err
 	}
-	need := s.opts.least()
+	need := s.need()
 	if _, err := os.Stat(s.ballast()); err != nil && s.opts.hasBallast() {
 		need += BallastBytes
 	}
 	return max(0, free-need), total, nil
 }
+
+// need is the least room with which anything is put: Badger merges tables into new
+// ones, and has both until it is done.
+func (s *Store) need() int64 { return s.opts.least() + min(s.tables.Load(), maxMerged) }
+
+// maxMerged is about what Badger merges at one time, in bytes.
+const maxMerged = 32 << 20
 
 // A FullError says that nothing was written, since too little of the disk is free. It
 // may be tried again.
@@ -125,7 +130,7 @@ func (e *FullError) Full() bool { return true }
 // less than need is free: Badger would not return an error but die.
 func (s *Store) makeRoom(need int64) error {
 	free, _, err := Free(s.dir)
-	if err != nil || free >= s.opts.tight() {
+	if err != nil || free >= need+BallastBytes {
 		return nil //nolint:nilerr // not to know is no reason to stop
 	}
 	if err := s.ReleaseBallast(); err != nil {

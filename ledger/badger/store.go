@@ -26,6 +26,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 
 	badgerdb "github.com/dgraph-io/badger/v4"
 
@@ -56,6 +57,7 @@ type Store struct {
 	synced map[string]bool // log files of Badger that are full and synced
 	failed error           // why nothing can be written any more
 	closed bool
+	tables atomic.Int64 // bytes of Badger's tables at the last sync
 }
 
 // content is everything a store held when it was opened, until Load takes it.
@@ -134,7 +136,7 @@ func (s *Store) Apply(puts []*wire.Record, drops []wire.Number, locals map[strin
 	if s.failed != nil {
 		return s.failed
 	}
-	need := s.opts.least()
+	need := s.need()
 	if len(puts) == 0 && len(drops) > 0 {
 		need /= 2
 	}

@@ -129,6 +129,7 @@ func (s *Store) syncLogs() error {
 	if err != nil {
 		return fmt.Errorf("sync: %w", err)
 	}
+	s.weighTables(dir)
 	isNew := false
 	for kind, names := range present {
 		for i, name := range names {
@@ -166,6 +167,18 @@ func logFiles(dir string) (map[string][]string, error) {
 		}
 	}
 	return out, nil
+}
+
+// weighTables notes how much there is to merge.
+func (s *Store) weighTables(dir string) {
+	var sum int64
+	paths, _ := filepath.Glob(filepath.Join(dir, "*.sst")) // the pattern is good
+	for _, path := range paths {
+		if info, err := os.Stat(path); err == nil {
+			sum += info.Size()
+		}
+	}
+	s.tables.Store(sum)
 }
 
 func syncFile(path string) error {
