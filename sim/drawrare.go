@@ -32,7 +32,7 @@ func (d *drawer) rare(seed uint64) {
 
 // forger has a peer alter records that it passes on.
 func (d *drawer) forger(at time.Duration) {
-	d.add(at, "forge %s %s count=%d", d.peer(), d.pick("claim", "head", "card", "truncated", "oversized", "domain", "swarm", "replayed", "frames"), 1+d.r.IntN(2))
+	d.add(at, "forge %s %s count=%d", d.peer(), d.pick(strings.Split(forgeUsage, "|")...), 1+d.r.IntN(2))
 }
 
 // newer brings in records of a kind that a later version may have.

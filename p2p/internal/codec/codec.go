@@ -46,7 +46,7 @@ func Unmarshal(b []byte, maxBytes int, v any) error {
 	if !known {
 		shape, _ = shapes.LoadOrStore(t, wire.ShapeOf(v))
 	}
-	if err := shape.(*wire.Shape).Weigh(b); err != nil {
+	if err := shape.(*wire.Shape).Weigh(b); err != nil { //nolint:errcheck // nothing else is in it
 		return err
 	}
 	return dec.Unmarshal(b, v)
