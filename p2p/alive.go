@@ -1,7 +1,6 @@
 package p2p
 
 import (
-	"context"
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/network"
@@ -28,7 +27,7 @@ func (h *Host) hearAlive(s network.Stream) {
 // isAlive asks whoever is at the other end of c and returns the round trip. A peer of
 // an earlier version does not know the question; that it says so is an answer too.
 func (h *Host) isAlive(c network.Conn) (time.Duration, bool) {
-	ctx, cancel := context.WithTimeout(h.ctx, aliveTimeout)
+	ctx, cancel := h.within(aliveTimeout)
 	defer cancel()
 	s, err := c.NewStream(ctx)
 	if err != nil {

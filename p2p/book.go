@@ -70,11 +70,15 @@ func (b *book) add(p wire.PeerID, addrs []ma.Multiaddr, met bool) {
 	b.dirty = true
 }
 
-// hear notes addresses a third party tells of, if none are known.
+// hear notes addresses a third party tells of, behind those known. The peer may have
+// moved since it told its own: the last of those make room.
 func (b *book) hear(p wire.PeerID, addrs []ma.Multiaddr) {
-	if known := b.addrs(p); len(known) == 0 && len(addrs) > 0 {
-		b.add(p, addrs, false)
+	known := b.addrs(p)
+	if len(addrs) == 0 || !slices.ContainsFunc(addrs, func(a ma.Multiaddr) bool { return !slices.ContainsFunc(known, a.Equal) }) {
+		return
 	}
+	addrs = addrs[:min(len(addrs), maxAddrs/2)]
+	b.add(p, slices.Concat(known[:min(len(known), maxAddrs-len(addrs))], addrs), false)
 }
 
 func (b *book) remove(p wire.PeerID) {

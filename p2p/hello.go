@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/network"
@@ -68,10 +67,8 @@ func (h *Host) ownHello(c network.Conn, answer bool) []byte {
 		if from := c.RemoteMultiaddr(); !isRelayed(from) {
 			own.Seen = from.Bytes()
 		}
-		peers := h.Peers()
-		rand.Shuffle(len(peers), func(i, j int) { peers[i], peers[j] = peers[j], peers[i] })
-		for _, p := range peers[:min(len(peers), helloPeers)] {
-			own.Peers = append(own.Peers, joinPeerOf(p.ID, h.book.addrs(p.ID)))
+		if to, err := fromPeerID(c.RemotePeer()); err == nil {
+			own.Peers = h.otherPeers(to)
 		}
 	}
 	return codec.Marshal(own)

@@ -165,6 +165,7 @@ func (h *Host) start(listen []ma.Multiaddr) error {
 	h.members.SetStreamHandler(streamProto, h.hearOpen)
 	h.members.SetStreamHandler(certProto, h.hearCertificate)
 	h.members.SetStreamHandler(aliveProto, h.hearAlive)
+	h.members.SetStreamHandler(peersProto, h.hearPeers)
 	if err := h.startTopics(); err != nil {
 		return err
 	}
@@ -182,6 +183,7 @@ func (h *Host) start(listen []ma.Multiaddr) error {
 	h.started = true
 	h.spawn(h.events.run)
 	h.spawn(h.stayConnected)
+	h.spawn(h.keepExchanging)
 	h.spawn(h.rememberPeers)
 	if h.limits.traverse {
 		h.spawn(h.keepRelays)
@@ -250,6 +252,11 @@ func (h *Host) spawn(fn func()) bool {
 	}
 	h.tasks.Go(fn)
 	return true
+}
+
+// within is a context of this host's life and at most d.
+func (h *Host) within(d time.Duration) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(h.ctx, d)
 }
 
 // Close ends every connection, waits for all goroutines, and saves the remembered

@@ -227,7 +227,7 @@ func (h *Host) askProbe(c network.Conn, at vantage) bool {
 }
 
 func (h *Host) askProbeOn(c network.Conn, suffixes []string) (reply answer, err error) {
-	ctx, cancel := context.WithTimeout(h.ctx, probeTimeout)
+	ctx, cancel := h.within(probeTimeout)
 	defer cancel()
 	s, err := openOn(ctx, c, probeProto)
 	if isTimeout(err) || c.IsClosed() {
@@ -310,7 +310,7 @@ func (h *Host) hearProbe(s network.Stream) {
 // tryAll returns the suffixes on which the other end of c answers a stranger, who it
 // proves to be.
 func (h *Host) tryAll(c network.Conn, suffixes []string) []string {
-	ctx, cancel := context.WithTimeout(h.ctx, probeDial)
+	ctx, cancel := h.within(probeDial)
 	defer cancel()
 	reached := make([]bool, len(suffixes))
 	var wg sync.WaitGroup

@@ -2,7 +2,6 @@ package p2p
 
 import (
 	"cmp"
-	"context"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -167,7 +166,7 @@ func (h *Host) reserve() {
 
 // reserveAt asks p to carry connections to this peer.
 func (h *Host) reserveAt(p peer.ID) {
-	ctx, cancel := context.WithTimeout(h.ctx, reserveTimeout)
+	ctx, cancel := h.within(reserveTimeout)
 	defer cancel()
 	// No dial: a relay that this peer cannot dial now is none.
 	got, err := client.Reserve(network.WithNoDial(ctx, "connected"), h.host, peer.AddrInfo{ID: p})

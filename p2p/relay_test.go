@@ -12,7 +12,9 @@ import (
 
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/libp2p/go-libp2p/p2p/protocol/circuitv2/client"
+	ma "github.com/multiformats/go-multiaddr"
 
+	"shoal/p2p/admit"
 	"shoal/wire"
 )
 
@@ -221,5 +223,32 @@ func TestRelay_OwnersAndProfilesMayForbidIt(t *testing.T) {
 				t.Errorf("it looks for relays itself: %v", traverses)
 			}
 		})
+	}
+}
+
+// between is the two ends of a connection, for asking the gate.
+type between struct{ local, remote ma.Multiaddr }
+
+func (b between) LocalMultiaddr() ma.Multiaddr  { return b.local }
+func (b between) RemoteMultiaddr() ma.Multiaddr { return b.remote }
+
+func TestGate_TakesWhatMembersRelayAlone(t *testing.T) {
+	g := newGate(8, nil)
+	relay := toPeerID(idOf(newKey(t)))
+	own := ma.StringCast("/ip4/192.0.2.1/tcp/7462")
+	relayed := ma.StringCast("/ip4/192.0.2.2/tcp/7462/p2p/" + relay.String() + "/p2p-circuit")
+	if !g.InterceptAccept(between{own, ma.StringCast("/ip4/192.0.2.2/tcp/7462")}) {
+		t.Error("a direct connection is refused before it could show anything")
+	}
+	if g.InterceptAccept(between{own, relayed}) {
+		t.Error("what a stranger claims to relay is taken")
+	}
+	id, err := fromPeerID(relay)
+	if err != nil {
+		t.Fatal(err)
+	}
+	g.admit(relay, admission{id: id}, admit.Certificate{})
+	if !g.InterceptAccept(between{own, relayed}) {
+		t.Error("what a member relays is refused")
 	}
 }
