@@ -279,6 +279,10 @@ func (h *Host) welcome(c network.Conn, g guest) {
 	}
 	h.dhtAdd(p)
 	h.retire(p)
+	if c.Stat().Direction == network.DirInbound && len(h.host.Network().ConnsToPeer(p)) > 1 {
+		// It dials since it has lost what this peer believes to have.
+		h.spawn(func() { h.hangUpIfDead(p) })
+	}
 	h.relaying.look()
 }
 

@@ -211,6 +211,9 @@ func (l *link) fail(unsent int, err error) {
 	l.h.stats.framesLost.Add(uint64(unsent + len(left)))
 	if l.h.ctx.Err() == nil {
 		l.h.events.note(l.to, false, err)
+		if l.h.gate.isAdmitted(toPeerID(l.to)) {
+			l.h.events.note(l.to, true, nil) // by another connection; the next frames go out there
+		}
 	}
 }
 

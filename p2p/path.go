@@ -29,6 +29,7 @@ type path struct {
 	relays  bool          // the other end carries connections for members
 	punched bool          // through a NAT, by both ends at the same moment
 	rtt     time.Duration // at the hello, or when last asked
+	packets uint64        // received over QUIC until heardSince last looked
 }
 
 func newPaths() *paths {
@@ -144,6 +145,25 @@ func (h *Host) roundTrip(c network.Conn) time.Duration {
 		}
 	}
 	return h.paths.of(c).rtt
+}
+
+// heardSince reports whether packets of p came over QUIC since it last looked. They
+// are encrypted, so nobody else can have sent them.
+func (h *Host) heardSince(p peer.ID) bool {
+	heard := false
+	for _, c := range h.host.Network().ConnsToPeer(p) {
+		var q *quic.Conn
+		if isRelayed(c.RemoteMultiaddr()) || !c.As(&q) || q == nil {
+			continue
+		}
+		now := q.ConnectionStats().PacketsReceived
+		h.paths.mu.Lock()
+		if known := h.paths.conns[c]; known != nil && now > known.packets {
+			known.packets, heard = now, true
+		}
+		h.paths.mu.Unlock()
+	}
+	return heard
 }
 
 // retire closes the relayed connections to p once there is a direct one and nothing

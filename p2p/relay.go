@@ -120,7 +120,8 @@ func (h *Host) keepRelays() {
 	}
 }
 
-// checkRelays hangs up on the relays that this peer depends on and that do not answer.
+// checkRelays hangs up on the relays that this peer depends on and that are silent: of
+// which no packet came since the last look, and which do not answer.
 func (h *Host) checkRelays() {
 	inUse := map[peer.ID]bool{}
 	for _, p := range h.relaying.relays() {
@@ -133,7 +134,9 @@ func (h *Host) checkRelays() {
 	}
 	var wg sync.WaitGroup
 	for p := range inUse {
-		wg.Go(func() { h.hangUpIfDead(p) })
+		if !h.heardSince(p) {
+			wg.Go(func() { h.hangUpIfDead(p) })
+		}
 	}
 	wg.Wait()
 	h.relaying.mu.Lock()
