@@ -111,3 +111,7 @@ func (m *Membership) Beats() uint64 { return m.beat }
 
 // Stats returns what was refused or dropped so far.
 func (m *Membership) Stats() Stats { return m.stats }
+
+// Healing reports whether a peer held dead has come back lately: others will with it,
+// and with them what happened on the other side.
+func (m *Membership) Healing(now clock.Instant) bool { return now < m.healUntil }

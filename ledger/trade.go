@@ -252,6 +252,7 @@ func (s *State) Settle(t *wire.Trade, then Moment) (*wire.Settle, []*wire.Record
 	if err != nil {
 		return nil, fresh, err
 	}
+	s.addRemoved(m.Gone, t.Records)
 	upTo := s.byIssuer(theirs, says)
 	m.Marks, m.Others = appendSays(nil, says), others
 	given := &wire.Delta{More: !exact}
@@ -355,6 +356,16 @@ func (s *State) gone(recs []*wire.Record, since uint64) []byte {
 		}
 	}
 	return bits
+}
+
+// addRemoved adds what belongs to a life that was removed here. No mark need cover it:
+// where the issuer was gone before it could vouch for its number, nobody's does.
+func (s *State) addRemoved(bits []byte, recs []*wire.Record) {
+	for i, r := range recs {
+		if id, life, ok := lifeOf(r); ok && life <= s.removed[id] && !s.holds(r) {
+			bits[i/8] |= 1 << (i % 8)
+		}
+	}
 }
 
 // Answers to one mark of a Trade; any greater number is a sequence plus saysSeq.

@@ -185,7 +185,7 @@ func (c *Core) onTrade(from wire.PeerID, m *wire.Trade) error {
 	}
 	delete(c.ex.told, from)
 	answer, fresh, err := c.led.Settle(m, x.moment)
-	c.learned(fresh)
+	c.brought(fresh, from)
 	if err != nil {
 		return fmt.Errorf("from %s: %w", from.Short(), err)
 	}
@@ -204,7 +204,7 @@ func (c *Core) onSettle(from wire.PeerID, m *wire.Settle) error {
 	}
 	delete(c.ex.out, from)
 	fresh, left, err := c.led.Conclude(x.trade, m)
-	c.learned(fresh)
+	c.brought(fresh, from)
 	if err != nil {
 		return fmt.Errorf("from %s: %w", from.Short(), err)
 	}
@@ -239,7 +239,7 @@ func (c *Core) onDelta(from wire.PeerID, m *wire.Delta) error {
 	}
 	outdated := !m.Close && c.led.Lacks(m.Want) // since our Lists: once more, with new ones
 	fresh, err := c.led.Absorb(m, x.drops)
-	c.learned(fresh)
+	c.brought(fresh, from)
 	if err != nil {
 		delete(side, from)
 		return fmt.Errorf("delta from %s: %w", from.Short(), err)
@@ -360,7 +360,24 @@ func (c *Core) mergeAll(recs []*wire.Record, from wire.PeerID, hops uint8) error
 	return bad
 }
 
-const maxPushed = 8192
+// brought looks at what an exchange has brought. While a split heals it is pushed on
+// as if it had just been written: what one half knows is news to all of the other,
+// and exchanges alone, one a second, need a second for each doubling.
+func (c *Core) brought(fresh []*wire.Record, from wire.PeerID) {
+	c.learned(fresh)
+	if !c.mem.Healing(c.now) || len(fresh) > maxBrought {
+		return
+	}
+	for _, r := range fresh {
+		c.pass(r, broughtHops, from)
+	}
+}
+
+const (
+	maxPushed   = 8192
+	maxBrought  = 512 // records of one exchange that are pushed on
+	broughtHops = 2
+)
 
 func (c *Core) pass(r *wire.Record, hops uint8, from wire.PeerID) {
 	if hops > 0 {

@@ -86,8 +86,8 @@ func (c *Core) isOver(cl *ledger.Claim) bool {
 	return c.led.MaxToken(cl.Slot, cl.Life) > cl.Token
 }
 
-// forgetJobs forgets removed jobs whole, once this keeper has run for the horizon
-// since it heard of the removal. Only its own running time counts: wall clocks
+// forgetJobs forgets lives of jobs that are over, once this keeper has run for the
+// horizon since it heard of that. Only its own running time counts: wall clocks
 // may be wrong, and a peer that was off has kept nothing from anyone.
 func (c *Core) forgetJobs() {
 	ids := c.led.ChangedHeads()
@@ -96,27 +96,48 @@ func (c *Core) forgetJobs() {
 	}
 	slices.Sort(ids)
 	for _, id := range slices.Compact(ids) {
-		h := c.led.Head(id)
+		over := c.overLife(id)
 		at, noted := c.holding.deleted[id]
 		switch {
-		case h == nil:
-		case !h.Deleted:
+		case over == 0:
 			if noted {
-				delete(c.holding.deleted, id)
-				c.local(localDeleted+string(id), nil, false)
+				c.unnote(id)
 			}
-		case !noted || at.Life != h.Life:
-			at = deletedAt{Life: h.Life, Ran: c.running()}
+		case !noted || at.Life != over:
+			at = deletedAt{Life: over, Ran: c.running()}
 			c.holding.deleted[id] = at
 			c.local(localDeleted+string(id), wire.MustMarshal(at), false)
 		case c.running()-at.Ran >= c.cfg.Horizon, mutant.Is(mutant.ForgetRemoved):
-			if kept := c.led.Remove(id, h.Life); len(kept) == 0 {
-				delete(c.holding.deleted, id)
+			if kept := c.led.Remove(id, over); len(kept) == 0 {
+				c.unnote(id)
 				delete(c.calm, id)
-				c.local(localDeleted+string(id), nil, false)
 			}
 		}
 	}
+}
+
+func (c *Core) unnote(id job.ID) {
+	delete(c.holding.deleted, id)
+	c.local(localDeleted+string(id), nil, false)
+}
+
+// overLife is the greatest life of a job that is over and of which a head is held
+// still; 0 if there is none. One that was followed by the next counts too: a peer that
+// heard of the removal later than others must come to forget it as they did.
+func (c *Core) overLife(id job.ID) uint64 {
+	h := c.led.Head(id)
+	switch {
+	case h == nil:
+		return 0
+	case h.Deleted:
+		return h.Life
+	}
+	for _, r := range c.led.Heads(id) {
+		if r.Value.(*ledger.Head).Life < h.Life {
+			return h.Life - 1
+		}
+	}
+	return 0
 }
 
 // runsIn reports whether a claim of ours on a life of a job, or an earlier one, has
