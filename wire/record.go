@@ -1,10 +1,10 @@
 package wire
 
 import (
-	"bytes"
 	"cmp"
 	"encoding/hex"
 	"fmt"
+	"strconv"
 )
 
 // A Number is a record's place in the log of the peer that brought it into the
@@ -164,11 +164,14 @@ func (r *Record) BodyHash() Hash {
 // records, and what digests sum up.
 func (r *Record) Hash() Hash {
 	if r.hash.IsZero() {
-		var head bytes.Buffer
-		fmt.Fprintf(&head, "%x/%d/%d/%d/%d/", r.Num.Issuer[:], r.Num.Inc, r.Num.Nonce, r.Num.Seq, r.Kind)
-		head.WriteString(hex.EncodeToString(r.Key) + "/" + hex.EncodeToString(r.Rank) + "/")
-		head.Write(r.Body)
-		r.hash = HashOf(head.Bytes())
+		b := make([]byte, 0, 128+2*len(r.Key)+2*len(r.Rank)+len(r.Body))
+		b = append(hex.AppendEncode(b, r.Num.Issuer[:]), '/')
+		for _, n := range []uint64{uint64(r.Num.Inc), r.Num.Nonce, r.Num.Seq, uint64(r.Kind)} {
+			b = append(strconv.AppendUint(b, n, 10), '/')
+		}
+		b = append(hex.AppendEncode(b, r.Key), '/')
+		b = append(hex.AppendEncode(b, r.Rank), '/')
+		r.hash = HashOf(append(b, r.Body...))
 	}
 	return r.hash
 }
