@@ -4,8 +4,10 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 
+	"shoal/job"
 	"shoal/ledger/sketch"
 	"shoal/wire"
 )
@@ -252,7 +254,7 @@ func (s *State) Settle(t *wire.Trade, then Moment) (*wire.Settle, []*wire.Record
 	if err != nil {
 		return nil, fresh, err
 	}
-	s.addRemoved(m.Gone, t.Records)
+	m.Over = s.addRemoved(m.Gone, t.Records)
 	upTo := s.byIssuer(theirs, says)
 	m.Marks, m.Others = appendSays(nil, says), others
 	given := &wire.Delta{More: !exact}
@@ -358,14 +360,43 @@ func (s *State) gone(recs []*wire.Record, since uint64) []byte {
 	return bits
 }
 
-// addRemoved adds what belongs to a life that was removed here. No mark need cover it:
-// where the issuer was gone before it could vouch for its number, nobody's does.
-func (s *State) addRemoved(bits []byte, recs []*wire.Record) {
+// addRemoved adds to what is gone what belongs to a life that was removed here. No
+// mark need cover it: where the issuer was gone before it could vouch for its number,
+// nobody's does. For each that is gone it tells the greatest removed life of its job:
+// who has been away must open the next one above that.
+func (s *State) addRemoved(bits []byte, recs []*wire.Record) (over []byte) {
 	for i, r := range recs {
-		if id, life, ok := lifeOf(r); ok && life <= s.removed[id] && !s.holds(r) {
+		id, life, ok := lifeOf(r)
+		if ok && life <= s.removed[id] && !s.holds(r) {
 			bits[i/8] |= 1 << (i % 8)
 		}
+		if bits[i/8]&(1<<(i%8)) != 0 {
+			over = binary.AppendUvarint(over, s.removed[id])
+		}
 	}
+	return over
+}
+
+// maxLife bounds the lives that another's word is taken for.
+const maxLife = 1 << 48
+
+// overs returns the removed lives of the jobs of what is gone.
+func overs(recs []*wire.Record, gone, over []byte) map[job.ID]uint64 {
+	out := map[job.ID]uint64{}
+	for i, r := range recs {
+		if i/8 >= len(gone) || gone[i/8]&(1<<(i%8)) == 0 {
+			continue
+		}
+		life, n := binary.Uvarint(over)
+		if n <= 0 {
+			break
+		}
+		over = over[n:]
+		if id, _, ok := lifeOf(r); ok && life < maxLife {
+			out[id] = max(out[id], life)
+		}
+	}
+	return out
 }
 
 // Answers to one mark of a Trade; any greater number is a sequence plus saysSeq.
@@ -438,5 +469,13 @@ func (s *State) Conclude(t *Trade, m *wire.Settle) (fresh []*wire.Record, left b
 		}
 	}
 	fresh, err = s.Absorb(d, nil)
+	if err == nil && !m.More {
+		lives := overs(t.Msg.Records, m.Gone, m.Over)
+		for _, id := range slices.Sorted(maps.Keys(lives)) {
+			if lives[id] > s.removed[id] {
+				s.Remove(id, lives[id])
+			}
+		}
+	}
 	return fresh, left || !moved || m.More, err
 }

@@ -45,7 +45,7 @@ func sizeOf(m wire.Message) int {
 	case *wire.Trade:
 		return 28 + sizeOfRecords(m.Records) + len(m.Buckets) + len(m.Marks) + len(m.Want)
 	case *wire.Settle:
-		return 24 + sizeOfRecords(m.Records) + len(m.Marks) + len(m.Others)*number + len(m.Gone)
+		return 24 + sizeOfRecords(m.Records) + len(m.Marks) + len(m.Others)*number + len(m.Gone) + len(m.Over)
 	case *wire.Push:
 		return 8 + sizeOfRecords(m.Records)
 	case *wire.Store:

@@ -220,6 +220,7 @@ type Settle struct {
 	Gone    []byte    `cbor:"5,keyasint,omitempty"` // one bit for each record of the Trade: dropped here, drop it too
 	More    bool      `cbor:"6,keyasint,omitempty"` // something wanted is missing: marks must not rise
 	Ready   bool      `cbor:"7,keyasint,omitempty"`
+	Over    []byte    `cbor:"8,keyasint,omitempty"` // for each bit set in Gone the greatest removed life of the record's job, 0 without one
 }
 
 // A Push carries new records to ring neighbours, who forward what was new to

@@ -48,7 +48,7 @@ func samples() []Message {
 		&Digest{ID: 1, Hash: testSwarm, Parity: []byte{1, 2, 3}},
 		&Sketch{ID: 1, Sums: []byte{1, 2}, Symbols: []byte{3, 4, 5}, Ready: true},
 		&Trade{ID: 1, Records: []*Record{r}, Buckets: []byte{1}, Marks: []byte{2}, Want: []byte{3}, More: true, Ready: true, Sum: [16]byte{4}},
-		&Settle{ID: 1, Records: []*Record{r}, Marks: []byte{2}, Others: []Number{r.Num}, Gone: []byte{1}, More: true, Ready: true},
+		&Settle{ID: 1, Records: []*Record{r}, Marks: []byte{2}, Others: []Number{r.Num}, Gone: []byte{1}, More: true, Ready: true, Over: []byte{3}},
 		&Push{Records: []*Record{r}, Hops: 1},
 		&Store{ID: 1, Records: []*Record{r}},
 		&Stored{ID: 1, Conflict: r, Refused: "no"},
