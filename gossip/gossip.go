@@ -354,10 +354,10 @@ func (m *Membership) become(p *member, to State) {
 		m.unheard = remove(m.unheard, p)
 	}
 	p.state = to
-	switch to {
-	case Unheard:
+	if to == Unheard {
 		m.unheard = insert(m.unheard, p)
-	case Dead:
+	}
+	if to == Dead {
 		p.deadAt = m.now
 		m.dead = insert(m.dead, p)
 	}

@@ -123,7 +123,10 @@ func New(cfg Config, stored Stored) (*Core, error) {
 		led:   ledger.New(cfg.Self, cfg.Swarm, cfg.Verify),
 		waits: map[job.SlotID]*waiting{}, calm: map[job.ID]stamp{},
 		subs: submissions{open: map[uint64]*submission{}},
-		ex:   exchanges{out: map[wire.PeerID]*exchange{}, in: map[wire.PeerID]*exchange{}, told: map[wire.PeerID]*exchange{}, done: map[wire.PeerID]clock.Instant{}},
+		ex: exchanges{
+			out: map[wire.PeerID]*exchange{}, in: map[wire.PeerID]*exchange{}, told: map[wire.PeerID]*exchange{},
+			done: map[wire.PeerID]clock.Instant{},
+		},
 	}
 	c.incs = map[wire.PeerID]uint32{}
 	c.faults.of = map[wire.PeerID]*standing{}

@@ -10,26 +10,10 @@ const (
 	gossipOverhead = 230
 )
 
-// sizeOf estimates how long the encoding of a message is, in bytes, within about a
-// quarter; it is for timing alone.
-func sizeOf(m wire.Message) int {
-	const number, mark, hash = 60, 90, 34
+// sizeOfExchange is sizeOf for what follows the Digest of an exchange.
+func sizeOfExchange(m wire.Message) int {
+	const number, mark = 60, 90
 	switch m := m.(type) {
-	case *noise:
-		return 1000
-	case *wire.Beat:
-		return 35
-	case *wire.Observe:
-		return 12
-	case *wire.Probe:
-		return 60
-	case *wire.Digest:
-		if m.Equal {
-			return 20
-		}
-		return 58 + len(m.Parity)
-	case *wire.Votes:
-		return 8 + len(m.Votes)*110
 	case *wire.Vector:
 		return 20 + len(m.Marks)*mark
 	case *wire.Lists:
@@ -46,6 +30,33 @@ func sizeOf(m wire.Message) int {
 		return 28 + sizeOfRecords(m.Records) + len(m.Buckets) + len(m.Marks) + len(m.Want)
 	case *wire.Settle:
 		return 24 + sizeOfRecords(m.Records) + len(m.Marks) + len(m.Others)*number + len(m.Gone) + len(m.Over)
+	default:
+		return 0
+	}
+}
+
+// sizeOf estimates how long the encoding of a message is, in bytes, within about a
+// quarter; it is for timing alone.
+func sizeOf(m wire.Message) int {
+	const hash = 34
+	switch m := m.(type) {
+	case *noise:
+		return 1000
+	case *wire.Beat:
+		return 35
+	case *wire.Observe:
+		return 12
+	case *wire.Probe:
+		return 60
+	case *wire.Digest:
+		if m.Equal {
+			return 20
+		}
+		return 58 + len(m.Parity)
+	case *wire.Votes:
+		return 8 + len(m.Votes)*110
+	case *wire.Vector, *wire.Lists, *wire.Delta, *wire.Sketch, *wire.Trade, *wire.Settle:
+		return sizeOfExchange(m)
 	case *wire.Push:
 		return 8 + sizeOfRecords(m.Records)
 	case *wire.Store:

@@ -204,7 +204,7 @@ type Trade struct {
 	ID      uint64    `cbor:"1,keyasint"`
 	Records []*Record `cbor:"2,keyasint,omitempty"` // that only the sender has; the other lacks them, or has dropped them
 	Buckets []byte    `cbor:"3,keyasint"`           // one bit for each bucket of Sums: it differs
-	Marks   []byte    `cbor:"4,keyasint,omitempty"` // the sender's, of all issuers in these buckets: 8 bytes that name the issuer, incarnation, 8 bytes nonce, sequence
+	Marks   []byte    `cbor:"4,keyasint,omitempty"` // the sender's, of all issuers in these buckets: issuer's tag, incarnation, nonce, sequence
 	Want    []byte    `cbor:"5,keyasint,omitempty"` // records that only the receiver has, by the first 6 bytes of their hashes
 	More    bool      `cbor:"6,keyasint,omitempty"` // not all records fitted: marks must not rise
 	Ready   bool      `cbor:"7,keyasint,omitempty"`
@@ -215,7 +215,7 @@ type Trade struct {
 type Settle struct {
 	ID      uint64    `cbor:"1,keyasint"`
 	Records []*Record `cbor:"2,keyasint,omitempty"` // that were wanted
-	Marks   []byte    `cbor:"3,keyasint,omitempty"` // an answer to each mark of the Trade: 0 unknown issuer, 1 nothing said, n+2: mine is n, of the same start
+	Marks   []byte    `cbor:"3,keyasint,omitempty"` // an answer to each mark of the Trade: 0 unknown issuer, 1 nothing said, n+2: mine is n
 	Others  []Number  `cbor:"4,keyasint,omitempty"` // the sender's marks that are of other starts, or of issuers not in the Trade
 	Gone    []byte    `cbor:"5,keyasint,omitempty"` // one bit for each record of the Trade: dropped here, drop it too
 	More    bool      `cbor:"6,keyasint,omitempty"` // something wanted is missing: marks must not rise

@@ -78,7 +78,9 @@ func (c *cli) printPeers(peers []api.Peer) {
 		})
 	}
 	if !c.quiet {
-		c.table("", []string{"PEER", "STATE", "HEARD AGO", "PATH", "SLOTS", "CLAIMED", "OF", "DATACENTER", "LABELS", "DRIVER", "PLATFORM", "VERSION", "ID"}, rows)
+		c.table("", []string{
+			"PEER", "STATE", "HEARD AGO", "PATH", "SLOTS", "CLAIMED", "OF", "DATACENTER", "LABELS", "DRIVER", "PLATFORM", "VERSION", "ID",
+		}, rows)
 	}
 }
 

@@ -38,7 +38,10 @@ type accepted struct {
 
 // NewAccepted returns the checker.
 func NewAccepted() *Accepted {
-	return &Accepted{again: map[wire.PeerID]bool{}, lost: map[wire.PeerID]time.Duration{}, removed: map[job.ID]uint64{}, headless: map[headless]time.Duration{}}
+	return &Accepted{
+		again: map[wire.PeerID]bool{}, lost: map[wire.PeerID]time.Duration{},
+		removed: map[job.ID]uint64{}, headless: map[headless]time.Duration{},
+	}
 }
 
 // Rule implements Checker.

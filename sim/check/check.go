@@ -42,7 +42,7 @@ type Host interface {
 	SteppedBack() bool       // it has found its key at work elsewhere
 	Trusts(wire.PeerID) bool // it hears that peer, and knows of no vote against it
 	Forgeries() bool         // somebody has forged records in this world, or writes what others do not know
-	Forges(wire.PeerID) bool // the machine with that key was made to forge
+	Forges(wire.PeerID) bool // the machine with that key was made to forge, or another has used it too
 	Signed(*wire.Record) bool
 	Capacity() job.Resources
 	Ledger() *ledger.State // read only; nil if the daemon does not run
