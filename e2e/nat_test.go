@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -168,6 +169,30 @@ func TestNAT_AHoleIsMade(t *testing.T) {
 	b, c := s.Peers[1], s.Peers[2]
 	took := s.within(30*time.Second, func(ctx context.Context) error { return hasPath(ctx, b, c, "punched") })
 	t.Logf("a hole %s after the second joined", took)
+}
+
+// Whose port is forwarded is dialled there and needs no relay.
+func TestNAT_AForwardedPortIsFound(t *testing.T) {
+	s := natSwarm(t, 1, lab.NAT{Peers: 1, Forward: true}, lab.NAT{Peers: 1, Strict: true})
+	b, c := s.Peers[1], s.Peers[2]
+	outside := fmt.Sprintf("/ip4/10.99.%d.201/udp/7462/quic-v1", s.Number)
+	s.within(30*time.Second, func(ctx context.Context) error {
+		found, err := askObjects(ctx, c, "peers")
+		if err != nil {
+			return err
+		}
+		for _, o := range found {
+			text := fmt.Sprint(o["addrs"])
+			if o["name"] == b.Name && strings.Contains(text, outside) && !strings.Contains(text, "p2p-circuit") {
+				return nil
+			}
+		}
+		return fmt.Errorf("%s does not show that %s is at %s", c.Name, b.Name, outside)
+	})
+	// They may have met through a hole before. Whoever comes now dials the port.
+	must(t, c.SignalDaemon(syscall.SIGTERM))
+	must(t, c.StartDaemon(t.Context()))
+	s.within(15*time.Second, func(ctx context.Context) error { return hasPath(ctx, c, b, "direct") })
 }
 
 func TestNAT_TwentyBehindOneAddressJoin(t *testing.T) {

@@ -120,6 +120,13 @@ func (r *reachable) set(at vantage, v verdict) {
 	r.verdicts[at] = v
 }
 
+func (r *reachable) knows(at vantage) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	_, known := r.verdicts[at]
+	return known
+}
+
 // translated notes that a NAT stands before at: until somebody has tried, nobody
 // there is taken to reach this peer.
 func (r *reachable) translated(at vantage, now time.Time) {
@@ -179,7 +186,7 @@ func (h *Host) dialled() map[network.Conn]vantage {
 // to dial it, until somebody has tried.
 func (h *Host) noteNATs() {
 	for _, at := range h.dialled() {
-		if !h.isOwnIP(at.seen) {
+		if !h.reachable.knows(at) && !h.isOwnIP(at.seen) {
 			h.reachable.translated(at, time.Now())
 		}
 	}

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	dht "github.com/libp2p/go-libp2p-kad-dht"
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/libp2p/go-libp2p/p2p/protocol/circuitv2/client"
 	ma "github.com/multiformats/go-multiaddr"
@@ -221,10 +222,14 @@ func TestRelay_OwnersAndProfilesMayForbidIt(t *testing.T) {
 			t.Parallel()
 			s := newSwarm(t)
 			cfg := s.config(t, newKey(t))
+			cfg.DHT = true
 			change(&cfg)
 			h := start(t, cfg)
 			if h.relaying.service != nil {
 				t.Error("it is a relay")
+			}
+			if name == "small" && h.dht != nil && h.dht.Mode() != dht.ModeClient {
+				t.Error("a small peer answers for the DHT")
 			}
 			if traverses := h.punching != nil; traverses != (name == "no-relay" || name == "metered") {
 				t.Errorf("it looks for relays itself: %v", traverses)

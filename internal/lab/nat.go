@@ -5,7 +5,10 @@ import (
 	"fmt"
 )
 
-const maxNATs = 8
+const (
+	maxNATs    = 8
+	daemonPort = "7462"
+)
 
 // A NAT is a router on the bridge with peers behind it. They reach out and have its
 // one address there; from outside nothing gets in but answers.
@@ -18,6 +21,8 @@ type NAT struct {
 	// Strict gives each flow a port by chance, so that nobody can tell through which
 	// port another flow would come: no hole can be made. Otherwise it keeps the port.
 	Strict bool
+	// Forward leads the daemon's port, UDP and TCP, to the first peer behind it.
+	Forward bool
 }
 
 // hidden counts the peers behind NATs.
@@ -50,7 +55,7 @@ func (l *Lab) makeRouter(ctx context.Context, i int) error {
 	if l.cfg.NATs[i].Strict {
 		masquerade = append(masquerade, "--random-fully")
 	}
-	for _, args := range [][]string{
+	steps := [][]string{
 		{"ip", "netns", "add", ns},
 		{"ip", "link", "add", ns, "type", "veth", "peer", "name", "eth0", "netns", ns},
 		{"ip", "link", "set", ns, "master", l.bridge()},
@@ -63,17 +68,37 @@ func (l *Lab) makeRouter(ctx context.Context, i int) error {
 		{"nsenter", "--net=/run/netns/" + ns, "bash", "-c", "echo 1 >/proc/sys/net/ipv4/ip_forward"},
 		masquerade,
 		{"nsenter", "--net=/run/netns/" + ns, "iptables", "-w", "-A", "FORWARD", "-i", "eth0", "-m", "conntrack",
-			"!", "--ctstate", "ESTABLISHED,RELATED", "-j", "DROP"},
+			"!", "--ctstate", "ESTABLISHED,RELATED,DNAT", "-j", "DROP"},
 		// A packet that nobody asked for vanishes, as with most routers: no reset, no answer.
 		{"nsenter", "--net=/run/netns/" + ns, "iptables", "-w", "-A", "INPUT", "-i", "eth0", "-m", "conntrack",
 			"!", "--ctstate", "ESTABLISHED,RELATED", "-j", "DROP"},
-	} {
+	}
+	for _, args := range append(steps, l.forward(i)...) {
 		if _, err := run(ctx, args[0], args[1:]...); err != nil {
 			return fmt.Errorf("make a NAT: %w", err)
 		}
 	}
 	return nil
 }
+
+// forward leads the daemon's port of a NAT to the first peer behind it.
+func (l *Lab) forward(i int) [][]string {
+	var steps [][]string
+	for peer := 0; l.cfg.NATs[i].Forward && peer < l.cfg.Peers; peer++ {
+		if l.cfg.natOf(peer) != i {
+			continue
+		}
+		for _, proto := range []string{"udp", "tcp"} {
+			steps = append(steps, []string{"nsenter", "--net=/run/netns/" + l.router(i), "iptables", "-w", "-t", "nat", "-A", "PREROUTING",
+				"-i", "eth0", "-p", proto, "--dport", daemonPort, "-j", "DNAT", "--to-destination", addrBehind(i, peer)})
+		}
+		break
+	}
+	return steps
+}
+
+// addrBehind is the address of a peer behind a NAT.
+func addrBehind(nat, peer int) string { return fmt.Sprintf("192.168.%d.%d", nat, peer+1) }
 
 // plug is how the other end of the peer's cable gets to the bridge, or to its router.
 func (p *Peer) plug(cable string) [][]string {

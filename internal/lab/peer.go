@@ -40,7 +40,7 @@ func newPeer(l *Lab, index int) *Peer {
 	dir := filepath.Join(l.Dir, name)
 	nat, addr := l.cfg.natOf(index), fmt.Sprintf("10.99.%d.%d", l.Number, index+1)
 	if nat >= 0 {
-		addr = fmt.Sprintf("192.168.%d.%d", nat, index+1)
+		addr = addrBehind(nat, index)
 	}
 	return &Peer{
 		Name:      name,
