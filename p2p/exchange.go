@@ -14,7 +14,7 @@ const (
 	peersProto    = "/shoal/peers/1"
 	maxPeers      = 16 << 10 // bytes of an answer
 	peersTimeout  = 3 * time.Second
-	exchangeEvery = 8 // in times of limits.redial, plus as much jitter
+	exchangeEvery = 4 // in times of limits.redial, plus as much jitter
 )
 
 // A hello tells of the members that are connected at that moment. Two that come, or

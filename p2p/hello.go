@@ -288,6 +288,7 @@ func (h *Host) welcome(c network.Conn, g guest) {
 
 // gone ends the admission of a peer without connections, and the waiting for it.
 func (h *Host) gone(p peer.ID) {
+	h.topics.streams.forget(p)
 	if h.gate.forget(p) {
 		if id, err := fromPeerID(p); err == nil {
 			h.events.note(id, false, nil)

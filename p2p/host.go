@@ -73,6 +73,7 @@ type Host struct {
 	reachable *reachable
 	relaying  *relaying
 	punching  *holepunch.Service // nil without
+	retries   map[peer.ID]retry  // of keepRelays alone
 
 	ctx      context.Context
 	cancel   context.CancelFunc
@@ -137,7 +138,7 @@ func newHost(ctx context.Context, cfg Config) *Host {
 		session: rand.Uint64(), book: newBook(), uses: newUseCount(cfg.UsesFile, cfg.Logger),
 		dials: make(chan struct{}, dialsAtOnce), redials: semaphore.NewWeighted(redialsAtOnce),
 		backoffs: backoffs{peers: map[wire.PeerID]backoff{}},
-		paths:    newPaths(), reachable: newReachable(), relaying: newRelaying(),
+		paths:    newPaths(), reachable: newReachable(), relaying: newRelaying(), retries: map[peer.ID]retry{},
 		links: map[wire.PeerID]*link{}, handlers: map[string]func(wire.PeerID, net.Conn){},
 	}
 	h.ctx, h.cancel = context.WithCancel(ctx)
@@ -166,6 +167,7 @@ func (h *Host) start(listen []ma.Multiaddr) error {
 	h.members.SetStreamHandler(certProto, h.hearCertificate)
 	h.members.SetStreamHandler(aliveProto, h.hearAlive)
 	h.members.SetStreamHandler(peersProto, h.hearPeers)
+	h.members.SetStreamHandler(topicsProto, h.hearTopics)
 	if err := h.startTopics(); err != nil {
 		return err
 	}
@@ -184,6 +186,7 @@ func (h *Host) start(listen []ma.Multiaddr) error {
 	h.spawn(h.events.run)
 	h.spawn(h.stayConnected)
 	h.spawn(h.keepExchanging)
+	h.spawn(h.keepNeighbours)
 	h.spawn(h.rememberPeers)
 	if h.limits.traverse {
 		h.spawn(h.keepRelays)

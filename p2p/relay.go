@@ -111,6 +111,7 @@ func (h *Host) keepRelays() {
 		} else {
 			h.relaying.release(h)
 		}
+		h.punchAgain()
 		select {
 		case <-time.After(h.limits.relayCheck - rand.N(h.limits.relayCheck/4)):
 		case <-h.relaying.kick:

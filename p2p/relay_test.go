@@ -155,10 +155,14 @@ func TestRelay_AHoleIsMadeAndFramesKeepTheirOrder(t *testing.T) {
 	r, _ := y.host(false)
 	a, _ := y.host(true, r)
 	b, _ := y.host(true, r)
-	eventually(t, "a has a relay", isHidden(a, 1))
-	eventually(t, "b has a relay", isHidden(b, 1))
+	for _, h := range []*Host{a, b} {
+		eventually(t, "it has a relay", isHidden(h, 1))
+		if err := h.Join("jobs"); err != nil {
+			t.Fatal(err)
+		}
+	}
 	introduce(t, a, b)
-	eventually(t, "b reaches a", connectedTo(b, a))
+	eventually(t, "both know it", func() bool { return connectedTo(b, a)() && connectedTo(a, b)() })
 	const frames = 500
 	go func() {
 		for i := range frames {
@@ -173,8 +177,11 @@ func TestRelay_AHoleIsMadeAndFramesKeepTheirOrder(t *testing.T) {
 			t.Fatalf("frame %d came in place of %d", binary.BigEndian.Uint32(m.Bytes), i)
 		}
 	}
-	eventually(t, "they met through a hole", func() bool {
-		return pathTo(a, b.ID()) == Punched && pathTo(b, a.ID()) == Punched
+	// Firewalls that translate nothing open for two who dial by chance at once, too: that
+	// is a hole nobody planned, and counts as direct. TestNAT_AHoleIsMade tells them apart.
+	eventually(t, "they do without a relay", func() bool {
+		without := func(p Path) bool { return p == Direct || p == Punched }
+		return without(pathTo(a, b.ID())) && without(pathTo(b, a.ID()))
 	})
 	eventually(t, "the relay is left", func() bool {
 		return len(a.host.Network().ConnsToPeer(toPeerID(b.self))) == 1
@@ -182,6 +189,7 @@ func TestRelay_AHoleIsMadeAndFramesKeepTheirOrder(t *testing.T) {
 	if !a.gate.isAdmitted(toPeerID(b.self)) {
 		t.Error("admission went with the relay")
 	}
+	takesPartFully(t, a, b)
 }
 
 func TestRelay_ServesMembersAlone(t *testing.T) {

@@ -35,8 +35,9 @@ const (
 // topics are the swarm's gossip. Authors sign; each peer passes on only what a
 // member wrote.
 type topics struct {
-	ps     *pubsub.PubSub
-	prefix string
+	ps      *pubsub.PubSub
+	prefix  string
+	streams *gossipStreams
 
 	mu     sync.Mutex
 	joined map[string]*pubsub.Topic
@@ -49,7 +50,8 @@ func (h *Host) startTopics() error {
 	// Small messages: degree 4 costs 1.9 kB a message and peer, degree 6 costs 3.1,
 	// and both lost nothing when 30 % of the peers died.
 	params.D, params.Dlo, params.Dhi, params.Dscore, params.Dout = 4, 3, 6, 2, 1
-	ps, err := pubsub.NewGossipSub(h.ctx, h.members,
+	streams := &gossipStreams{peers: map[peer.ID]*sharedStream{}}
+	ps, err := pubsub.NewGossipSub(h.ctx, gossipHost{h.members, streams},
 		pubsub.WithGossipSubParams(params),
 		pubsub.WithFloodPublish(true),
 		pubsub.WithMessageSignaturePolicy(pubsub.StrictSign),
@@ -64,7 +66,7 @@ func (h *Host) startTopics() error {
 		return fmt.Errorf("start gossip: %w", err)
 	}
 	h.topics = topics{
-		ps: ps, prefix: "/shoal/" + h.cfg.Swarm.Short() + "/",
+		ps: ps, prefix: "/shoal/" + h.cfg.Swarm.Short() + "/", streams: streams,
 		joined: map[string]*pubsub.Topic{}, heard: map[string]bool{}, rates: map[peer.ID]*rate.Limiter{},
 	}
 	return nil
