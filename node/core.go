@@ -78,6 +78,7 @@ type course struct {
 	onceReady  bool // its disk says it was ready before
 	storedInc  uint32
 	exchanged  bool                          // with anyone, completely, since the start
+	forgot     bool                          // own records came from others: the store is older than what this peer has written
 	withReady  bool                          // with a ready peer
 	readyHeard clock.Instant                 // when a ready peer last spoke to us; 0: never
 	linked     map[wire.PeerID]clock.Instant // since when

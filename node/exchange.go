@@ -295,6 +295,9 @@ func (c *Core) learned(fresh []*wire.Record) {
 
 // arrived notes what a record that is new here changes for this peer's own work.
 func (c *Core) arrived(r *wire.Record) {
+	if r.Num.Issuer == c.cfg.Self {
+		c.self.forgot = true
+	}
 	switch v := r.Value.(type) {
 	case *ledger.Claim:
 		if v.Refuted > 0 {

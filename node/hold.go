@@ -98,11 +98,12 @@ func (c *Core) settleHolding() {
 	}
 }
 
-// endDisowned ends own claims that only a damaged store takes for open.
+// endDisowned ends own claims that only this store takes for open: it is damaged, or
+// was put back from an old image, which own records that come from others show.
 func (c *Core) endDisowned() {
 	for _, cl := range c.led.Disowned() {
-		if c.cfg.Damaged {
-			c.end(cl, ledger.Stopped, "it had ended before: a damaged store had forgotten that")
+		if c.cfg.Damaged || c.self.forgot {
+			c.end(cl, ledger.Stopped, "it had ended before: this peer's store had forgotten that")
 		}
 	}
 }
