@@ -83,6 +83,9 @@ func unmet(w World, l *ledger.State, slot job.SlotID, t *job.Task, life uint64) 
 	if t.Failover.Never || len(t.Volumes()) > 0 {
 		return "" // it waits for its own peer
 	}
+	if holder.Refuted > 1 {
+		return "" // each refutation doubles how long its peer is waited for
+	}
 	if h := roomFor(w, l, t); h != nil {
 		return fmt.Sprintf("%s is held by a peer that is gone, and %s has room", slot, h.Name())
 	}
