@@ -312,6 +312,6 @@ func (h *Host) TicketPeers() []admit.PeerAddrs {
 			add(p.ID, h.book.addrs(p.ID))
 		}
 	}
-	all := append(first, last...)
+	all := slices.Concat(first, last)
 	return all[:min(len(all), admit.MaxTicketPeers)]
 }

@@ -74,7 +74,7 @@ func (t punchTracer) Trace(e *holepunch.Event) {
 		return
 	}
 	t.h.paths.punchedThrough(t.h.host.Network().ConnsToPeer(e.Remote))
-	t.h.log.Debug("hole punched", "peer", peer.ID(e.Remote))
+	t.h.log.Debug("hole punched", "peer", e.Remote)
 }
 
 // punchAgain tries once more to do without a relay, where the other end opened the

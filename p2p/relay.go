@@ -89,9 +89,6 @@ func (a relayACL) AllowConnect(src peer.ID, _ ma.Multiaddr, dest peer.ID) bool {
 	return a.h.gate.isAdmitted(src) && a.h.gate.isAdmitted(dest) && !a.h.gate.isRevoked(src) && !a.h.gate.isRevoked(dest)
 }
 
-// offersRelay reports whether this peer is one to hold a reservation at.
-func (h *Host) offersRelay() bool { return h.relaying.service != nil && !h.reachable.hidden() }
-
 func (r *relaying) look() {
 	select {
 	case r.kick <- struct{}{}:
