@@ -220,6 +220,7 @@ func (c *Core) isUnheard(p wire.PeerID) bool {
 func (c *Core) settleJoining() {
 	switch {
 	case c.led.IsRevoked(c.cfg.Self): // it ends what it holds and halts: settleLeaving
+	case mutant.Is(mutant.NeverReadyAgain) && c.self.onceReady:
 	case c.self.withReady:
 		c.becomeReady("it exchanged ledgers with a ready peer")
 	case c.self.readyHeard != 0 && c.now.Sub(c.self.readyHeard) < aloneAfter:

@@ -42,5 +42,6 @@ func Catalogue() []Bug {
 		{CountVoteTwice, "count_vote_twice", "a death takes more than half of the observers", false},
 		{NoMassWait, "no_mass_wait", "when much goes at once repair waits 30 s", false},
 		{NoStepBack, "no_step_back", "of two starts with one key the older steps back", false},
+		{NeverReadyAgain, "never_ready_again", "who starts again comes to be ready", false},
 	}
 }

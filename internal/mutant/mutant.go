@@ -47,4 +47,5 @@ const (
 	CountVoteTwice     // counts each vote twice
 	NoMassWait         // repairs at once though it may itself be the one cut off
 	NoStepBack         // goes on though its key runs elsewhere
+	NeverReadyAgain    // stays joining after a restart
 )

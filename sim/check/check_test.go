@@ -21,13 +21,14 @@ type fake struct {
 	state      *ledger.State
 	version    uint64
 	joining    bool
+	forger     bool
 }
 
 func (f *fake) Index() int                              { return 0 }
 func (f *fake) Name() string                            { return "n1" }
 func (f *fake) Peer() wire.PeerID                       { return wire.PeerID{1} }
 func (f *fake) Up() bool                                { return true }
-func (f *fake) Counts() bool                            { return true }
+func (f *fake) Counts() bool                            { return !f.joining }
 func (f *fake) Shared() bool                            { return false }
 func (f *fake) Tainted() bool                           { return false }
 func (f *fake) Since() time.Duration                    { return 0 }
@@ -41,7 +42,7 @@ func (f *fake) Joining() bool                           { return f.joining }
 func (f *fake) SteppedBack() bool                       { return false }
 func (f *fake) Trusts(wire.PeerID) bool                 { return true }
 func (f *fake) Forgeries() bool                         { return true }
-func (f *fake) Forges(wire.PeerID) bool                 { return false }
+func (f *fake) Forges(wire.PeerID) bool                 { return f.forger }
 func (f *fake) Signed(r *wire.Record) bool              { return len(r.Sig) == 0 }
 func (f *fake) Hears(int, int) bool                     { return true }
 func (f *fake) Pending(wire.Number) bool                { return false }

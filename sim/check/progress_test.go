@@ -135,6 +135,14 @@ func TestProgress_Finds(t *testing.T) {
 			c.know(t, append(wanted(3), held(2, 1)))
 			c.members[1].containers, c.members[2].containers = runs(2, 1), runs(3, 2)
 		}, true},
+		{"all are ready", NewReady(), func(*testing.T, *crowd) {}, false},
+		{"one joins for ever", NewReady(), func(_ *testing.T, c *crowd) { c.members[1].joining = true }, true},
+		{"nobody is ready or was", NewReady(), func(_ *testing.T, c *crowd) { c.joinAll() }, false},
+		{"a removed peer", NewReady(), func(t *testing.T, c *crowd) {
+			c.know(t, []*wire.Record{record(1, 9, wire.KindMember, &ledger.Member{Peer: wire.PeerID{2}, Revoked: true})})
+			c.members[1].joining = true
+		}, false},
+		{"a forger", NewReady(), func(_ *testing.T, c *crowd) { c.members[1].joining, c.members[1].forger = true, true }, false},
 		{"nobody wants what runs", Surplus{}, func(_ *testing.T, c *crowd) { c.members[0].containers = runs(1, 1) }, true},
 	} {
 		t.Run(c.rule.Rule()+" "+c.name, func(t *testing.T) {
@@ -144,6 +152,33 @@ func TestProgress_Finds(t *testing.T) {
 				t.Fatalf("unmet: %q", got)
 			}
 		})
+	}
+}
+
+func (c *crowd) joinAll() {
+	for _, m := range c.members {
+		m.joining = true
+	}
+}
+
+// TestReady_FindsWhoWasReady lets all start again at once: who was ready is asked to be
+// so again with nobody there to join, but not once its store has lost something.
+func TestReady_FindsWhoWasReady(t *testing.T) {
+	w, r := newCrowd(2), NewReady()
+	for range surelyKept {
+		if err := r.Tick(w); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w.joinAll()
+	if r.Unmet(w) == "" {
+		t.Error("nobody is ready again, and that is not found")
+	}
+	for _, h := range w.Hosts() {
+		r.DiskLost(h)
+	}
+	if text := r.Unmet(w); text != "" {
+		t.Errorf("their stores have lost something, and yet: %s", text)
 	}
 }
 
