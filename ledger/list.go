@@ -31,18 +31,6 @@ func (s *State) RemovedLives() []Removed {
 	return out
 }
 
-// Remember notes removed lives that a copy of this swarm's ledger tells of. It is
-// for a ledger that holds nothing yet: whatever it holds of those lives stays.
-func (s *State) Remember(lives []Removed) {
-	for _, r := range lives {
-		if s.removed[r.Job] < r.Life {
-			s.removed[r.Job] = r.Life
-			s.changes = append(s.changes, Change{Removed: &r})
-			s.version++
-		}
-	}
-}
-
 // KeyText is a record's key as people read and type it: its kind, and what tells it
 // from others of that kind, such as "head/shop" or "claim/shop/web.0/1/3/Xk9…" (slot,
 // life, token, end of the holder's ID). The record must have been opened.

@@ -380,23 +380,39 @@ func (s *State) addRemoved(bits []byte, recs []*wire.Record) (over []byte) {
 // maxLife bounds the lives that another's word is taken for.
 const maxLife = 1 << 48
 
-// overs returns the removed lives of the jobs of what is gone.
-func overs(recs []*wire.Record, gone, over []byte) map[job.ID]uint64 {
-	out := map[job.ID]uint64{}
+// believed returns which of the records offered are to be dropped because the other
+// has dropped them, and the removed lives of their jobs. It says so by its marks, as
+// ever, or because it remembers a life as removed: that alone, which nobody has signed,
+// counts only for a life that is known here to be over.
+func (s *State) believed(recs []*wire.Record, marks []wire.Mark, m *wire.Settle) (gone []wire.Number, lives map[job.ID]uint64) {
+	upTo := make(map[wire.PeerID]wire.Version, len(marks))
+	for i := range marks {
+		upTo[marks[i].UpTo.Issuer] = marks[i].UpTo.Version()
+	}
+	lives = map[job.ID]uint64{}
+	over := m.Over
 	for i, r := range recs {
-		if i/8 >= len(gone) || gone[i/8]&(1<<(i%8)) == 0 {
+		if i/8 >= len(m.Gone) || m.Gone[i/8]&(1<<(i%8)) == 0 {
 			continue
 		}
-		life, n := binary.Uvarint(over)
-		if n <= 0 {
-			break
+		removed, n := binary.Uvarint(over)
+		over = over[max(n, 0):]
+		id, life, ofLife := lifeOf(r)
+		if !covers(upTo[r.Num.Issuer], r.Num.Version()) && !(ofLife && s.isOver(id, life)) {
+			continue
 		}
-		over = over[n:]
-		if id, _, ok := lifeOf(r); ok && life < maxLife {
-			out[id] = max(out[id], life)
+		gone = append(gone, r.Num)
+		if ofLife && n > 0 && removed < maxLife {
+			lives[id] = max(lives[id], removed)
 		}
 	}
-	return out
+	return gone, lives
+}
+
+// isOver reports whether a head that is held shows that a life of a job has ended.
+func (s *State) isOver(id job.ID, life uint64) bool {
+	h := s.Head(id)
+	return h != nil && (h.Life > life || h.Life == life && h.Deleted)
 }
 
 // Answers to one mark of a Trade; any greater number is a sequence plus saysSeq.
@@ -463,14 +479,10 @@ func (s *State) Conclude(t *Trade, m *wire.Settle) (fresh []*wire.Record, left b
 		moved = true
 		d.Marks = append(d.Marks, wire.Mark{UpTo: n})
 	}
-	for i, r := range t.Msg.Records {
-		if i/8 < len(m.Gone) && m.Gone[i/8]&(1<<(i%8)) != 0 {
-			d.Drop = append(d.Drop, r.Num)
-		}
-	}
+	gone, lives := s.believed(t.Msg.Records, d.Marks, m)
+	d.Drop = gone
 	fresh, err = s.Absorb(d, nil)
 	if err == nil && !m.More {
-		lives := overs(t.Msg.Records, m.Gone, m.Over)
 		for _, id := range slices.Sorted(maps.Keys(lives)) {
 			if lives[id] > s.removed[id] {
 				s.Remove(id, lives[id])

@@ -62,12 +62,10 @@ func (c *Core) ImportAtRest(recs []*wire.Record) ([]ledger.Offered, []Write) {
 }
 
 // RestoreAtRest makes of a core that is never stepped one of a peer that was ready
-// before: it is ready alone if nobody answers. It remembers which lives were removed,
-// which is nobody's signed word: the caller vouches for it.
-func (c *Core) RestoreAtRest(removed []ledger.Removed) []Write {
+// before: it is ready alone if nobody answers.
+func (c *Core) RestoreAtRest() []Write {
 	var rd Ready
 	c.out = &rd
-	c.led.Remember(removed)
 	c.local(localInc, wire.MustMarshal(max(c.self.storedInc, c.led.MaxIncarnation(c.cfg.Self), 1)), true)
 	c.local(localReady, []byte{1}, true)
 	c.flush()

@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"syscall"
 	"time"
 
 	"shoal/api"
@@ -202,15 +203,11 @@ func (p *pace) step(n int) {
 // An archiveReader reads an archive and sums it up.
 type archiveReader struct {
 	*archive.Reader
-	name    string
-	sum     archived
-	removed []ledger.Removed
-	keys    *archive.Keys
-	heads   map[job.ID]*ledger.Head
+	name  string
+	sum   archived
+	keys  *archive.Keys
+	heads map[job.ID]*ledger.Head
 }
-
-// maxRemoved bounds the removed lives that are kept while an archive is read.
-const maxRemoved = 1 << 20
 
 // openArchive reads the beginning of an archive.
 func openArchive(name string, in io.Reader) (*archiveReader, error) {
@@ -255,8 +252,7 @@ func (a *archiveReader) each(f func(encoded []byte, r *wire.Record) error) error
 			if err := f(i.Record, r); err != nil {
 				return err
 			}
-		case i.Removed != nil && len(a.removed) < maxRemoved:
-			a.removed = append(a.removed, ledger.Removed{Job: i.Removed.Job, Life: i.Removed.Life})
+		case i.Removed != nil: // for who reads the file: nobody has signed it, so nobody takes it
 			a.sum.Removed++
 		case i.Keys != nil:
 			a.keys, a.sum.Keys = i.Keys, true
@@ -281,9 +277,48 @@ func (a *archiveReader) note(r *wire.Record) {
 	}
 }
 
-// openFile opens a plain file.
+// openInput opens what an archive is read from: a plain file, or, for -, standard
+// input, which is put aside whole first, so that it too is known to be whole before
+// anything of it is taken.
+func openInput(ctx context.Context, path string) (f *os.File, name string, err error) {
+	if path != "-" {
+		f, err = openFile(path)
+		return f, path, err
+	}
+	name = "standard input"
+	f, err = os.CreateTemp("", "shoal-input-*")
+	if err != nil {
+		return nil, name, fmt.Errorf("%s cannot be put aside: %w", name, err)
+	}
+	_ = os.Remove(f.Name()) // it goes when it is closed
+	done := make(chan error, 1)
+	go func() {
+		n, err := io.Copy(f, io.LimitReader(os.Stdin, maxInput+1))
+		if err == nil && n > maxInput {
+			err = fmt.Errorf("it is longer than %d GiB", maxInput>>30)
+		}
+		done <- err
+	}()
+	select {
+	case err = <-done:
+	case <-ctx.Done():
+		return nil, name, ctx.Err() // the copy ends with the process
+	}
+	if err == nil {
+		_, err = f.Seek(0, io.SeekStart)
+	}
+	if err != nil {
+		return nil, name, errors.Join(fmt.Errorf("%s cannot be read: %w", name, err), f.Close())
+	}
+	return f, name, nil
+}
+
+// maxInput bounds what is read from standard input, in bytes.
+const maxInput = 4 << 30
+
+// openFile opens a plain file, and waits for nobody to write to a pipe.
 func openFile(path string) (*os.File, error) {
-	f, err := os.Open(path)
+	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
 		return nil, badArchive(path, err)
 	}

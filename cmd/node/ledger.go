@@ -268,6 +268,8 @@ func (c *cli) ledgerVerifyCommand() *cobra.Command {
 		Short: "Check every record, the sums, and all that is on the disk",
 		Long: `Check every signature and body, the sums that exchanges rest on, and all that is on the disk: each entry,
 their sum, and the chain of batches whose end is kept apart. It changes nothing and works beside all else.
+Beside a running daemon the latest batches are checked as its store has them in memory, not as its log file on
+the disk has them: that is read when the daemon starts, or by --state when it is stopped.
 The exit code is 1 if anything is wrong.`,
 		Args: wants(0, 0, "no argument"),
 		RunE: func(cmd *cobra.Command, _ []string) error {

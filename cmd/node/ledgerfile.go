@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"os"
 	"slices"
 	"strings"
 
@@ -112,21 +110,15 @@ What was taken is on this peer's disk when the command ends, and reaches the oth
 }
 
 func (c *cli) importFile(ctx context.Context, cl *client.Client, name string, partial bool) error {
-	in := io.Reader(os.Stdin)
-	if name != "-" {
-		f, err := openFile(name)
-		if err != nil {
-			return err
-		}
-		defer f.Close()
-		if _, err := readWhole(name, f, partial); err != nil {
-			return err
-		}
-		in = f
-	} else {
-		name = "standard input"
+	f, name, err := openInput(ctx, name)
+	if err != nil {
+		return err
 	}
-	a, err := openArchive(name, in)
+	defer f.Close()
+	if _, err := readWhole(name, f, partial); err != nil {
+		return err
+	}
+	a, err := openArchive(name, f)
 	if err != nil {
 		return err
 	}
@@ -296,10 +288,10 @@ func (c *cli) printBroughtIn(s *archived) {
 	for _, j := range s.Jobs {
 		became := map[string]string{
 			"new": "taken", "known": "known", "forged": "refused: forged", "malformed": "refused: malformed",
-			"removed": "refused: removed", "dropped": "refused: over",
+			"removed": "refused: removed", "dropped": "refused: over", "older": "older",
 		}[j.Outcome]
 		if became == "" {
-			became = "older"
+			became = "not taken"
 		}
 		what := fmt.Sprintf("life %d, revision %d", j.Life, j.Revision)
 		if j.Deleted {

@@ -12,7 +12,6 @@ import (
 
 	"shoal/api"
 	"shoal/api/client"
-	"shoal/ledger"
 	"shoal/ledger/badger"
 	"shoal/node"
 	"shoal/runtime"
@@ -150,7 +149,7 @@ func (r *rest) apply(writes []node.Write) error {
 }
 
 // begin makes it the store of a peer that was ready before.
-func (r *rest) begin(removed []ledger.Removed) error { return r.apply(r.core.RestoreAtRest(removed)) }
+func (r *rest) begin() error { return r.apply(r.core.RestoreAtRest()) }
 
 // View reads the core.
 func (r *rest) View(_ context.Context, f func(*node.Core)) error {

@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"syscall"
 	"time"
 
@@ -98,12 +99,14 @@ func (c *cli) answers(ctx context.Context, state string) (bool, error) {
 // restoreFresh makes of an empty state directory that of a peer that was ready
 // before. All is built beside it and takes its place at once.
 func (c *cli) restoreFresh(ctx context.Context, name string, dir stateDir, rootFile string, partial bool) error {
-	if entries, err := os.ReadDir(string(dir)); err == nil && len(entries) > 0 {
+	entries, err := os.ReadDir(string(dir))
+	there := err == nil // perhaps a mount point, which nothing can take the place of
+	if slices.ContainsFunc(entries, func(e fs.DirEntry) bool { return e.Name() != "lost+found" }) {
 		return fmt.Errorf("state directory %s is not empty and holds no member: name an empty one with --state", dir)
 	} else if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return dir.cannot(err)
 	}
-	f, err := openFile(name)
+	f, name, err := openInput(ctx, name)
 	if err != nil {
 		return err
 	}
@@ -116,10 +119,13 @@ func (c *cli) restoreFresh(ctx context.Context, name string, dir stateDir, rootF
 	if err != nil {
 		return err
 	}
-	if err := os.MkdirAll(filepath.Dir(string(dir)), 0o700); err != nil {
+	beside := filepath.Dir(string(dir))
+	if there {
+		beside = string(dir)
+	} else if err := os.MkdirAll(beside, 0o700); err != nil {
 		return dir.cannot(err)
 	}
-	tmp, err := os.MkdirTemp(filepath.Dir(string(dir)), ".restore-*") // with mode 0700
+	tmp, err := os.MkdirTemp(beside, ".restore-*") // with mode 0700
 	if err != nil {
 		return dir.cannot(err)
 	}
@@ -127,16 +133,39 @@ func (c *cli) restoreFresh(ctx context.Context, name string, dir stateDir, rootF
 	if err := c.build(ctx, stateDir(tmp), w, a, f, partial); err != nil {
 		return err
 	}
-	if err := os.Rename(tmp, string(dir)); err != nil {
+	if there {
+		err = moveInto(tmp, string(dir))
+	} else {
+		err = os.Rename(tmp, string(dir))
+	}
+	if err != nil {
 		return dir.cannot(err)
 	}
-	if err := stateDir(filepath.Dir(string(dir))).sync(); err != nil {
+	if err := stateDir(beside).sync(); err != nil {
 		return err
 	}
 	err = c.told(a, nil)
 	c.progress("this machine is peer %s of swarm %s: `shoal up` starts it; `shoal peers rm` removes those that are gone for good",
 		a.sum.NewPeer, a.sum.Swarm)
 	return err
+}
+
+// moveInto moves all that is in from into a directory of the same file system. Where
+// that fails, what was moved is taken away again.
+func moveInto(from, into string) error {
+	entries, err := os.ReadDir(from)
+	if err != nil {
+		return err
+	}
+	for i, e := range entries {
+		if err := os.Rename(filepath.Join(from, e.Name()), filepath.Join(into, e.Name())); err != nil {
+			for _, e := range entries[:i] {
+				err = errors.Join(err, os.RemoveAll(filepath.Join(into, e.Name())))
+			}
+			return err
+		}
+	}
+	return nil
 }
 
 // readWhole reads all of an archive but takes nothing; it is to be read again.
@@ -219,7 +248,7 @@ func (c *cli) build(ctx context.Context, dir stateDir, w warrant, a *archiveRead
 		a.sum = again.sum
 	}
 	if err == nil {
-		err = r.begin(a.removed)
+		err = r.begin()
 	}
 	a.sum.NewPeer = id.peer().Short()
 	return errors.Join(err, r.close())
