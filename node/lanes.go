@@ -320,6 +320,9 @@ func (c *Core) isMissing(l *lane, w ledger.Wanted, slot job.SlotID) bool {
 // isFinal reports whether a claim has run its slot to its end: completed, or failed
 // as a batch run that is not to be repeated.
 func isFinal(t *job.Task, cl *ledger.Claim) bool {
+	if mutant.Is(mutant.FailedIsFinal) && cl.Phase == ledger.Failed {
+		return true
+	}
 	return cl.Phase == ledger.Completed || cl.Phase == ledger.Failed && t.Type == job.Batch && t.Restart.Policy == "no"
 }
 

@@ -34,6 +34,7 @@ func Catalogue() []Bug {
 		{RefuteAlways, "refute_always", "without its container a holder yields to who bought the slot", false},
 		{RestartResold, "restart_resold", "what was sold again is not started twice", false},
 		{NeverMove, "never_move", "slots come to run the head's spec", false},
+		{FailedIsFinal, "failed_is_final", "a slot that failed is sold again", false},
 		{MoveAllAtOnce, "move_all_at_once", "an update moves parallelism slots at a time", false},
 		{KeepOrphans, "keep_orphans", "a container without a claim goes", false},
 		{NeverCallAgain, "never_call_again", "a waiting slot is offered again", false},

@@ -38,6 +38,7 @@ const (
 	RefuteAlways     // refutes a verdict without a running container
 	RestartResold    // takes up its claims before it has asked what became of them
 	NeverMove        // never takes a slot to a new spec
+	FailedIsFinal    // never sells a slot again that has failed
 	MoveAllAtOnce    // takes all slots to a new spec at once
 	KeepOrphans      // leaves alone the containers of nobody
 	NeverCallAgain   // calls once for a slot and never again

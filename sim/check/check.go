@@ -112,6 +112,6 @@ func All() []Checker {
 	return []Checker{
 		NewAccepted(), NewOvercommit(), NewMonotone(), NewMergeLaws(), NewOrphans(), NewRemoved(),
 		Signed{}, NewAwards(), NewJoining(), NewYield(), NewDeaths(), NewMoves(), Rollout{}, Keys{}, Fair{},
-		Equal{}, NewReady(), Runs{}, Surplus{},
+		Equal{}, NewReady(), Runs{}, Resold{}, Surplus{},
 	}
 }

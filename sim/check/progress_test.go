@@ -36,6 +36,10 @@ func (m *member) Index() int        { return m.index }
 func (m *member) Name() string      { return fmt.Sprintf("n%d", m.index+1) }
 func (m *member) Peer() wire.PeerID { return wire.PeerID{byte(m.index + 1)} }
 
+func (m *member) Capacity() job.Resources {
+	return job.Resources{CPUMilli: 1000, MemBytes: 1 << 30}
+}
+
 func (c *crowd) Traffic() Traffic { return c.traffic }
 func (c *crowd) Idle() Rate       { return Rate{Messages: 10, Wakes: 5} }
 
@@ -108,6 +112,13 @@ func held(n int, token wire.Token) *wire.Record {
 	return record(n, 5, wire.KindClaim, c)
 }
 
+func failed(n int, token wire.Token, fails uint32) *wire.Record {
+	c := claim(0, token, ledger.Failed)
+	c.Peer, c.Fails = wire.PeerID{byte(n)}, fails
+	c.Needs = job.Resources{CPUMilli: 1, MemBytes: 1}
+	return record(n, 4, wire.KindClaim, c)
+}
+
 // TestProgress_Finds gives each rule of progress a swarm that breaks it, and one
 // that does not.
 func TestProgress_Finds(t *testing.T) {
@@ -127,6 +138,18 @@ func TestProgress_Finds(t *testing.T) {
 			c.members[1].containers = runs(2, 1)
 		}, false},
 		{"its holder does not run it", Runs{}, func(t *testing.T, c *crowd) { c.know(t, append(wanted(3), held(2, 1))) }, true},
+		{"a failed slot is not sold again", Resold{}, func(t *testing.T, c *crowd) { c.know(t, append(wanted(3), failed(2, 1, 0))) }, true},
+		{"it has been sold again", Resold{}, func(t *testing.T, c *crowd) {
+			c.know(t, append(wanted(3), failed(2, 1, 0), held(3, 2)))
+		}, false},
+		{"it has failed too often", Resold{}, func(t *testing.T, c *crowd) { c.know(t, append(wanted(3), failed(2, 9, fewFails+1))) }, false},
+		{"it has failed wherever there is room", Resold{}, func(t *testing.T, c *crowd) {
+			c.know(t, append(wanted(2), failed(1, 1, 0), failed(2, 2, 1)))
+		}, false},
+		{"sold again, and its holder does not run it", Runs{}, func(t *testing.T, c *crowd) {
+			c.know(t, append(wanted(3), failed(2, 1, 0), held(3, 2)))
+		}, true},
+		{"it waits out its delay", Runs{}, func(t *testing.T, c *crowd) { c.know(t, append(wanted(3), failed(2, 1, 0))) }, false},
 		{"one copy runs", Surplus{}, func(t *testing.T, c *crowd) {
 			c.know(t, append(wanted(3), held(2, 1)))
 			c.members[1].containers = runs(2, 1)

@@ -60,9 +60,9 @@ func unmet(w World, l *ledger.State, slot job.SlotID, t *job.Task, life uint64) 
 		if c.Life == life && (c.Phase == ledger.Completed && t.Type == job.Batch || c.Phase == ledger.Backoff && l.IsLive(c)) {
 			return ""
 		}
-		if c.Life == life && c.Phase == ledger.Failed {
-			return "" // it cannot run, or waits out its delay: the scenario decides what is right
-		}
+	}
+	if failing(l, slot, life) {
+		return "" // Resold looks at it
 	}
 	holder := l.Winner(slot)
 	if holder == nil {
@@ -92,6 +92,17 @@ func unmet(w World, l *ledger.State, slot job.SlotID, t *job.Task, life uint64) 
 	return ""
 }
 
+// failing reports whether a slot waits out a failure, or has failed twice and may do
+// so for ever.
+func failing(l *ledger.State, slot job.SlotID, life uint64) bool {
+	for _, c := range l.ClaimsOf(slot) {
+		if c.Life == life && c.Phase == ledger.Failed && (c.Fails > 0 || l.Winner(slot) == nil) {
+			return true
+		}
+	}
+	return false
+}
+
 // bound reports whether a volume keeps the slot from running on h.
 func bound(l *ledger.State, slot job.SlotID, t *job.Task, h Host) bool {
 	if t.Failover.Volume == "empty" {
@@ -106,8 +117,14 @@ func bound(l *ledger.State, slot job.SlotID, t *job.Task, h Host) bool {
 }
 
 func roomFor(w World, l *ledger.State, t *job.Task) Host {
+	return roomWhere(w, l, t, func(Host) bool { return true })
+}
+
+// roomWhere returns a host that can take a slot of a task and of which ok says yes,
+// nil if there is none.
+func roomWhere(w World, l *ledger.State, t *job.Task, ok func(Host) bool) Host {
 	for _, h := range w.Hosts() {
-		if !h.Counts() || !h.EngineWorks() || !eligible(l, h.Peer(), t) {
+		if !h.Counts() || !h.EngineWorks() || !eligible(l, h.Peer(), t) || !ok(h) {
 			continue
 		}
 		if t.Needs.Fits(h.Capacity().Minus(l.Claimed(h.Peer()))) {
