@@ -22,17 +22,28 @@ func (s *Scenario) PeerCount(peers int) int {
 	return n
 }
 
-// MemoryNeeded estimates how many bytes a run takes at its height; peers is
-// Options.Peers.
-func (s *Scenario) MemoryNeeded(peers int) int64 {
-	n, slots := int64(s.PeerCount(peers)), int64(0)
-	for i := range s.Jobs {
-		for j := range s.Jobs[i].Tasks {
-			slots += int64(s.Jobs[i].Tasks[j].Count)
+// MemoryNeeded estimates how many bytes a run with these options takes at its height,
+// with all that its workloads bring and all who join.
+func (s *Scenario) MemoryNeeded(o Options) int64 {
+	s = s.Expand(o.seed(s), o.Peers)
+	n := int64(s.PeerCount(o.Peers))
+	for i := range s.Ops {
+		if s.Ops[i].Verb == "join" {
+			n++
 		}
 	}
-	for i := range s.Ops {
-		slots += int64(s.Ops[i].number("replicas", 0))
+	return bytesAlways + n*(bytesPerPeer+n*bytesPerPair+s.census().height*bytesPerCopy)
+}
+
+// MemoryNeeded estimates how many bytes a soak takes at its height: as many of its
+// greatest plans as run at once. It looks at the first plans for all.
+func (p SoakPlan) MemoryNeeded() int64 {
+	const looked = 8
+	p = p.withDefaults()
+	most := int64(0)
+	for i := range min(p.Seeds, looked) {
+		plan := DrawFor(p.First+uint64(i), p.Peers, p.Time)
+		most = max(most, plan.MemoryNeeded(Options{})-bytesAlways)
 	}
-	return bytesAlways + n*(bytesPerPeer+n*bytesPerPair+slots*bytesPerCopy)
+	return bytesAlways + most*int64(min(p.Jobs, p.Seeds))
 }

@@ -62,6 +62,7 @@ type parser struct {
 	ran    int           // the line of "run"; 0: none yet
 	last   time.Duration // of the last "at"
 	golden bool
+	census *slotCensus // once somebody asked
 }
 
 // headers are the words that begin a statement about the whole run; several may

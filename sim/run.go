@@ -24,6 +24,14 @@ type Options struct {
 	hashes bool   // keep the hash of the trace after each step
 }
 
+// seed is that of a run of s.
+func (o *Options) seed(s *Scenario) uint64 {
+	if o.Seed != nil {
+		return *o.Seed
+	}
+	return s.Seed
+}
+
 // RunScenario reads a scenario and runs it. The error is about the text alone;
 // what the run found is in the Result.
 func RunScenario(r io.Reader, name string, o Options) (Result, error) {
@@ -41,11 +49,7 @@ func Run(s *Scenario, o Options) Result {
 }
 
 func execute(s *Scenario, o Options) (*run, Result) {
-	began := time.Now()
-	seed := s.Seed
-	if o.Seed != nil {
-		seed = *o.Seed
-	}
+	began, seed := time.Now(), o.seed(s)
 	s = s.Expand(seed, o.Peers)
 	r := newRun(s, seed, o)
 	r.start()

@@ -16,7 +16,7 @@ import (
 func (p *parser) makesSense() error {
 	for i := range p.s.Ops {
 		op := &p.s.Ops[i]
-		for _, check := range []func(*Op) error{p.withinRun, p.peersExist, p.jobExists} {
+		for _, check := range []func(*Op) error{p.withinRun, p.peersExist, p.jobExists, p.slotsExist} {
 			if err := check(op); err != nil {
 				return fmt.Errorf("%s:%d: %w", p.name, op.Line, err)
 			}

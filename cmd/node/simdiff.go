@@ -1,9 +1,12 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strconv"
+
+	"github.com/spf13/cobra"
 
 	"shoal/internal/plain"
 	"shoal/sim"
@@ -11,13 +14,16 @@ import (
 
 // diff finds the first difference of two seeds of a scenario, of two scenarios, or
 // of two traces.
-func (c *cli) diff(args []string, o replayOptions) error {
+func (c *cli) diff(cmd *cobra.Command, args []string, o replayOptions) error {
+	if o.atStep || o.at.Peer != "" {
+		return usagef("--diff shows the first step that differs; leave --step and --dump out")
+	}
 	var p *sim.Parting
 	var err error
 	if len(args) == 3 {
-		p, err = diffSeeds(args[0], args[1], args[2], o.run)
+		p, err = c.diffSeeds(cmd.Context(), args[0], args[1], args[2], &o)
 	} else {
-		p, err = diffFiles(args[0], args[1], o.run)
+		p, err = c.diffFiles(cmd, args[0], args[1], &o)
 	}
 	if errors.Is(err, sim.ErrInterrupted) {
 		return &coded{exitInterrupted, err}
@@ -35,38 +41,45 @@ func (c *cli) diff(args []string, o replayOptions) error {
 	return nil
 }
 
-func diffSeeds(file, a, b string, o sim.Options) (*sim.Parting, error) {
-	s, err := readScenario(file)
-	if err != nil {
-		return nil, err
+func (c *cli) diffSeeds(ctx context.Context, file, a, b string, o *replayOptions) (*sim.Parting, error) {
+	if o.run.Seed != nil {
+		return nil, usagef("--seed: the two seeds stand behind %s already; leave the flag out", file)
 	}
-	options := func(text string) (sim.Options, error) {
+	var both [2]*toRun
+	for i, text := range []string{a, b} {
 		seed, err := strconv.ParseUint(text, 10, 64)
 		if err != nil {
-			return o, usagef("--diff %s: %q is no seed; want a whole number from 0 on", file, text)
+			return nil, usagef("--diff %s: %q is no seed; want a whole number from 0 on", file, text)
 		}
-		o.Seed = &seed
-		return o, nil
+		run := o.run
+		run.Seed = &seed
+		if both[i], err = c.load(ctx, file, run, &o.loads); err != nil {
+			return nil, err
+		}
 	}
-	oa, err := options(a)
-	if err != nil {
-		return nil, err
-	}
-	ob, err := options(b)
-	if err != nil {
-		return nil, err
-	}
-	return sim.Diff(s, oa, s, ob)
+	return diffRuns(both[0], both[1])
 }
 
-func diffFiles(a, b string, o sim.Options) (*sim.Parting, error) {
-	sa, errA := readScenario(a)
-	sb, errB := readScenario(b)
+func diffRuns(a, b *toRun) (*sim.Parting, error) {
+	for _, t := range []*toRun{a, b} {
+		if err := fits(t.s, t.o); err != nil {
+			return nil, err
+		}
+	}
+	return sim.Diff(a.s, a.o, b.s, b.o)
+}
+
+func (c *cli) diffFiles(cmd *cobra.Command, a, b string, o *replayOptions) (*sim.Parting, error) {
+	ta, errA := c.load(cmd.Context(), a, o.run, &o.loads)
+	tb, errB := c.load(cmd.Context(), b, o.run, &o.loads)
 	if errA == nil && errB == nil {
-		return sim.Diff(sa, o, sb, o)
+		return diffRuns(ta, tb)
 	}
 	if errA == nil || errB == nil { // one scenario, and one file that is none
 		return nil, errors.Join(errA, errB)
+	}
+	if err := o.loads.none(cmd, a, "a trace"); err != nil {
+		return nil, errA
 	}
 	fa, err := plain.Open(a, "a trace", 0)
 	if err != nil {
@@ -79,15 +92,6 @@ func diffFiles(a, b string, o sim.Options) (*sim.Parting, error) {
 	}
 	defer fb.Close()
 	return sim.DiffTraces(fa, fb)
-}
-
-func readScenario(file string) (*sim.Scenario, error) {
-	f, err := plain.Open(file, "a scenario or a trace", 0)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	return sim.Parse(f, file)
 }
 
 func (c *cli) parting(a, b string, p *sim.Parting) {

@@ -8,18 +8,46 @@ import (
 	"shoal/sim"
 )
 
-// simLoads are the flags of `shoal sim run` that change what a scenario's swarm has
-// to do, and what it runs on.
+// simLoads are the flags that change how a scenario is run: what repeats a run, in
+// `shoal sim run` and in `shoal sim replay` alike.
 type simLoads struct {
+	seed      uint64
+	peers     int
+	encode    bool
 	workloads []string
 	nodes     string
-	plan      bool
 }
 
 func (l *simLoads) flags(cmd *cobra.Command) {
+	cmd.Flags().Uint64Var(&l.seed, "seed", 0, "source of chance (default: the file's)")
+	cmd.Flags().IntVar(&l.peers, "peers", 0, "number of peers, if all are alike (default: the file's)")
+	cmd.Flags().BoolVar(&l.encode, "encode", false, "encode and decode each message")
 	cmd.Flags().StringArrayVar(&l.workloads, "workload", nil, "more work, as a scenario has it: 'rate=2/s mix=service:3,batch:1 trace=pods.csv'")
 	cmd.Flags().StringVar(&l.nodes, "nodes", "", "peers as the nodes in this table (openb's columns), as many as --peers or the scenario says")
-	cmd.Flags().BoolVar(&l.plan, "plan", false, "print the scenario with its workloads drawn, and run nothing")
+}
+
+// options are those that the flags say; each file gets a copy of its own.
+func (l *simLoads) options(cmd *cobra.Command) (sim.Options, error) {
+	o := sim.Options{Encode: l.encode, Stop: interrupted(cmd.Context())}
+	if cmd.Flags().Changed("peers") {
+		if o.Peers = l.peers; l.peers < 1 {
+			return o, usagef("--peers %d: want 1 or more", l.peers)
+		}
+	}
+	if cmd.Flags().Changed("seed") {
+		o.Seed = &l.seed
+	}
+	return o, nil
+}
+
+// none refuses flags of a scenario where the file is something else.
+func (l *simLoads) none(cmd *cobra.Command, file, what string) error {
+	for _, name := range []string{"seed", "peers", "encode", "workload", "nodes"} {
+		if cmd.Flags().Changed(name) {
+			return usagef("--%s: %s is %s, which is as it is; leave the flag out", name, file, what)
+		}
+	}
+	return nil
 }
 
 // apply changes the scenario and the options for running it.

@@ -52,13 +52,23 @@ func (c *cli) scenario(ctx context.Context, file string, seed *uint64) (*sim.Sce
 }
 
 // fits refuses a run that would need more memory than there is, before it starts.
-func fits(s *sim.Scenario, peers int) error {
-	need, have := s.MemoryNeeded(peers), freeMemory()
+func fits(s *sim.Scenario, o sim.Options) error {
+	need, have := s.MemoryNeeded(o), freeMemory()
 	if have == 0 || need <= have {
 		return nil
 	}
-	return fmt.Errorf("%s: %d peers need about %s of memory, and %s is free: take fewer peers, or another machine",
-		s.Name, s.PeerCount(peers), gib(need), gib(have))
+	return fmt.Errorf("%s: %d peers need about %s of memory with their slots, and %s is free: take fewer peers, less work, or another machine",
+		s.Name, s.PeerCount(o.Peers), gib(need), gib(have))
+}
+
+// soakFits is fits for a soak.
+func soakFits(p *sim.SoakPlan) error {
+	need, have := p.MemoryNeeded(), freeMemory()
+	if have == 0 || need <= have {
+		return nil
+	}
+	return fmt.Errorf("plans of %d peers, several at once, need about %s of memory, and %s is free: take fewer --peers or --jobs",
+		p.Peers, gib(need), gib(have))
 }
 
 func gib(n int64) string { return strconv.FormatFloat(float64(n)/(1<<30), 'f', 1, 64) + " GiB" }

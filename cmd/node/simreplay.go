@@ -18,10 +18,11 @@ import (
 )
 
 type replayOptions struct {
-	at   sim.LookAt
-	diff bool
-	seed uint64
-	run  sim.Options
+	at     sim.LookAt
+	atStep bool // --step was given
+	diff   bool
+	loads  simLoads
+	run    sim.Options
 }
 
 func (c *cli) simReplayCommand() *cobra.Command {
@@ -39,6 +40,8 @@ through what shoal up --record FILE logged, and compare.
                                                that shoal sim run --trace wrote
   shoal sim replay RECORDING [--step N]        a daemon's recording; its steps count from 0
 
+What shoal sim run prints after "again:" can be given here too: the same file and flags.
+
 Exit codes: as shoal sim run for scenarios, but 0 with --step; 1 where a recording or a
 trace differs, or breaks off; 125 wrong usage; 130 interrupted.`,
 		Args: func(cmd *cobra.Command, args []string) error {
@@ -47,26 +50,26 @@ trace differs, or breaks off; 125 wrong usage; 130 interrupted.`,
 			}
 			return wants(1, 1, "one scenario or recording")(cmd, args)
 		},
-		RunE: func(cmd *cobra.Command, args []string) error {
-			if cmd.Flags().Changed("seed") {
-				o.run.Seed = &o.seed
+		RunE: func(cmd *cobra.Command, args []string) (err error) {
+			if o.run, err = o.loads.options(cmd); err != nil {
+				return err
 			}
-			o.run.Stop = interrupted(cmd.Context())
+			o.atStep = cmd.Flags().Changed("step")
 			if o.diff {
-				return c.diff(args, o)
+				return c.diff(cmd, args, o)
 			}
-			return c.replayFile(cmd.Context(), args[0], o, cmd.Flags().Changed("step"))
+			return c.replayFile(cmd, args[0], o)
 		},
 	}
 	f := cmd.Flags()
 	f.Uint64Var(&o.at.Step, "step", 0, "stop after this step and show it")
 	f.StringVar(&o.at.Peer, "dump", "", "show what this peer knows then: n3, or holder(web.0)")
 	f.BoolVar(&o.diff, "diff", false, "find the first difference of two seeds of a scenario, two scenarios or two traces")
-	f.Uint64Var(&o.seed, "seed", 0, "source of chance of a scenario (default: its own)")
+	o.loads.flags(cmd)
 	return cmd
 }
 
-func (c *cli) replayFile(ctx context.Context, file string, o replayOptions, atStep bool) error {
+func (c *cli) replayFile(cmd *cobra.Command, file string, o replayOptions) error {
 	f, err := plain.Open(file, aScenario+", or a recording", 0)
 	if err != nil {
 		return err
@@ -74,10 +77,13 @@ func (c *cli) replayFile(ctx context.Context, file string, o replayOptions, atSt
 	defer f.Close()
 	r := bufio.NewReader(untilInterrupted{f, o.run.Stop})
 	if !isRecording(r) {
-		return c.replayScenario(ctx, file, o)
+		return c.replayScenario(cmd.Context(), file, o)
 	}
-	if atStep || o.at.Peer != "" {
-		err = c.lookIntoRecording(r, o, atStep)
+	if err := o.loads.none(cmd, file, "a recording of a daemon"); err != nil {
+		return err
+	}
+	if o.atStep || o.at.Peer != "" {
+		err = c.lookIntoRecording(r, o)
 	} else {
 		err = c.replay(r)
 	}
@@ -123,9 +129,9 @@ func (c *cli) replay(r io.Reader) error {
 }
 
 // lookIntoRecording shows a step of a recording, or what its peer knows then.
-func (c *cli) lookIntoRecording(r io.Reader, o replayOptions, atStep bool) error {
+func (c *cli) lookIntoRecording(r io.Reader, o replayOptions) error {
 	step := int(min(o.at.Step, 1<<31))
-	if !atStep {
+	if !o.atStep {
 		step = -1
 	}
 	core, in, rd, err := node.ReplayTo(node.Frames(r), step)
@@ -139,7 +145,7 @@ func (c *cli) lookIntoRecording(r io.Reader, o replayOptions, atStep bool) error
 		return p.Short()
 	}
 	seen := &sim.Seen{}
-	if atStep {
+	if o.atStep {
 		seen.Step = sim.ViewStep(&in, &rd, nil, name)
 		seen.Step.Step, seen.Step.Peer = o.at.Step, core.Status().Self.Name
 		seen.Step.Hash = rd.Sum().String()
@@ -154,12 +160,18 @@ func (c *cli) lookIntoRecording(r io.Reader, o replayOptions, atStep bool) error
 }
 
 func (c *cli) replayScenario(ctx context.Context, file string, o replayOptions) error {
-	s, _, err := c.scenario(ctx, file, o.run.Seed)
+	if o.atStep && o.at.Step == 0 {
+		return usagef("--step 0: the steps of a scenario count from 1")
+	}
+	t, err := c.load(ctx, file, o.run, &o.loads)
 	if err != nil {
 		return err
 	}
-	o.run.Lines = o.at == sim.LookAt{}
-	seen, err := sim.Look(s, o.run, o.at)
+	if err := fits(t.s, t.o); err != nil {
+		return err
+	}
+	t.o.Lines = o.at == sim.LookAt{}
+	seen, err := sim.Look(t.s, t.o, o.at)
 	if err != nil {
 		return fmt.Errorf("%s: %w", file, err)
 	}

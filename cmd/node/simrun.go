@@ -7,15 +7,14 @@ import (
 	"github.com/spf13/cobra"
 
 	"shoal/sim"
+	simplan "shoal/sim/plan"
 )
 
 // runFlags are those of `shoal sim run`.
 type runFlags struct {
-	seed                        uint64
-	peers                       int
-	trace, encode, lines, print bool
-	report                      string
-	loads                       simLoads
+	trace, lines, print, plan bool
+	report                    string
+	loads                     simLoads
 }
 
 func (c *cli) simRunCommand() *cobra.Command {
@@ -34,15 +33,11 @@ Exit codes: 0 all well; 1 a file is wrong; 3 a core crashed; 4 an invariant was 
   shoal sim run sim/testdata/holder_dies.txt --seed 42`,
 		Args: wants(1, -1, "a scenario's or plan's file"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			o := sim.Options{Encode: f.encode, Lines: true, Stop: interrupted(cmd.Context())}
-			if cmd.Flags().Changed("peers") {
-				if o.Peers = f.peers; f.peers < 1 {
-					return usagef("--peers %d: want 1 or more", f.peers)
-				}
+			o, err := f.loads.options(cmd)
+			if err != nil {
+				return err
 			}
-			if cmd.Flags().Changed("seed") {
-				o.Seed = &f.seed
-			}
+			o.Lines = true
 			if f.trace {
 				o.Trace = c.err
 			}
@@ -53,22 +48,29 @@ Exit codes: 0 all well; 1 a file is wrong; 3 a core crashed; 4 an invariant was 
 		},
 	}
 	flags := cmd.Flags()
-	flags.Uint64Var(&f.seed, "seed", 0, "source of chance (default: the file's)")
-	flags.IntVar(&f.peers, "peers", 0, "number of peers, if all are alike (default: the file's)")
 	flags.BoolVar(&f.lines, "lines", false, "print what happened, not only when something was wrong")
 	flags.BoolVar(&f.trace, "trace", false, "write every step to stderr")
-	flags.BoolVar(&f.encode, "encode", false, "encode and decode each message")
+	flags.BoolVar(&f.plan, "plan", false, "print the scenario with its workloads drawn, and run nothing")
 	flags.BoolVar(&f.print, "print", false, "print the scenario instead of running it")
 	flags.StringVar(&f.report, "report", "", "write what happened into one HTML `file`")
 	f.loads.flags(cmd)
 	return cmd
 }
 
-// runAll runs the files one after the other; the exit code is the worst.
+// runAll reads all files, and then runs them one after the other; the exit code is
+// the worst.
 func (c *cli) runAll(ctx context.Context, files []string, o sim.Options, f *runFlags) error {
-	worst := 0
+	var all []*toRun
 	for _, file := range files {
-		code, err := c.simulate(ctx, file, o, f)
+		t, err := c.load(ctx, file, o, &f.loads)
+		if err != nil {
+			return err
+		}
+		all = append(all, t)
+	}
+	worst := 0
+	for _, t := range all {
+		code, err := c.simulate(t, f)
 		if err != nil {
 			return err
 		}
@@ -82,15 +84,28 @@ func (c *cli) runAll(ctx context.Context, files []string, o sim.Options, f *runF
 	return nil
 }
 
-func (c *cli) simulate(ctx context.Context, file string, o sim.Options, f *runFlags) (code int, err error) {
+// A toRun is a file that was read, and how it is run.
+type toRun struct {
+	s *sim.Scenario
+	p *simplan.Plan // nil: the file is a scenario
+	o sim.Options
+}
+
+// load reads a file and applies the flags to it.
+func (c *cli) load(ctx context.Context, file string, o sim.Options, l *simLoads) (*toRun, error) {
 	s, p, err := c.scenario(ctx, file, o.Seed)
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
-	if err := f.loads.apply(s, &o); err != nil {
-		return 0, err
+	if err := l.apply(s, &o); err != nil {
+		return nil, err
 	}
-	if f.loads.plan {
+	return &toRun{s, p, o}, nil
+}
+
+func (c *cli) simulate(t *toRun, f *runFlags) (code int, err error) {
+	s, p, o := t.s, t.p, t.o
+	if f.plan {
 		return 0, c.plan(s, o)
 	}
 	if f.print {
@@ -101,7 +116,7 @@ func (c *cli) simulate(ctx context.Context, file string, o sim.Options, f *runFl
 		_, err := fmt.Fprint(c.out, text)
 		return 0, err
 	}
-	if err := fits(s, o.Peers); err != nil {
+	if err := fits(s, o); err != nil {
 		return 0, err
 	}
 	if f.report != "" {

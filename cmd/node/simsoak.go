@@ -57,6 +57,9 @@ func (c *cli) soak(cmd *cobra.Command, p sim.SoakPlan) error {
 	if err := checkSoak(&p); err != nil {
 		return err
 	}
+	if err := soakFits(&p); err != nil {
+		return err
+	}
 	said, failed := time.Now(), 0
 	p.Progress = func(s *sim.Soaked) {
 		for _, f := range s.Failures[failed:] {
