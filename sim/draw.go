@@ -156,7 +156,7 @@ func (d *drawer) change(begin time.Duration, name string) {
 		d.add(at, "remove %s%s fails=no", name, where)
 		d.add(at+d.seconds(0, 20), "redeploy %s fails=no", name)
 	case 8:
-		d.add(at, "exit %s.%d code=%d", name, d.r.IntN(3), d.r.IntN(3))
+		d.add(at, "exit %s.%d code=%d fails=no", name, d.r.IntN(3), d.r.IntN(3))
 	case 9:
 		d.add(at, "redeploy %s%s fails=no", name, where)
 	case 10: // does not become healthy: paused, or rolled back; and what follows

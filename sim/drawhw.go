@@ -88,10 +88,10 @@ func (d *drawer) containerEnds(at time.Duration) {
 		at += time.Second
 	}
 	if d.r.IntN(2) == 0 {
-		d.add(at, "oom %s%s", slot, d.yes(3, "child=yes"))
+		d.add(at, "oom %s%s fails=no", slot, d.yes(3, "child=yes"))
 		return
 	}
-	d.add(at, "exit %s code=%d", slot, d.r.IntN(3))
+	d.add(at, "exit %s code=%d fails=no", slot, d.r.IntN(3))
 }
 
 // orphan leaves a container behind, or lets somebody else have the name of one.

@@ -33,8 +33,8 @@ func addHardware() {
 		"fix": {args: 1, more: 1, usage: "engine PEER", check: engineArgs, do: (*run).fix},
 		"enginerestart": {args: 1, usage: "PEER [for=650ms] [live=no]", opts: []string{"for", "live"}, check: placeArgs,
 			do: (*run).engineRestart},
-		"exit": {args: 1, more: 1, usage: "container SLOT code=1", opts: []string{"code"}, check: containerArgs, do: (*run).exit},
-		"oom":  {args: 1, usage: "SLOT [child=yes]", opts: []string{"child"}, check: slotArg, do: (*run).outOfMemory},
+		"exit": {args: 1, more: 1, usage: "container SLOT code=1 [fails=no]", opts: []string{"code", "fails"}, check: containerArgs, do: (*run).exit},
+		"oom":  {args: 1, usage: "SLOT [child=yes] [fails=no]", opts: []string{"child", "fails"}, check: slotArg, do: (*run).outOfMemory},
 		"lose": {args: 1, usage: "IMAGE [at=PEER] [for=60s]: it cannot be fetched any more", opts: []string{"at", "for"}, do: (*run).loseImage},
 		"orphan": {args: 2, usage: "PEER SLOT life=1 token=1 [stopped] [stuck]", opts: []string{"life", "token", "stopped", "stuck"},
 			check: orphanArgs, do: (*run).orphan},
@@ -313,15 +313,30 @@ func (r *run) eachRunning(op *Op, f func(*machine, *container)) error {
 	if err != nil {
 		return err
 	}
+	found := false
 	for _, m := range r.w.machines {
 		for _, c := range slices.Clone(m.engine.containers) {
 			if c.Ref.Slot == slot && c.State == runtime.StateRunning {
+				found = true
 				f(m, c)
 			}
 		}
 	}
+	if !found && !hasKey(op.Opts, "fails") {
+		r.didNothing(op, "no container of "+slot.String()+" runs")
+	}
 	return nil
 }
+
+// didNothing notes a line that found nothing to do, which its writer has not meant.
+func (r *run) didNothing(op *Op, why string) {
+	if len(r.nothing) < maxNothing {
+		r.nothing = append(r.nothing, fmt.Sprintf("%s:%d: %s: %s", r.s.Name, op.Line, op, why))
+	}
+}
+
+// maxNothing is how many lines that did nothing a Result names.
+const maxNothing = 20
 
 // loseImage lets nobody, or one machine, fetch an image any more; who has it keeps it.
 func (r *run) loseImage(op *Op) error {

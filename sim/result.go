@@ -61,25 +61,26 @@ func (f *Failure) String() string {
 // A Result is what a run shows. Equal scenarios, seeds and programs give equal
 // results but for Wall.
 type Result struct {
-	Scenario  string            `json:"scenario"`
-	Seed      uint64            `json:"seed"`
-	Peers     int               `json:"peers"`
-	Verdict   Verdict           `json:"verdict"`
-	Failure   *Failure          `json:"failure,omitempty"`
-	Hash      string            `json:"hash"` // of the trace, 16 hexadecimal digits
-	Simulated time.Duration     `json:"simulated"`
-	Calm      time.Duration     `json:"calm,omitempty"` // until everything had converged after the faults ended
-	Steps     uint64            `json:"steps"`          // of cores
-	Messages  uint64            `json:"messages"`       // sent
-	Kinds     map[string]uint64 `json:"kinds"`          // messages sent, by kind
-	Checks    map[string]uint64 `json:"checks"`         // how often each checker looked
-	Starts    int               `json:"starts"`         // containers started
-	Rare      map[string]uint64 `json:"rare,omitempty"` // rare branches taken, see RareBranches
-	Refused   uint64            `json:"refused,omitempty"`
-	Replay    string            `json:"replay"`
-	Lines     []string          `json:"lines,omitempty"` // notable lines, if they were asked for
-	Wall      time.Duration     `json:"wall"`            // how long the run took; the only field that differs
-	Recording *Recording        `json:"-"`               // if Options.Record asked for it
+	Scenario   string            `json:"scenario"`
+	Seed       uint64            `json:"seed"`
+	Peers      int               `json:"peers"`
+	Verdict    Verdict           `json:"verdict"`
+	Failure    *Failure          `json:"failure,omitempty"`
+	Hash       string            `json:"hash"` // of the trace, 16 hexadecimal digits
+	Simulated  time.Duration     `json:"simulated"`
+	Calm       time.Duration     `json:"calm,omitempty"` // until everything had converged after the faults ended
+	Steps      uint64            `json:"steps"`          // of cores
+	Messages   uint64            `json:"messages"`       // sent
+	Kinds      map[string]uint64 `json:"kinds"`          // messages sent, by kind
+	Checks     map[string]uint64 `json:"checks"`         // how often each checker looked
+	Starts     int               `json:"starts"`         // containers started
+	Rare       map[string]uint64 `json:"rare,omitempty"` // rare branches taken, see RareBranches
+	Refused    uint64            `json:"refused,omitempty"`
+	Replay     string            `json:"replay"`
+	Lines      []string          `json:"lines,omitempty"`      // notable lines, if they were asked for
+	DidNothing []string          `json:"didNothing,omitempty"` // lines of the scenario that found nothing to do, and why
+	Wall       time.Duration     `json:"wall"`                 // how long the run took; the only field that differs
+	Recording  *Recording        `json:"-"`                    // if Options.Record asked for it
 }
 
 // String is the one line, or few, for a person.
@@ -94,6 +95,9 @@ func (r *Result) String() string {
 		fmt.Fprintf(&b, ", calm after %.1f s", r.Calm.Seconds())
 	}
 	fmt.Fprintf(&b, ", trace %s", r.Hash)
+	for _, line := range r.DidNothing {
+		fmt.Fprintf(&b, "\n  did nothing: %s", line)
+	}
 	if r.Failure != nil {
 		fmt.Fprintf(&b, "\n  %s\n  again: %s", r.Failure, r.Replay)
 	}

@@ -71,6 +71,7 @@ type run struct {
 	lasting []*Op // "from" assertions that must hold from now on
 	cuts    []*activeCut
 	calm    time.Duration
+	nothing []string        // lines that found nothing to do
 	unmetAt []time.Duration // by progress checker: since when something is unmet
 }
 
@@ -284,7 +285,7 @@ func (r *run) result(seed uint64, wall time.Duration) Result {
 		Scenario: r.s.Name, Seed: seed, Peers: len(w.machines), Verdict: OK, Failure: w.failure,
 		Hash: fmt.Sprintf("%016x", w.trace.hash), Simulated: w.now, Calm: r.calm, Steps: w.trace.steps,
 		Messages: w.network.sent, Kinds: map[string]uint64{}, Checks: w.checks.counts, Refused: w.refused,
-		Replay: r.again(seed), Lines: w.trace.lines, Wall: wall,
+		Replay: r.again(seed), Lines: w.trace.lines, Wall: wall, DidNothing: r.nothing,
 	}
 	for k, n := range w.network.sentKinds {
 		if n > 0 {

@@ -106,7 +106,7 @@ func (p *parser) slotsExist(op *Op) error {
 	for _, r := range op.refs() {
 		switch {
 		case r.kind == "holder":
-			if err := p.slotExists(op, r.slot); err != nil {
+			if err := p.slotExists(op.Verb+": ", r.slot); err != nil {
 				return err
 			}
 		case r.kind == "acceptor" && !p.submits(r.job):
@@ -115,7 +115,7 @@ func (p *parser) slotsExist(op *Op) error {
 	}
 	if op.Verb == "exit" || op.Verb == "oom" {
 		if slot, err := parseSlot(op.Args[0]); err == nil && !p.left(slot) {
-			return p.slotExists(op, slot)
+			return p.slotExists(op.Verb+": ", slot)
 		}
 	}
 	return nil
@@ -132,9 +132,10 @@ func (p *parser) left(slot job.SlotID) bool {
 	})
 }
 
-func (p *parser) slotExists(op *Op, slot job.SlotID) error {
+// slotExists refuses a slot that no line makes; the error begins with head.
+func (p *parser) slotExists(head string, slot job.SlotID) error {
 	if !p.submits(slot.Job) {
-		return fmt.Errorf("%s: no line makes the slot %s: none submits the job %s", op.Verb, slot, slot.Job.Name())
+		return fmt.Errorf("%sno line makes the slot %s: none submits the job %s", head, slot, slot.Job.Name())
 	}
 	if p.census == nil {
 		p.census = p.s.census()
@@ -145,9 +146,9 @@ func (p *parser) slotExists(op *Op, slot job.SlotID) error {
 	}
 	switch n := counts[slot.Task]; {
 	case n == 0:
-		return fmt.Errorf("%s: no line makes the slot %s: the job %s has the tasks %s", op.Verb, slot, slot.Job.Name(), strings.Join(sortedKeys(counts), ", "))
+		return fmt.Errorf("%sno line makes the slot %s: the job %s has the tasks %s", head, slot, slot.Job.Name(), strings.Join(sortedKeys(counts), ", "))
 	case slot.Index >= n:
-		return fmt.Errorf("%s: no line makes the slot %s: the task never has more than %d, from %s.0 to %s.%d", op.Verb, slot, n,
+		return fmt.Errorf("%sno line makes the slot %s: the task never has more than %d, from %s.0 to %s.%d", head, slot, n,
 			slot.Task, slot.Task, n-1)
 	}
 	return nil

@@ -35,7 +35,7 @@ func TestFaults_Fire(t *testing.T) {
 		{"daemon crash leaves containers", "crashdaemon n2", "by 16s idle n2", "liveness"},
 		{"split", "cut n1|n2,n3", "by 39s event died from=n1 count=2", ""},
 		{"one way", "oneway n1>n2,n3", "by 39s event died from=n2 count=1", ""},
-		{"no fault", "exit other.0", "by 39s event died", "liveness"},
+		{"no fault", "exit other.0 fails=no", "by 39s event died", "liveness"},
 		{"pause", "pause n1 for=15s", "by 39s event died", ""},
 		{"engine hangs", "hang engine n2", "by 39s event engine-silent", ""},
 		{"container ends", "exit web.0 code=3", "by 15500ms running 3 of web", "liveness"},

@@ -25,6 +25,7 @@ type cli struct {
 	socket   string
 	output   string
 	quiet    bool
+	named    func(string) string // how cells of a table name a simulated peer; nil: as they stand
 }
 
 func (c *cli) check() error {

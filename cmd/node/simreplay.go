@@ -63,7 +63,7 @@ trace differs, or breaks off; 125 wrong usage; 130 interrupted.`,
 	}
 	f := cmd.Flags()
 	f.Uint64Var(&o.at.Step, "step", 0, "stop after this step and show it")
-	f.StringVar(&o.at.Peer, "dump", "", "show what this peer knows then: n3, or holder(web.0)")
+	f.StringVar(&o.at.Peer, "dump", "", "show what this peer knows then: n3, holder(web.0), or nas.1 of a plan")
 	f.BoolVar(&o.diff, "diff", false, "find the first difference of two seeds of a scenario, two scenarios or two traces")
 	o.loads.flags(cmd)
 	return cmd
@@ -170,10 +170,16 @@ func (c *cli) replayScenario(ctx context.Context, file string, o replayOptions) 
 	if err := fits(t.s, t.o); err != nil {
 		return err
 	}
+	if o.at.Peer != "" {
+		if o.at.Peer, err = t.peer(o.at.Peer); err != nil {
+			return usagef("--dump %s: %w", o.at.Peer, err)
+		}
+	}
+	defer c.speakOf(t)()
 	t.o.Lines = o.at == sim.LookAt{}
 	seen, err := sim.Look(t.s, t.o, o.at)
 	if err != nil {
-		return fmt.Errorf("%s: %w", file, err)
+		return fmt.Errorf("%s: %s", file, t.named(err.Error()))
 	}
 	if err := c.answer(seen, func() { c.seen(seen) }); err != nil {
 		return err
@@ -262,6 +268,13 @@ func rows(lines []string) (out [][]string) {
 
 func (c *cli) part(name string, head []string, rows [][]string) {
 	fmt.Fprintf(c.out, "%s: %d\n", name, len(rows))
+	if c.named != nil { // before the columns are as wide as what stands in them
+		for _, row := range rows {
+			for i := range row {
+				row[i] = c.named(row[i])
+			}
+		}
+	}
 	if len(rows) > 0 {
 		c.table("  ", head, rows)
 	}

@@ -124,6 +124,7 @@ func (c *cli) simulate(t *toRun, f *runFlags) (code int, err error) {
 			return 0, err
 		}
 	}
+	defer c.speakOf(t)()
 	bar := c.newBar(s.Run)
 	o.Progress, o.Record = bar.at, f.report != ""
 	result := sim.Run(s, o)

@@ -37,6 +37,8 @@ type Plan struct {
 	Text     string   // of the scenario, with comments
 	Peers    []string // what people call each peer, in order: "nas.1"
 	Sites    []string // each peer's site, "" for none
+
+	jobs []*job.Spec
 }
 
 // Limits of a file, so that none can bloat a run.
@@ -62,7 +64,7 @@ func Read(data []byte, name string, o Options) (*Plan, error) {
 	for i := range s.Ops {
 		s.Ops[i].Line = c.lines[s.Ops[i].Line-1] // findings name the user's line
 	}
-	c.p.Scenario = s
+	c.p.Scenario, c.p.jobs = s, c.jobs
 	return c.p, nil
 }
 

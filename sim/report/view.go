@@ -3,9 +3,7 @@ package report
 import (
 	"cmp"
 	"fmt"
-	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -169,21 +167,8 @@ func (v *view) bars(rec *sim.Recording) {
 	v.data.Tasks, v.data.Whys = tasks.list, whys.list
 }
 
-// machine is how the world calls a peer in a text.
-var machine = regexp.MustCompile(`\bn([1-9][0-9]*)\b`)
-
 // named writes the peers in a text as people call them.
-func (v *view) named(text string) string {
-	if len(v.names) == 0 {
-		return text
-	}
-	return machine.ReplaceAllStringFunc(text, func(n string) string {
-		if i, err := strconv.Atoi(n[1:]); err == nil && i <= len(v.names) {
-			return v.names[i-1]
-		}
-		return n
-	})
-}
+func (v *view) named(text string) string { return sim.NamePeers(text, v.names) }
 
 func taskName(s job.SlotID) string { return s.Job.String() + "/" + s.Task }
 

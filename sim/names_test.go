@@ -1,0 +1,26 @@
+package sim
+
+import "testing"
+
+func TestNamePeers_ReplacesWholeWordsAlone(t *testing.T) {
+	names := []string{"nas.1", "nas.2", "n1.1"}
+	for text, want := range map[string]string{
+		"at 5s crash n1 for=3s":                "at 5s crash nas.1 for=3s",
+		"cut n1..n3|rest":                      "cut nas.1..n1.1|rest",
+		"beat<n2: n3 is down.":                 "beat<nas.2: n1.1 is down.",
+		"n1.":                                  "nas.1.",
+		"n1.yaml: x/n1.txt n1/web.0 a-n2 n1-b": "n1.yaml: x/n1.txt n1/web.0 a-n2 n1-b",
+		"n4 and n12, on1":                      "n4 and n12, on1",
+		"at=n2,n1)":                            "at=nas.2,nas.1)",
+	} {
+		if got := NamePeers(text, names); got != want {
+			t.Errorf("%q: %q, want %q", text, got, want)
+		}
+		if again := NamePeers(want, names); again != want {
+			t.Errorf("%q is named once more: %q", want, again)
+		}
+	}
+	if NamePeers("n1", nil) != "n1" {
+		t.Error("no names, and yet another")
+	}
+}
