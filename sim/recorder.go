@@ -121,19 +121,42 @@ func (r *recorder) weather(on bool, text string) {
 	}
 }
 
+// tellsItself are the verbs whose effect on a peer a FaultSpan tells of.
+var tellsItself = []string{
+	"crash", "crashdaemon", "crashsync", "pause", "sleep", "slow", "hang", "fix", "cut", "oneway", "bridge", "ring", "link",
+}
+
 // did keeps a line of the scenario that was performed.
 func (r *recorder) did(op *Op) {
-	peer := -1
-	if len(op.Args) > 0 {
+	if len(r.out.Marks) >= maxRecorded {
+		return
+	}
+	peer := r.befell(op)
+	lane := peer != -1 && !slices.Contains(tellsItself, op.Verb)
+	r.out.Marks = append(r.out.Marks, Mark{r.w.now, peer, op.Line, op.String(), lane})
+}
+
+// befell is the machine that a line is about: the one it names, or the one that runs
+// the slot it names.
+func (r *recorder) befell(op *Op) int {
+	if len(op.Args) == 0 {
+		return -1
+	}
+	if namedPeers[op.Verb] > 0 {
+		if op.Args[0] == "all" {
+			return AllPeers
+		}
 		if ref, err := parseRef(op.Args[0]); err == nil && ref.kind != "any" {
 			if m, err := r.w.find(op.Args[0]); err == nil {
-				peer = m.index
+				return m.index
 			}
 		}
 	}
-	if len(r.out.Marks) < maxRecorded {
-		r.out.Marks = append(r.out.Marks, Mark{r.w.now, peer, op.Line, op.String()})
+	if op.Verb == "exit" || op.Verb == "oom" {
+		slot, err := parseSlot(op.Args[0])
+		return slices.IndexFunc(r.w.machines, func(m *machine) bool { return err == nil && m.runs(slot) })
 	}
+	return -1
 }
 
 // accepted notes that a job was asked for and is wanted now.

@@ -53,10 +53,14 @@ type FaultSpan struct {
 // A Mark is a line of the scenario that was performed.
 type Mark struct {
 	At   time.Duration
-	Peer int // -1: of no single peer
+	Peer int // -1: of no single peer; AllPeers
 	Line int
 	Text string
+	Lane bool // it befell a peer, and no FaultSpan tells of it
 }
+
+// AllPeers is the Peer of a Mark that befell all.
+const AllPeers = -2
 
 // A Sample is one step of the run. Messages and bytes are those handed to the
 // network within it, each copy of a topic's counted; bytes are estimated, frames and

@@ -13,6 +13,20 @@ import (
 // how often it ran it: at most maxRuns times.
 func Shrink(s *Scenario, maxRuns int) (*Scenario, int) { return shrink(s, maxRuns, nil) }
 
+// ShrinkRun is Shrink of what Run would run with these options: its seed, its number of
+// peers and its workloads are the scenario's own then. It also says how many lines
+// there were, and ends early with what it has once o.Stop says so.
+func ShrinkRun(s *Scenario, o Options) (small *Scenario, of int) {
+	drawn := *s.Expand(o.seed(s), o.Peers)
+	drawn.Seed, drawn.Flags, drawn.Encode = o.seed(s), nil, s.Encode || o.Encode
+	if o.Peers > 0 && len(s.Groups) == 1 {
+		drawn.Groups = slices.Clone(s.Groups)
+		drawn.Groups[0].Count = o.Peers
+	}
+	small, _ = shrink(&drawn, shrinkRuns, o.Stop)
+	return small, len(drawn.Ops)
+}
+
 // shrink is Shrink that ends early, with what it has, once stop says so.
 func shrink(s *Scenario, maxRuns int, stop func() bool) (*Scenario, int) {
 	h := &shrinker{left: maxRuns, stop: stop}

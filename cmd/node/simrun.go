@@ -3,6 +3,9 @@ package main
 import (
 	"context"
 	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -13,7 +16,7 @@ import (
 // runFlags are those of `shoal sim run`.
 type runFlags struct {
 	trace, lines, print, plan bool
-	report                    string
+	report, shrink            string
 	loads                     simLoads
 }
 
@@ -30,6 +33,7 @@ your faults. docs/SIMULATION.md describes it; --print shows the scenario it make
 Exit codes: 0 all well; 1 a file is wrong; 3 a core crashed; 4 an invariant was broken;
 5 something that had to come about did not; 125 wrong usage; 130 interrupted.`,
 		Example: `  shoal sim run my.yaml --report out.html
+  shoal sim run my.yaml --shrink failures
   shoal sim run sim/testdata/holder_dies.txt --seed 42`,
 		Args: wants(1, -1, "a scenario's or plan's file"),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -53,6 +57,7 @@ Exit codes: 0 all well; 1 a file is wrong; 3 a core crashed; 4 an invariant was 
 	flags.BoolVar(&f.plan, "plan", false, "print the scenario with its workloads drawn, and run nothing")
 	flags.BoolVar(&f.print, "print", false, "print the scenario instead of running it")
 	flags.StringVar(&f.report, "report", "", "write what happened into one HTML `file`")
+	flags.StringVar(&f.shrink, "shrink", "", "cut a failing run down to the lines that matter, and write it into this `directory`")
 	f.loads.flags(cmd)
 	return cmd
 }
@@ -124,6 +129,11 @@ func (c *cli) simulate(t *toRun, f *runFlags) (code int, err error) {
 			return 0, err
 		}
 	}
+	if f.shrink != "" {
+		if err := os.MkdirAll(f.shrink, 0o750); err != nil {
+			return 0, fmt.Errorf("--shrink: %w", err)
+		}
+	}
 	defer c.speakOf(t)()
 	bar := c.newBar(s.Run)
 	o.Progress, o.Record = bar.at, f.report != ""
@@ -134,7 +144,13 @@ func (c *cli) simulate(t *toRun, f *runFlags) (code int, err error) {
 			return 0, err
 		}
 	}
-	return result.Verdict.ExitCode(), c.ran(&result, f)
+	if err := c.ran(&result, f); err != nil {
+		return 0, err
+	}
+	if f.shrink != "" && result.Failure != nil {
+		err = c.shrink(t, f.shrink)
+	}
+	return result.Verdict.ExitCode(), err
 }
 
 // lastLines is how many lines before a finding are printed.
@@ -157,4 +173,24 @@ func (c *cli) ran(result *sim.Result, f *runFlags) error {
 		}
 		fmt.Fprintln(c.out, result.String())
 	})
+}
+
+// shrink cuts a failing run down and writes it into a directory; what a plan calls the
+// peers stands at its head.
+func (c *cli) shrink(t *toRun, dir string) error {
+	c.progress("cutting it down; Ctrl-C ends that with what there is")
+	small, of := sim.ShrinkRun(t.s, t.o)
+	base := filepath.Base(t.s.Name)
+	file := filepath.Join(dir, fmt.Sprintf("%s-%d.txt", strings.TrimSuffix(base, filepath.Ext(base)), small.Seed))
+	text := fmt.Sprintf("# %s, seed %d, cut down from %d lines to %d.\n", base, small.Seed, of, len(small.Ops))
+	if t.p != nil {
+		for i, name := range t.p.Peers[:min(len(t.p.Peers), small.PeerCount(0))] {
+			text += fmt.Sprintf("# n%d = %s\n", i+1, name)
+		}
+	}
+	if err := os.WriteFile(file, []byte(text+small.String()), 0o600); err != nil {
+		return fmt.Errorf("--shrink: %w", err)
+	}
+	c.progress("cut down from %d lines to %d: shoal sim run %s", of, len(small.Ops), file)
+	return nil
 }

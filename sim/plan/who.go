@@ -90,7 +90,11 @@ func (c *compiler) all(v value, text string) ([]int, error) {
 		if s := c.sites[name]; s != nil && len(s.peers) > 0 {
 			return s.peers, nil
 		}
-		return nil, v.errorf("there is no site %q with peers; %s", name, near(name, c.order))
+		settled := slices.DeleteFunc(slices.Clone(c.order), func(s string) bool { return len(c.sites[s].peers) == 0 })
+		if len(settled) == 0 {
+			return nil, v.errorf("there is no site %q: no peer stands at one; name it under sites: and at its peers", name)
+		}
+		return nil, v.errorf("there is no site %q with peers; %s", name, near(name, settled))
 	case "group":
 		if g := c.groups[name]; g != nil {
 			return g, nil

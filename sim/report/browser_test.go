@@ -2,6 +2,7 @@ package report
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -10,6 +11,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"shoal/sim"
 )
 
 // browse opens a page in a real browser and returns the document after its scripts
@@ -101,6 +104,79 @@ func TestPage_ShowsTheViolationInABrowser(t *testing.T) {
 	for _, want := range []string{`class="fail"`, ">violation</text>", "the last messages before the violation", "running 9 web"} {
 		if !strings.Contains(dom, want) {
 			t.Errorf("no %s", want)
+		}
+	}
+}
+
+// What a FaultSpan does not tell of stands as a mark on the lane of its peer: of all of
+// them if it befell all.
+func TestPage_MarksWhatElseBefellAPeerInABrowser(t *testing.T) {
+	const text = `peers 4 run 40s
+at 1s submit web
+at 8s rot n2 records=2
+at 9s clockjump n3 by=-10y
+at 10s drain n1
+at 11s drain n1 undo
+at 12s diskslow all factor=20 for=5s
+at 20s exit container web.0
+at 25s crash n4 for=2s
+`
+	res := run(t, text)
+	marks := 0
+	for _, m := range res.Recording.Marks {
+		switch {
+		case m.Lane && m.Peer == sim.AllPeers:
+			marks += len(res.Recording.Peers)
+		case m.Lane:
+			marks++
+		}
+	}
+	if marks != 9 {
+		t.Errorf("%d marks on the lanes, want 9", marks)
+	}
+	dom, console := browse(t, write(t, res, Options{Names: []string{"nas.1", "nas.2"}}), "hover=k1", 1280)
+	if console != "" {
+		t.Error(console)
+	}
+	if n := len(laneMark.FindAllString(dom, -1)); n != marks {
+		t.Errorf("%d marks are drawn, want %d", n, marks)
+	}
+	if !strings.Contains(dom, "<b>rot nas.2 records=2</b><br>at 0:08.0") {
+		t.Error("a mark has no tip")
+	}
+}
+
+var (
+	laneMark = regexp.MustCompile(`<path class="mark[^"]*" data-t="k[0-9]+"`)
+	svgWidth = regexp.MustCompile(`<svg width="([0-9.]+)" height="[0-9.]+" role="img" aria-label="messages`)
+	boxWidth = regexp.MustCompile(`class="ink b halo column" x="([0-9.]+)"`)
+)
+
+// All columns of the message diagram stand within the page, however many they are.
+func TestPage_TheDiagramKeepsItsColumnsInABrowser(t *testing.T) {
+	res := run(t, small)
+	d := &res.Recording.Diagram
+	d.Arrows = nil
+	for i := range 24 {
+		res.Recording.Peers = append(res.Recording.Peers, sim.PeerTrack{Name: fmt.Sprintf("a-long-name.%d", i)})
+		d.Arrows = append(d.Arrows, sim.Arrow{From: i, To: i + 1, Sent: time.Second, Arrives: 2 * time.Second, Kind: "award", Text: "web/web.0 with token 1"})
+	}
+	dom, console := browse(t, write(t, res, Options{}), "", 1280)
+	if console != "" {
+		t.Error(console)
+	}
+	m := svgWidth.FindStringSubmatch(dom)
+	if m == nil {
+		t.Fatal("no diagram")
+	}
+	width, _ := strconv.ParseFloat(m[1], 64)
+	columns := boxWidth.FindAllStringSubmatch(dom, -1)
+	if len(columns) != 25 || width > 1280 {
+		t.Errorf("%d columns on %v, want 25 within 1280", len(columns), width)
+	}
+	for _, c := range columns {
+		if x, _ := strconv.ParseFloat(c[1], 64); x > width-40 {
+			t.Errorf("a column stands at %v of %v", x, width)
 		}
 	}
 }

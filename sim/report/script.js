@@ -26,7 +26,7 @@ const colour = task => 'var(--c' + (byJob ? jobs.indexOf(jobOf(task)) : task) % 
 const jobOf = task => D.tasks[task].split('/')[0];
 const jobs = [...new Set(D.tasks.map((_, i) => jobOf(i)))];
 const byJob = D.tasks.length > 10 && jobs.length > 1;
-const KIND = {off: 'power off', daemon: 'daemon not running', paused: 'paused', engine: 'engine silent', cut: 'cut off', weather: 'bad weather'};
+const KIND = {off: 'power off', daemon: 'daemon not running', paused: 'paused', engine: 'engine silent', slow: 'daemon slow', cut: 'cut off', weather: 'bad weather'};
 const kindName = k => KIND[D.kinds[k]] || D.kinds[k];
 const kindColour = k => KIND[D.kinds[k]] ? 'var(--f-' + D.kinds[k] + ')' : 'var(--f-off)';
 const taskShort = t => { const [j, name] = D.tasks[t].split('/'); return jobs.length > 1 && j !== name ? D.tasks[t] : name; };
@@ -81,6 +81,10 @@ function moments(w, y0, y1, labels) {
 const runsOf = D.peers.map(() => []), faultsOf = D.peers.map(() => []);
 (D.bars || []).forEach((b, i) => runsOf[b[0]].push(i));
 (D.faults || []).forEach((f, i) => { if (f[0] >= 0) faultsOf[f[0]].push(i); });
+// What else was done to a peer, for which there is no stretch of time: marks by lane.
+const marksOf = D.peers.map(() => []), laneMarks = (D.marks || []).filter(m => m.l).length;
+(D.marks || []).forEach((m, i) => { if (m.l) (m.p < 0 ? marksOf : [marksOf[m.p]]).forEach(l => l.push(i)); });
+const hurtBy = p => faultsOf[p].length + marksOf[p].length;
 
 // groups of lanes: by site, else by fifties; a group of a large swarm is one lane
 // until it is opened.
@@ -120,6 +124,11 @@ function faultTip(i) {
   const f = D.faults[i];
   return `<b>${esc(f[0] < 0 ? 'network' : D.peers[f[0]].n)}: ${esc(D.texts[f[4]])}</b><br>${clock(f[2], true)} to ${clock(f[3], true)}, ${span(f[3] - f[2])}`;
 }
+const markText = m => m.x.replace(/^at \S+ /, '');
+function markTip(i) {
+  const m = D.marks[i];
+  return `<b>${esc(markText(m))}</b><br>at ${clock(m.t, true)}`;
+}
 
 function lane(peer, y, w, h) {
   const {n, row} = rows(peer), rh = (h - 4) / n;
@@ -138,6 +147,10 @@ function lane(peer, y, w, h) {
     if (b[5] < t0 || b[4] > t1) continue;
     const x = Math.max(LEFT, xOf(b[4], w)), e = Math.min(w - RIGHT, xOf(b[5], w));
     s += `<rect class="bar${hidden.has(b[1]) ? ' mute' : ''}" data-t="r${i}" x="${f1(x)}" y="${f1(y + 2 + row.get(i) * rh)}" width="${f1(Math.max(e - x, 1.2))}" height="${f1(Math.max(rh - 1, 2))}" fill="${colour(b[1])}"/>`;
+  }
+  for (const i of marksOf[peer]) {
+    const m = D.marks[i];
+    if (m.t >= t0 && m.t <= t1) over += `<path class="mark" data-t="k${i}" d="M${f1(xOf(m.t, w) - 4.5)} ${y + 1}h9l-4.500 8z"/>`;
   }
   return s + over;
 }
@@ -180,14 +193,14 @@ function lanes() {
   }
   for (const g of groups) {
     const closed = BIG && !open.has(g.name);
-    let list = g.peers.filter(p => !onlyHurt || faultsOf[p].length);
+    let list = g.peers.filter(p => !onlyHurt || hurtBy(p));
     if (g.name) {
       const h = closed ? 40 : 24;
       body += `<g data-group="${esc(g.name)}"${BIG ? ' style="cursor:pointer"' : ''}><rect x="0" y="${y}" width="${closed ? LEFT : w}" height="${h}" fill="transparent"/><text class="site" x="${BIG ? 22 : 10}" y="${y + 16}">${esc(g.name)}</text>${BIG ? `<text x="10" y="${y + 16}">${closed ? '▸' : '▾'}</text>` : ''}${closed ? `<text x="22" y="${y + 31}">${g.peers.length} peers</text>` : ''}</g>`;
       if (closed) { body += summary(g, y + 2, w, h - 4); y += h + 2; continue; }
       y += h;
     }
-    const hurtFirst = list.length > MAXOPEN ? [...list].sort((a, b) => faultsOf[b].length - faultsOf[a].length || a - b) : list;
+    const hurtFirst = list.length > MAXOPEN ? [...list].sort((a, b) => hurtBy(b) - hurtBy(a) || a - b) : list;
     for (const p of hurtFirst.slice(0, MAXOPEN)) {
       const h = Math.max(18, Math.min(9, rows(p).n > 3 ? 7 : 9) * rows(p).n + 4);
       if (zebra) body += `<rect class="zebra" x="0" y="${y}" width="${w}" height="${h}"/>`;
@@ -205,6 +218,7 @@ function lanes() {
 
 function legend() {
   const faults = D.kinds.map((k, i) => `<span><svg>${defs().replace(/id="([ho])/g, 'id="l' + i + '$1')}<rect width="16" height="10" fill="url(#l${i}h${i})"/></svg>${esc(kindName(i))}</span>`);
+  if (laneMarks) faults.push('<span><svg><path class="mark" d="M3 1h9l-4.500 8z"/></svg>something else was done to the peer: point at it</span>');
   const tasks = byJob ? jobs.map((j, i) => `<span><i style="background:var(--c${i % 10})"></i>${esc(j)}</span>`)
     : D.tasks.map((_, i) => `<span class="task${hidden.has(i) ? ' off' : ''}" data-task="${i}" role="button" tabindex="0"><i style="background:${colour(i)}"></i>${esc(taskShort(i))}</span>`);
   $('legend').innerHTML = tasks.slice(0, 40).concat(faults).join('');
@@ -281,10 +295,20 @@ function diagram() {
   $('diagram-title').textContent = D.diagram.title;
   const who = [], see = p => { if (p >= 0 && !who.includes(p)) who.push(p); };
   A.forEach(a => { see(a.f); see(a.t); });
-  const L = 104, col = Math.max(86, Math.min(190, (box.clientWidth - L - 30) / who.length)), w = Math.max(box.clientWidth - 2, L + who.length * col + 10), row = 36, top = 48, h = top + A.length * row + 22;
+  // All columns stand within the page: where they are narrower than the names, these
+  // stand on several rows, one below the other.
+  const L = 104, longest = Math.max(...who.map(p => D.peers[p].n.length)) * 8 + 10;
+  const col = Math.max(34, Math.min(190, (box.clientWidth - L - longest / 2 - 12) / who.length)), levels = Math.max(1, Math.min(6, Math.ceil(longest / col)));
+  const w = Math.max(box.clientWidth - 2, L + who.length * col + longest / 2), row = 36, top = 34 + levels * 14, h = top + A.length * row + 22;
   const X = p => L + col / 2 + who.indexOf(p) * col, zero = A[0].s;
   let s = '<defs><marker id="ah" viewBox="0 0 8 8" refX="7.500" refY="4" markerWidth="7" markerHeight="7" orient="auto"><path d="M0 0.500L8 4L0 7.500z" fill="var(--accent)"/></marker></defs>', front = '';
-  for (const p of who) s += `<path class="life" d="M${f1(X(p))} ${top - 12}V${h - 8}"/><text class="ink b" x="${f1(X(p))}" y="${top - 22}" text-anchor="middle">${esc(D.peers[p].n)}</text>`;
+  for (const p of who) s += `<path class="life" d="M${f1(X(p))} ${top - 8 - (who.indexOf(p) % levels) * 14}V${h - 8}"/><text class="ink b halo column" x="${f1(X(p))}" y="${top - 14 - (who.indexOf(p) % levels) * 14}" text-anchor="middle">${esc(D.peers[p].n)}</text>`;
+  // beside writes a text to the right of lo, or, where the page ends before it does, to
+  // the left of hi.
+  const beside = (lo, hi, gap, y, text, cls, more) => {
+    const left = lo + gap + text.length * 6.6 > w && hi - gap - text.length * 6.6 > L;
+    return `<text class="${cls}" x="${f1(left ? hi - gap : lo + gap)}" y="${y}" text-anchor="${left ? 'end' : 'start'}" ${more}>${esc(text)}</text>`;
+  };
   A.forEach((a, i) => {
     const y = top + i * row + 14, x = X(a.f), key = 'm' + i;
     const dt = (a.s - zero) / 1000, stamp = i ? '+' + (dt < 10000 ? dt.toFixed(dt < 100 ? 1 : 0) + ' ms' : (dt / 1000).toFixed(2) + ' s') : clock(a.s / 1000, 3);
@@ -292,23 +316,22 @@ function diagram() {
     tips.set(key, () => `<b>${esc(a.k)}</b> ${a.t === a.f ? 'at' : 'from'} ${esc(D.peers[a.f].n)}${a.t === a.f ? '' : ' to ' + (a.t < 0 ? 'all' : esc(D.peers[a.t].n))}<br>${esc(a.x)}<br><small>${clock(a.s / 1000, 3)}${a.t === a.f ? '' : a.l ? ', lost' : ', ' + (a.d / 1000).toFixed(1) + ' ms on its way'}</small>`);
     if (a.t === a.f) {
       const good = a.k === 'start', c = good ? 'var(--good)' : 'var(--bad)';
-      front += `<g data-t="${key}"><circle cx="${f1(x)}" cy="${y}" r="6" fill="${c}"/><text class="halo label b" x="${f1(x + 11)}" y="${y + 4}" style="fill:${c}">${esc(a.x)}</text></g>`;
+      front += `<g data-t="${key}"><circle cx="${f1(x)}" cy="${y}" r="6" fill="${c}"/>${beside(x, x, 11, y + 4, a.x, 'halo label b', `style="fill:${c}"`)}</g>`;
       return;
     }
-    let d, mid, anchor = 'middle';
+    let d, lo = x, hi = x;
     if (a.t < 0) {
       d = `M${f1(x)} ${y}H${f1(Math.min(w - 8, X(who[who.length - 1]) + 24))}M${f1(x)} ${y}H${f1(X(who[0]) - 24)}`;
-      mid = x + 10; anchor = 'start';
       front += `<circle cx="${f1(x)}" cy="${y}" r="4" fill="var(--accent)" pointer-events="none"/>`;
     } else {
       const to = X(a.t);
       d = `M${f1(x)} ${y - 4}L${f1(a.l ? (x + to) / 2 : to)} ${a.l ? y + 1 : y + 7}`;
-      mid = Math.min(x, to) + 10; anchor = 'start';
+      lo = Math.min(x, to); hi = Math.max(x, to);
     }
     s += `<path class="msg${a.l ? ' lost' : ''}" d="${d}"${a.t < 0 ? ' stroke-dasharray="2 4"' : a.l ? '' : ' marker-end="url(#ah)"'}/>`;
     if (a.l) front += `<text class="failt" x="${f1((x + X(a.t)) / 2)}" y="${y + 6}" text-anchor="middle">✕</text>`;
     const text = a.k + (a.t < 0 ? ' to all' : '') + (a.x ? ': ' + a.x : '');
-    front += `<path class="hit" data-t="${key}" d="${d}"/><text class="ink halo label" x="${f1(mid)}" y="${y - 7}" text-anchor="${anchor}" pointer-events="none">${esc(text.length > 64 ? text.slice(0, 63) + '…' : text)}</text>`;
+    front += `<path class="hit" data-t="${key}" d="${d}"/>${beside(lo, hi, 10, y - 7, text.length > 64 ? text.slice(0, 63) + '…' : text, 'ink halo label', 'pointer-events="none"')}`;
   });
   box.innerHTML = `<svg width="${f1(w)}" height="${h}" role="img" aria-label="messages between peers, time downwards">${s}${front}</svg>`;
   // What is said beside the last peers may be wider than the room there: make it.
@@ -317,7 +340,7 @@ function diagram() {
 }
 
 function marks() {
-  $('marks').querySelector('tbody').innerHTML = (D.marks || []).map(m => `<tr data-at="${m.t}"><td>${clock(m.t, true)}</td><td>${esc(m.x.replace(/^at \S+ /, ''))}</td></tr>`).join('');
+  $('marks').querySelector('tbody').innerHTML = (D.marks || []).map(m => `<tr data-at="${m.t}"><td>${clock(m.t, true)}</td><td>${esc(markText(m))}</td></tr>`).join('');
   if (!(D.marks || []).length) $('s-marks').hidden = true;
 }
 
@@ -354,7 +377,7 @@ document.addEventListener('pointermove', e => {
   if (drag) { stretch(e); }
   if (el) {
     const k = el.dataset.t, i = +k.slice(1), x = svg ? e.clientX - svg.getBoundingClientRect().left : 0;
-    showTip(k[0] === 'r' ? barTip(i) : k[0] === 'f' ? faultTip(i) : tips.has(k) ? tips.get(k)(x) : '', e.clientX, e.clientY);
+    showTip(k[0] === 'r' ? barTip(i) : k[0] === 'f' ? faultTip(i) : k[0] === 'k' ? markTip(i) : tips.has(k) ? tips.get(k)(x) : '', e.clientX, e.clientY);
   } else if (chart) {
     const x = e.clientX - chart.getBoundingClientRect().left, f = tips.get('s-' + chart.dataset.series), c = chart.querySelector('.cursor');
     if (c && x >= LEFT) c.setAttribute('d', `M${f1(x)} 14V${chart.getAttribute('height') - 26}`);
@@ -400,7 +423,7 @@ const toggle = e => {
   legend(); lanes();
 };
 $('legend').addEventListener('click', toggle); $('legend').addEventListener('keydown', toggle);
-$('all').hidden = !(D.faults || []).some(f => f[0] >= 0) || D.peers.length < 12;
+$('all').hidden = !D.peers.some((_, p) => hurtBy(p)) || D.peers.length < 12;
 $('all').textContent = 'only peers with faults';
 $('all').addEventListener('click', () => { onlyHurt = !onlyHurt; $('all').textContent = onlyHurt ? 'all peers' : 'only peers with faults'; lanes(); });
 $('marks').addEventListener('click', e => {

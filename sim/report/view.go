@@ -79,6 +79,7 @@ type mark struct {
 	At   int64  `json:"t"`
 	Peer int    `json:"p"`
 	Text string `json:"x"`
+	Lane bool   `json:"l,omitempty"` // drawn on the lane of its peer, or, Peer -2, of all
 }
 
 type samples struct {
@@ -213,7 +214,7 @@ func (v *view) faults(rec *sim.Recording) {
 			v.note("%d of %d things done are listed.", maxMarks, len(rec.Marks))
 			break
 		}
-		v.data.Marks = append(v.data.Marks, mark{ms(m.At), m.Peer, v.named(m.Text)})
+		v.data.Marks = append(v.data.Marks, mark{ms(m.At), m.Peer, v.named(m.Text), m.Lane})
 	}
 }
 
