@@ -34,6 +34,7 @@ type accepted struct {
 	life     uint64
 	revision uint64
 	stores   []wire.PeerID
+	by       Host // who accepted it
 }
 
 // NewAccepted returns the checker.
@@ -48,7 +49,7 @@ func NewAccepted() *Accepted {
 func (*Accepted) Rule() string { return "S1" }
 
 // Replied implements ReplyWatcher.
-func (a *Accepted) Replied(_ Host, asked *node.Request, r *node.Reply) error {
+func (a *Accepted) Replied(h Host, asked *node.Request, r *node.Reply) error {
 	if r.Err != "" || r.Job == "" || len(r.Stores) == 0 || asked == nil {
 		return nil
 	}
@@ -56,7 +57,7 @@ func (a *Accepted) Replied(_ Host, asked *node.Request, r *node.Reply) error {
 		return x.job == r.Job && len(x.stores) == 0
 	})
 	stores := slices.DeleteFunc(slices.Clone(r.Stores), a.lostMeanwhile)
-	a.jobs = append(a.jobs, &accepted{r.Job, r.Life, r.Revision, stores})
+	a.jobs = append(a.jobs, &accepted{r.Job, r.Life, r.Revision, stores, h})
 	for _, p := range r.Stores {
 		a.again[p] = true
 	}
@@ -147,8 +148,8 @@ func (a *Accepted) look(now time.Duration, h Host) error {
 		}
 	})
 	for _, x := range a.jobs {
-		if promised[x.job] == nil || !slices.Contains(x.stores, h.Peer()) {
-			continue
+		if promised[x.job] == nil || !slices.Contains(x.stores, h.Peer()) || x.by.Shared() {
+			continue // of two logs under one name each drops what the other has
 		}
 		switch b := best[x.job]; {
 		case b == nil && a.removed[x.job] >= x.life: // remembered whole for the horizon only

@@ -53,7 +53,7 @@ func (r *Removed) Tick(w World) error {
 			continue
 		}
 		r.seen[h.Index()] = l.HeadsVersion()
-		if err := look(h, l, r.hosts[h.Index()]); err != nil {
+		if err := look(h, l, r.hosts[h.Index()]); err != nil && !h.Tainted() { // of two logs under one name each drops what the other has
 			return err
 		}
 	}
