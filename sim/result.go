@@ -3,6 +3,7 @@ package sim
 import (
 	"fmt"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"time"
 )
@@ -72,7 +73,7 @@ type Result struct {
 	Steps      uint64            `json:"steps"`          // of cores
 	Messages   uint64            `json:"messages"`       // sent
 	Kinds      map[string]uint64 `json:"kinds"`          // messages sent, by kind
-	Checks     map[string]uint64 `json:"checks"`         // how often each checker looked
+	Checks     map[string]uint64 `json:"checks"`         // how often each rule compared something; 0: not exercised
 	Starts     int               `json:"starts"`         // containers started
 	Rare       map[string]uint64 `json:"rare,omitempty"` // rare branches taken, see RareBranches
 	Refused    uint64            `json:"refused,omitempty"`
@@ -98,10 +99,24 @@ func (r *Result) String() string {
 	for _, line := range r.DidNothing {
 		fmt.Fprintf(&b, "\n  did nothing: %s", line)
 	}
+	if idle := r.Unexercised(); len(idle) > 0 && r.Verdict == OK {
+		fmt.Fprintf(&b, "\n  not exercised: %s", strings.Join(idle, ", "))
+	}
 	if r.Failure != nil {
 		fmt.Fprintf(&b, "\n  %s\n  again: %s", r.Failure, r.Replay)
 	}
 	return b.String()
+}
+
+// Unexercised names the rules that were on and had nothing to compare, in order.
+func (r *Result) Unexercised() (out []string) {
+	for rule, n := range r.Checks {
+		if n == 0 {
+			out = append(out, rule)
+		}
+	}
+	slices.Sort(out)
+	return out
 }
 
 // stack is the stack of a panic, without the frames of the world.

@@ -284,7 +284,7 @@ func (r *run) result(seed uint64, wall time.Duration) Result {
 	res := Result{
 		Scenario: r.s.Name, Seed: seed, Peers: len(w.machines), Verdict: OK, Failure: w.failure,
 		Hash: fmt.Sprintf("%016x", w.trace.hash), Simulated: w.now, Calm: r.calm, Steps: w.trace.steps,
-		Messages: w.network.sent, Kinds: map[string]uint64{}, Checks: w.checks.counts, Refused: w.refused,
+		Messages: w.network.sent, Kinds: map[string]uint64{}, Checks: w.checks.tally(), Refused: w.refused,
 		Replay: r.again(seed), Lines: w.trace.lines, Wall: wall, DidNothing: r.nothing,
 	}
 	for k, n := range w.network.sentKinds {

@@ -154,6 +154,18 @@ func (s *watch) diskLost(m *machine) {
 	}
 }
 
+// tally returns how often each rule that was on compared something; 0: it was not
+// exercised.
+func (s *watch) tally() map[string]uint64 {
+	for _, c := range s.all {
+		s.counts[c.Rule()] += 0
+		if c, ok := c.(check.Counter); ok {
+			s.counts[c.Rule()] = c.Compared()
+		}
+	}
+	return s.counts
+}
+
 // tick is called once a simulated second.
 func (s *watch) tick() {
 	for _, c := range s.ticks {

@@ -19,6 +19,7 @@ type Accepted struct {
 	again   map[wire.PeerID]bool
 	lost    map[wire.PeerID]time.Duration // when a store was destroyed last
 	now     time.Duration
+	looks   uint64
 	removed map[job.ID]uint64 // the greatest life that anybody has removed
 
 	headless map[headless]time.Duration // heads whose spec is missing, since when
@@ -47,6 +48,9 @@ func NewAccepted() *Accepted {
 
 // Rule implements Checker.
 func (*Accepted) Rule() string { return "S1" }
+
+// Compared implements Counter: jobs looked for on a disk.
+func (a *Accepted) Compared() uint64 { return a.looks }
 
 // Replied implements ReplyWatcher.
 func (a *Accepted) Replied(h Host, asked *node.Request, r *node.Reply) error {
@@ -151,6 +155,7 @@ func (a *Accepted) look(now time.Duration, h Host) error {
 		if promised[x.job] == nil || !slices.Contains(x.stores, h.Peer()) || x.by.Shared() {
 			continue // of two logs under one name each drops what the other has
 		}
+		a.looks++
 		switch b := best[x.job]; {
 		case b == nil && a.removed[x.job] >= x.life: // remembered whole for the horizon only
 		case b == nil:

@@ -96,6 +96,12 @@ type (
 	Ticker interface {
 		Tick(World) error
 	}
+	// Counter says how often it has really compared something. Of the others each
+	// call counts.
+	Counter interface {
+		Checker
+		Compared() uint64
+	}
 	// Finisher looks once more when the calm has converged.
 	Finisher interface{ Finish(World) error }
 	// Progress is checked in the calm: Unmet says what is still missing, "" for
@@ -111,7 +117,7 @@ type (
 func All() []Checker {
 	return []Checker{
 		NewAccepted(), NewOvercommit(), NewMonotone(), NewMergeLaws(), NewOrphans(), NewRemoved(),
-		Signed{}, NewAwards(), NewJoining(), NewYield(), NewDeaths(), NewMoves(), Rollout{}, Keys{}, Fair{},
+		&Signed{}, NewAwards(), NewJoining(), NewYield(), NewDeaths(), NewMoves(), Rollout{}, Keys{}, &Fair{},
 		Equal{}, NewReady(), Runs{}, Resold{}, Surplus{},
 	}
 }

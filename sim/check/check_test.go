@@ -120,7 +120,7 @@ func TestCheckers_Find(t *testing.T) {
 		{"keeps what is not signed", "S3", func(f *fake) error {
 			w := owned(1, 0, 1, ledger.Accepted)
 			w.Put.Sig = []byte{1}
-			return Signed{}.Wrote(f, []node.Write{w})
+			return (&Signed{}).Wrote(f, []node.Write{w})
 		}},
 		{"number falls", "S5", func(f *fake) error {
 			return NewMonotone().Wrote(f, []node.Write{owned(5, 0, 1, ledger.Running), owned(4, 1, 1, ledger.Running)})

@@ -256,6 +256,9 @@ func TestMergeLaws_Find(t *testing.T) {
 	if err := run(0); err != nil {
 		t.Errorf("a verifier that takes all: %v", err)
 	}
+	if m := NewMergeLaws(); m.Tick(newCrowd(3)) != nil || m.Compared() != 0 {
+		t.Error("one tick, in which nothing is merged, counts")
+	}
 	found := 0
 	for refusals := range 256 {
 		if run(refusals) != nil {

@@ -336,7 +336,7 @@ func (v *view) checks(res *sim.Result) {
 		case res.Failure != nil && res.Failure.Rule == r.name:
 			c.State, c.Bad = "broken at "+clock(res.Failure.At), true
 		case res.Checks[r.name] == 0:
-			c.State = "not looked at"
+			c.State = "not exercised"
 		}
 		v.Checks = append(v.Checks, c)
 	}

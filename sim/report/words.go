@@ -9,6 +9,7 @@ import (
 // rules are the invariants in their order, each in a few words.
 var rules = []struct{ name, means string }{
 	{"S1", "an accepted job is on as many disks as its answer named"},
+	{"S3", "no record is kept that its issuer has not signed; looked at while somebody forges"},
 	{"S4", "what a peer has taken never exceeds what it has"},
 	{"S5", "no token, incarnation or sequence falls; one open claim per slot and peer"},
 	{"S6", "merge does not depend on order, grouping or repetition"},
@@ -18,6 +19,8 @@ var rules = []struct{ name, means string }{
 	{"V2", "every slot that can run, runs"},
 	{"V3", "surplus copies end"},
 	{"V4", "traffic falls back to its idle rate"},
+	{"ready", "every running peer comes to be ready"},
+	{"fair", "only who was made to forge is blamed"},
 }
 
 // count writes 1234567 as "1 234 567", with thin spaces.
