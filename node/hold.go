@@ -345,7 +345,7 @@ func (c *Core) wantedOf(cl *ledger.Claim) (ledger.Wanted, bool) {
 func (c *Core) mayMove(cl *ledger.Claim, w ledger.Wanted) bool {
 	moving := 0
 	for n := range cl.Slot.Index {
-		lower := c.led.Winner(job.SlotID{Job: cl.Slot.Job, Task: cl.Slot.Task, Index: n})
+		lower := c.staying(job.SlotID{Job: cl.Slot.Job, Task: cl.Slot.Task, Index: n})
 		if lower == nil || c.mem.Doubted(lower.Peer) || lower.Phase == ledger.Completed {
 			continue
 		}
@@ -354,6 +354,17 @@ func (c *Core) mayMove(cl *ledger.Claim, w ledger.Wanted) bool {
 		}
 	}
 	return moving < max(1, w.Task.Update.Parallelism) || mutant.Is(mutant.MoveAllAtOnce)
+}
+
+// staying is the first live claim on a slot that is not leaving, which is there to
+// replace those that are; else the winner.
+func (c *Core) staying(slot job.SlotID) *ledger.Claim {
+	for _, cl := range c.led.LiveClaims(slot) {
+		if !cl.Leaving {
+			return cl
+		}
+	}
+	return c.led.Winner(slot)
 }
 
 // move takes a claim to the wanted spec in place, or, if its needs no longer fit
