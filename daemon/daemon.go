@@ -31,10 +31,9 @@ import (
 )
 
 // recordStore is the disk. Apply writes puts, drops and locals (nil deletes) and
-// with sync returns once they survive a power cut; its error may be a fullError. Load's
-// damage says in one
-// sentence what was lost; Mend that others have refilled it. Collect gives back
-// the room of what was overwritten.
+// with sync returns once they survive a power cut; its error may be a fullError.
+// Load's damage says in one sentence what was lost; Mend that others have refilled
+// it. Collect gives back the room of what was overwritten.
 type recordStore interface {
 	Load() (records []*wire.Record, locals map[string][]byte, damage error)
 	Apply(puts []*wire.Record, drops []wire.Number, locals map[string][]byte, sync bool) error

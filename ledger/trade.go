@@ -324,7 +324,7 @@ func (s *State) sort(wanted []*wire.Record, upTo map[wire.PeerID]wire.Version, g
 
 // isOnly reports whether no other record has this one's number.
 func (s *State) isOnly(r *wire.Record) bool {
-	l := s.logs[r.Num.Issuer]
+	l := s.lookLog(r.Num.Issuer)
 	at, _ := l.find(r.Num.Version())
 	return at+1 >= len(l.recs) || l.recs[at+1].Num != r.Num
 }
@@ -352,7 +352,7 @@ func (s *State) byIssuer(marks []shortMark, says []uint64) map[wire.PeerID]wire.
 func (s *State) gone(recs []*wire.Record, since uint64) []byte {
 	bits := make([]byte, (len(recs)+7)/8)
 	for i, r := range recs {
-		l := s.logs[r.Num.Issuer]
+		l := s.lookLog(r.Num.Issuer)
 		if l != nil && l.at <= since && covers(l.mark, r.Num.Version()) && l.get(r.Num.Version()) == nil {
 			bits[i/8] |= 1 << (i % 8)
 		}

@@ -168,6 +168,9 @@ func TestRelay_AHoleIsMadeAndFramesKeepTheirOrder(t *testing.T) {
 	go func() {
 		for i := range frames {
 			for !b.Send(a.ID(), binary.BigEndian.AppendUint32(nil, uint32(i))) {
+				if t.Context().Err() != nil {
+					return // the test has failed, and b is closed
+				}
 				time.Sleep(time.Millisecond)
 			}
 			time.Sleep(10 * time.Millisecond) // the hole is made meanwhile
