@@ -217,6 +217,10 @@ func (c *Core) judgeLost(cl *ledger.Claim) {
 		return
 	}
 	others := slices.DeleteFunc(c.led.LiveClaims(cl.Slot), func(o *ledger.Claim) bool { return o.Peer == c.cfg.Self })
+	if o := c.finished(cl); o != nil && !mutant.Is(mutant.RefuteAlways) {
+		c.end(cl, ledger.Superseded, fmt.Sprintf("it was declared lost, and %s has run it to its end", c.nameOf(o.Peer)))
+		return
+	}
 	_, ending := c.holding.ends[id] // decided before: its container is on its way out, whatever the engine last said
 	if len(others) > 0 && (ending || !c.runs(cl)) && !mutant.Is(mutant.RefuteAlways) {
 		c.end(cl, ledger.Superseded, fmt.Sprintf("it was declared lost and sold again to %s", c.nameOf(others[0].Peer)))
@@ -230,6 +234,21 @@ func (c *Core) judgeLost(cl *ledger.Claim) {
 	c.holding.dirty = true
 	c.event(Event{Kind: "refuted", Job: cl.Slot.Job, Slot: cl.Slot.String(), Peer: c.cfg.Self,
 		Text: fmt.Sprintf("%s was declared lost by %s, but %s still holds it", cl.Slot, c.nameOf(v.By), c.cfg.Name)})
+}
+
+// finished returns the claim with which another peer has run a claim's slot to its
+// end, on the same spec, or nil.
+func (c *Core) finished(cl *ledger.Claim) *ledger.Claim {
+	w, ok := c.wantedOf(cl)
+	if !ok {
+		return nil
+	}
+	for _, o := range c.led.ClaimsOf(cl.Slot) {
+		if o.Peer != cl.Peer && o.Life == cl.Life && o.Spec == cl.Spec && isFinal(w.Task, o) {
+			return o
+		}
+	}
+	return nil
 }
 
 func (c *Core) exchangedSince(since clock.Instant) bool {
@@ -356,10 +375,10 @@ func (c *Core) mayMove(cl *ledger.Claim, w ledger.Wanted) bool {
 }
 
 // staying is the first live claim on a slot that is not leaving, which is there to
-// replace those that are; else the winner.
+// replace those that are, and whose holder is not in doubt; else the winner.
 func (c *Core) staying(slot job.SlotID) *ledger.Claim {
 	for _, cl := range c.led.LiveClaims(slot) {
-		if !cl.Leaving {
+		if !cl.Leaving && !c.mem.Doubted(cl.Peer) {
 			return cl
 		}
 	}

@@ -22,8 +22,8 @@ func (*Awards) Rule() string { return "S5" }
 func (a *Awards) Wrote(h Host, writes []node.Write) error {
 	for _, r := range a.news.of(h, writes) {
 		c := claimOf(h, r)
-		if c == nil || c.Phase != ledger.Accepted || c.Run > 0 || h.Ledger() == nil {
-			continue
+		if c == nil || c.Phase != ledger.Accepted || c.Run > 0 || c.Refuted > 0 || h.Ledger() == nil {
+			continue // none, or not taken now
 		}
 		for _, o := range h.Ledger().ClaimsOf(c.Slot) {
 			if o.Life == c.Life && o.Token >= c.Token && (o.Peer != c.Peer || keyOf(o) != keyOf(c)) {

@@ -1,6 +1,8 @@
 package check
 
 import (
+	"maps"
+
 	"shoal/ledger"
 	"shoal/node"
 	"shoal/wire"
@@ -15,6 +17,7 @@ type Monotone struct {
 	last   []wire.Version               // by host: the greatest number of its own records
 	seen   []map[wire.Version]wire.Hash // by host: its own records
 	tokens []map[slotLife]wire.Token    // by host: the greatest it claimed with
+	kept   []map[slotLife]wire.Token    // by host: the greatest of those that no crash takes back
 	out    []map[wire.Version]bool      // by host: those that have left it, and may come back
 	lost   []bool                       // by host: its disk was lost since its last start
 	spoilt []map[claimKey]bool          // by host: claims as a damaged disk had them
@@ -36,6 +39,7 @@ func (m *Monotone) grow(h Host) {
 		m.last = append(m.last, wire.Version{})
 		m.seen = append(m.seen, map[wire.Version]wire.Hash{})
 		m.tokens = append(m.tokens, map[slotLife]wire.Token{})
+		m.kept = append(m.kept, map[slotLife]wire.Token{})
 		m.out = append(m.out, map[wire.Version]bool{})
 		m.lost = append(m.lost, false)
 		m.spoilt = append(m.spoilt, nil)
@@ -47,6 +51,9 @@ func (m *Monotone) Wrote(h Host, writes []node.Write) error {
 	m.grow(h)
 	for i := range writes {
 		w := &writes[i]
+		if w.Drop != nil && h.Synced(*w.Drop) {
+			m.keep(h, *w.Drop)
+		}
 		claim := m.own.wrote(h, w)
 		if w.Put == nil || w.Put.Num.Issuer != h.Peer() || h.Shared() {
 			continue
@@ -107,6 +114,15 @@ func (m *Monotone) claim(h Host, c *ledger.Claim) error {
 	return nil
 }
 
+// keep notes the token of an own claim that others have seen, or whose record was on
+// the disk before it was dropped.
+func (m *Monotone) keep(h Host, n wire.Number) {
+	if k, ok := m.own.of(h).numbers[n]; ok {
+		key := slotLife{k.slot.String(), k.life}
+		m.kept[h.Index()][key] = max(m.kept[h.Index()][key], k.token)
+	}
+}
+
 // Sent implements SendWatcher.
 func (m *Monotone) Sent(h Host, e *wire.Envelope) error {
 	var records []*wire.Record
@@ -134,6 +150,7 @@ func (m *Monotone) Sent(h Host, e *wire.Envelope) error {
 		_, written := m.seen[h.Index()][r.Num.Version()]
 		if r.Num.Issuer == h.Peer() {
 			m.out[h.Index()][r.Num.Version()] = true
+			m.keep(h, r.Num)
 		}
 		if r.Num.Issuer == h.Peer() && !h.Shared() && !h.Synced(r.Num) && (!written || h.Pending(r.Num)) {
 			return violation("S5", "%s sends its own %v %v in %T, and it is not on its disk", h.Name(), r.Kind, r.Num, e.Msg)
@@ -142,11 +159,17 @@ func (m *Monotone) Sent(h Host, e *wire.Envelope) error {
 	return nil
 }
 
-// Booted implements LifeWatcher. A number whose record a crash took back before
-// anybody saw it may be given again.
+// Booted implements LifeWatcher. A number, or a token, whose record a crash took back
+// before anybody saw it may be given again.
 func (m *Monotone) Booted(h Host) {
 	m.own.reload(h)
 	m.grow(h)
+	tokens := maps.Clone(m.kept[h.Index()])
+	for k := range m.own.of(h).claims {
+		key := slotLife{k.slot.String(), k.life}
+		tokens[key] = max(tokens[key], k.token)
+	}
+	m.tokens[h.Index()] = tokens
 	kept := map[wire.Version]bool{}
 	h.Disk(func(r *wire.Record) { kept[r.Num.Version()] = kept[r.Num.Version()] || r.Num.Issuer == h.Peer() })
 	m.last[h.Index()] = wire.Version{}
@@ -188,5 +211,6 @@ func (m *Monotone) Finish(w World) error {
 func (m *Monotone) DiskLost(h Host) {
 	m.grow(h)
 	m.tokens[h.Index()] = map[slotLife]wire.Token{}
+	m.kept[h.Index()] = map[slotLife]wire.Token{}
 	m.lost[h.Index()] = true
 }

@@ -56,6 +56,13 @@ func (m *Moves) Wrote(h Host, writes []node.Write) error {
 	return nil
 }
 
+// Booted implements LifeWatcher: a claim that a crash took back is no move when it
+// is bought again.
+func (m *Moves) Booted(h Host) { m.own.reload(h) }
+
+// DiskLost implements LifeWatcher.
+func (m *Moves) DiskLost(h Host) { m.own.reload(h) }
+
 // lowerSlots goes over the slots below that of a claim which runs what its task is
 // to run; over none if it runs something else.
 func lowerSlots(l *ledger.State, c *ledger.Claim) func(func(job.SlotID, *ledger.Wanted) bool) {
