@@ -22,21 +22,53 @@ func (s *State) Head(id job.ID) *Head {
 	return nil
 }
 
-// HeadRecord returns the record of the wanted head, or nil.
+// HeadRecord returns the record of the wanted head, or nil: the greatest whose author
+// has the right to write one. Rights are judged here and not in the join, since they
+// come to be known, and change, apart from heads.
 func (s *State) HeadRecord(id job.ID) *wire.Record {
-	if j := s.lookJob(id); j != nil && len(j.heads) > 0 {
-		return j.heads[0]
+	j := s.lookJob(id)
+	if j == nil {
+		return nil
+	}
+	for _, r := range j.heads {
+		if s.entitles(r.Num.Issuer) {
+			return r
+		}
 	}
 	return nil
 }
 
-// Heads returns all heads kept of a job, the wanted one first.
-func (s *State) Heads(id job.ID) []*wire.Record { return slices.Clone(s.cells[headKey(id)]) }
+// Heads returns the heads kept of a job that count, the wanted one first.
+func (s *State) Heads(id job.ID) []*wire.Record {
+	j := s.lookJob(id)
+	if j == nil {
+		return nil
+	}
+	return slices.DeleteFunc(slices.Clone(j.heads), func(r *wire.Record) bool { return !s.entitles(r.Num.Issuer) })
+}
+
+// AwaitsCard reports whether a head above the wanted one is by a peer whose card has
+// not arrived, so that nobody can say whether it counts.
+func (s *State) AwaitsCard(id job.ID) bool {
+	j := s.lookJob(id)
+	if j == nil || s.may == nil {
+		return false
+	}
+	for _, r := range j.heads {
+		if s.entitles(r.Num.Issuer) {
+			return false
+		}
+		if s.cards[r.Num.Issuer] == nil {
+			return true
+		}
+	}
+	return false
+}
 
 // Conflicts returns the heads of the wanted head's life that lost to it without
 // having been written over by it or by another that is kept.
 func (s *State) Conflicts(id job.ID) []*Head {
-	cell := s.cells[headKey(id)]
+	cell := s.Heads(id)
 	over := map[wire.Hash]bool{}
 	for _, r := range cell {
 		for _, h := range r.Value.(*Head).Over {
@@ -65,13 +97,15 @@ func Over(r *wire.Record) []wire.Hash {
 	return over[:min(len(over), MaxOver)]
 }
 
-// Jobs returns the IDs of all jobs with a head, deleted ones too, in order. The
-// caller must not change the list.
+// Jobs returns the IDs of all jobs with a head that counts, deleted ones too, in
+// order. The caller must not change the list.
 func (s *State) Jobs() []job.ID {
 	if s.ids == nil {
 		s.ids = make([]job.ID, 0, len(s.heads))
 		for id := range s.heads {
-			s.ids = append(s.ids, id)
+			if s.HeadRecord(id) != nil {
+				s.ids = append(s.ids, id)
+			}
 		}
 		slices.Sort(s.ids)
 	}
@@ -136,7 +170,7 @@ func (s *State) deriveWanted(id job.ID) []Wanted {
 		return nil
 	}
 	spec := s.Spec(h.Spec)
-	if spec == nil || s.unfit[spec] || !s.entitles(h.Author) {
+	if spec == nil || s.unfit[spec] {
 		return nil
 	}
 	out := make([]Wanted, 0, len(spec.Tasks))
@@ -214,8 +248,12 @@ func (s *State) ownOf(kind wire.RecordKind) []*wire.Record {
 	return out
 }
 
-// WantsSlot reports whether the head wants the slot in that life.
+// WantsSlot reports whether the head wants the slot in that life. While it cannot be
+// told which head that is, every slot is: nothing is stopped for that.
 func (s *State) WantsSlot(slot job.SlotID, life uint64) bool {
+	if s.AwaitsCard(slot.Job) {
+		return true
+	}
 	h := s.Head(slot.Job)
 	if h == nil || h.Deleted || h.Life != life {
 		return false
@@ -327,7 +365,7 @@ func (s *State) PlaceOf(id job.ID, volume string, slot job.SlotID) *VolumePlace 
 // volumesRemoved is the greatest life of a job that was removed with its volumes,
 // as far as kept heads tell; 0: none.
 func (s *State) volumesRemoved(id job.ID) (life uint64) {
-	for _, r := range s.cells[headKey(id)] {
+	for _, r := range s.Heads(id) {
 		if h := r.Value.(*Head); h.Deleted && h.Volumes {
 			life = max(life, h.Life)
 		}
@@ -386,23 +424,24 @@ func (s *State) IsMember(p wire.PeerID) bool {
 // AllPeers returns every peer with a card, gone ones too.
 func (s *State) AllPeers() []wire.PeerID { return sortedPeers(s.cards) }
 
-// Member returns the membership record of a peer, or nil: a peer with a card and
-// no such record is a member.
-// The word of a peer whose right does not reach so far does not count.
+// Member returns the membership record of a peer that counts, or nil: a peer with a
+// card and no such record is a member.
 func (s *State) Member(p wire.PeerID) *Member {
-	r := s.said[p]
-	if r == nil || r.Num.Issuer != p && !s.entitles(r.Num.Issuer) {
-		return nil
+	if r := s.MemberRecord(p); r != nil {
+		return r.Value.(*Member)
 	}
-	return r.Value.(*Member)
+	return nil
 }
 
-// MemberRecord returns the record that Member's answer is from, or nil.
+// MemberRecord returns the record that Member's answer is from, or nil: the greatest
+// by the peer itself or by one with the right to remove peers.
 func (s *State) MemberRecord(p wire.PeerID) *wire.Record {
-	if s.Member(p) == nil {
-		return nil
+	for _, r := range s.said[p] {
+		if r.Num.Issuer == p || s.entitles(r.Num.Issuer) {
+			return r
+		}
 	}
-	return s.said[p]
+	return nil
 }
 
 // Entitle sets what judges whether a peer with that certificate may submit jobs

@@ -34,7 +34,7 @@ func makeKey(r *wire.Record) string {
 	case *Card:
 		return "k" + string(v.Peer[:])
 	case *Member:
-		return "m" + string(v.Peer[:])
+		return "m" + string(v.Peer[:]) + string(r.Num.Issuer[:])
 	}
 	return "u" + string(rune(r.Kind)) + string(r.Key)
 }
@@ -55,14 +55,6 @@ func verdictKey(s job.SlotID, life uint64, t wire.Token, p wire.PeerID) string {
 	b.Write(n[:])
 	b.Write(p[:])
 	return b.String()
-}
-
-// widthOf is how many records of one key are kept.
-func widthOf(k wire.RecordKind) int {
-	if k == wire.KindHead {
-		return MaxHeads
-	}
-	return 1
 }
 
 // compareRecords is the total order of two records with one key; the greater is

@@ -1,6 +1,7 @@
 package ledger_test
 
 import (
+	"bytes"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -30,13 +31,25 @@ func drawMany(t *rapid.T, most int) []*wire.Record {
 func chance(t *rapid.T) *rand.Rand { return rand.New(rand.NewPCG(rapid.Uint64().Draw(t, "chance"), 1)) }
 
 // TestLaws draws records of all kinds together: what is left of them, and all that is
-// derived of that, depends on nothing but which records they are.
+// derived of that, depends on nothing but which records they are, whether rights are
+// asked for or not.
 func TestLaws(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		if err := ledgertest.Laws(chance(t), ledgertest.Test, 2, drawMany(t, 40)); err != nil {
-			t.Fatal(err)
-		}
-	})
+	for name, s := range map[string]ledgertest.Swarm{"all may": ledgertest.Test, "some may": someMay()} {
+		t.Run(name, func(t *testing.T) {
+			rapid.Check(t, func(t *rapid.T) {
+				if err := ledgertest.Laws(chance(t), s, 2, drawMany(t, 40)); err != nil {
+					t.Fatal(err)
+				}
+			})
+		})
+	}
+}
+
+// someMay is the swarm of the tests, where only who has a certificate may.
+func someMay() ledgertest.Swarm {
+	s := ledgertest.Test
+	s.May = func(_ wire.PeerID, cert []byte) bool { return bytes.Equal(cert, ledgertest.Entitled) }
+	return s
 }
 
 // TestLaws_OfEachKind does the same of each kind alone: there many records meet in

@@ -46,11 +46,11 @@ type State struct {
 	bad      map[job.ID][]*wire.Record
 	places   map[placeKey][]*wire.Record
 	cards    map[wire.PeerID]*wire.Record
-	named    map[wire.Hash]*wire.Record   // job specs by the hash that names them
-	said     map[wire.PeerID]*wire.Record // the membership record of a peer, where there is one
-	members  []wire.PeerID                // sorted; nil when they must be listed anew
-	ids      []job.ID                     // of heads, sorted; nil when they must be listed anew
-	moved    []wire.PeerID                // whose card or membership changed since ChangedPeers
+	named    map[wire.Hash]*wire.Record     // job specs by the hash that names them
+	said     map[wire.PeerID][]*wire.Record // the membership records of a peer, one by each that wrote one, greatest first
+	members  []wire.PeerID                  // sorted; nil when they must be listed anew
+	ids      []job.ID                       // of heads, sorted; nil when they must be listed anew
+	moved    []wire.PeerID                  // whose card or membership changed since ChangedPeers
 	may      func(p wire.PeerID, cert []byte) bool
 	judged   map[*Card]bool // answers of may
 	count    int
@@ -90,7 +90,7 @@ func New(self wire.PeerID, swarm wire.Hash, verify wire.Verifier) *State {
 		cells: map[string][]*wire.Record{}, jobs: map[job.ID]*jobState{}, logs: map[wire.PeerID]*log{}, removed: map[job.ID]uint64{},
 		heads: map[job.ID]struct{}{}, lost: map[claimRef]*Verdict{},
 		bad: map[job.ID][]*wire.Record{}, places: map[placeKey][]*wire.Record{},
-		cards: map[wire.PeerID]*wire.Record{}, named: map[wire.Hash]*wire.Record{}, said: map[wire.PeerID]*wire.Record{},
+		cards: map[wire.PeerID]*wire.Record{}, named: map[wire.Hash]*wire.Record{}, said: map[wire.PeerID][]*wire.Record{},
 		judged: map[*Card]bool{}, unfit: map[*job.Spec]bool{}, mine: map[job.ID]int{}, hashes: map[*job.Task]wire.Hash{},
 	}
 }
@@ -253,24 +253,43 @@ func (s *State) join(r *wire.Record, quiet bool) Outcome {
 	if found {
 		return Known
 	}
-	if at >= widthOf(r.Kind) {
+	cell, out := fit(cell, at, r)
+	if len(out) > 0 && out[0] == r {
 		return Beaten
-	}
-	cell = slices.Insert(cell, at, r)
-	var out *wire.Record
-	if len(cell) > widthOf(r.Kind) {
-		out = cell[len(cell)-1]
-		cell = cell[:len(cell)-1]
 	}
 	s.setCell(key, cell, r)
 	s.insert(r)
-	if out != nil {
-		s.forget(out, quiet)
+	for _, o := range out {
+		s.forget(o, quiet)
 	}
 	if !quiet {
 		s.changes = append(s.changes, Change{Put: r})
 	}
 	return Merged
+}
+
+// fit puts r at its place in a cell, greatest first, and takes out what then has none,
+// perhaps r itself. Of heads the greatest of each issuer stays, besides the MaxHeads
+// greatest: nobody without the right to write heads can push out those of one who has
+// it. Rights change, and come to be known apart from heads, so that a join must not
+// ask for them.
+func fit(cell []*wire.Record, at int, r *wire.Record) (kept, out []*wire.Record) {
+	if r.Kind != wire.KindHead {
+		if at > 0 {
+			return cell, []*wire.Record{r}
+		}
+		return []*wire.Record{r}, cell
+	}
+	all := slices.Insert(slices.Clone(cell), at, r)
+	for i, x := range all {
+		byIssuer := func(y *wire.Record) bool { return y.Num.Issuer == x.Num.Issuer }
+		if i < MaxHeads || !slices.ContainsFunc(all[:i], byIssuer) {
+			kept = append(kept, x)
+		} else {
+			out = append(out, x)
+		}
+	}
+	return kept, out
 }
 
 // drop takes a record out by a rule, not by its join.
@@ -301,7 +320,7 @@ func (s *State) setCell(key string, cell []*wire.Record, r *wire.Record) {
 	case *Head:
 		s.jobOf(v.Job).heads = cell
 	case *Member:
-		setFirst(s.said, v.Peer, cell)
+		s.setSaid(v.Peer, r, len(cell) > 0)
 	case *Card:
 		setFirst(s.cards, v.Peer, cell)
 	case *job.Spec:
@@ -316,6 +335,21 @@ func setFirst[K comparable](index map[K]*wire.Record, k K, cell []*wire.Record) 
 	} else {
 		index[k] = cell[0]
 	}
+}
+
+// setSaid puts a membership record among those of its peer, in place of what its
+// issuer said before, or takes that away.
+func (s *State) setSaid(p wire.PeerID, r *wire.Record, there bool) {
+	said := slices.DeleteFunc(slices.Clone(s.said[p]), func(x *wire.Record) bool { return x.Num.Issuer == r.Num.Issuer })
+	if there {
+		at, _ := slices.BinarySearchFunc(said, r, func(a, b *wire.Record) int { return -compareRecords(a, b) })
+		said = slices.Insert(said, at, r)
+	}
+	if len(said) == 0 {
+		delete(s.said, p)
+		return
+	}
+	s.said[p] = said
 }
 
 // insert brings r into its log and the indices; its cell is the caller's.
@@ -333,10 +367,9 @@ func (s *State) insert(r *wire.Record) {
 			s.unfit[v] = true
 		}
 	case *Head:
-		if _, known := s.heads[v.Job]; !known {
+		if _, known := s.heads[v.Job]; !known || s.may != nil {
 			s.heads[v.Job] = struct{}{}
-			s.ids = nil
-			s.jobsAt++
+			s.relist()
 		}
 	case *Verdict:
 		s.lost[refOf(v.Slot, v.Life, v.Token, v.Peer)] = v
@@ -361,10 +394,12 @@ func (s *State) forget(r *wire.Record, quiet bool) {
 			}
 		}
 	case *Head:
-		if len(s.cells[headKey(v.Job)]) == 0 {
+		last := len(s.cells[headKey(v.Job)]) == 0
+		if last {
 			delete(s.heads, v.Job)
-			s.ids = nil
-			s.jobsAt++
+		}
+		if last || s.may != nil {
+			s.relist()
 		}
 	case *job.Spec:
 		delete(s.unfit, v)
@@ -420,8 +455,8 @@ func (s *State) touch(r *wire.Record) {
 		s.touchJob(v.ID())
 	case *Card:
 		s.touchPeer(v.Peer)
-		if s.may != nil { // its word about others may count from now on, or no longer
-			s.moved = append(s.moved, s.spokenOf(v.Peer)...)
+		if s.may != nil { // its word may count from now on, or no longer
+			s.touchWord(v.Peer)
 		}
 	case *Member:
 		s.touchPeer(v.Peer)
@@ -435,16 +470,29 @@ func (s *State) touchPeer(p wire.PeerID) {
 	s.moved = append(s.moved, p)
 }
 
-// spokenOf returns the peers whose membership records are by a given one.
-func (s *State) spokenOf(by wire.PeerID) (out []wire.PeerID) {
-	if l := s.logs[by]; l != nil {
-		for _, r := range l.recs {
-			if m, ok := r.Value.(*Member); ok {
-				out = append(out, m.Peer)
-			}
+// touchWord notes that the right of a peer may have changed, and with it what counts
+// of the heads and membership records that it wrote.
+func (s *State) touchWord(by wire.PeerID) {
+	l := s.logs[by]
+	if l == nil {
+		return
+	}
+	for _, r := range l.recs {
+		switch v := r.Value.(type) {
+		case *Member:
+			s.moved = append(s.moved, v.Peer)
+		case *Head:
+			s.headsAt = s.version
+			s.headed = append(s.headed, v.Job)
+			s.relist()
 		}
 	}
-	return out
+}
+
+// relist has Jobs listed anew.
+func (s *State) relist() {
+	s.ids = nil
+	s.jobsAt++
 }
 
 // Version grows with every change; equal versions mean an unchanged ledger.

@@ -79,6 +79,9 @@ func (c *Core) pruneSpecs() {
 }
 
 func (c *Core) isOver(cl *ledger.Claim) bool {
+	if c.led.AwaitsCard(cl.Slot.Job) {
+		return false
+	}
 	h := c.led.Head(cl.Slot.Job)
 	if h == nil || h.Deleted || h.Life > cl.Life {
 		return true

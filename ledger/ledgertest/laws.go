@@ -13,10 +13,15 @@ import (
 type Swarm struct {
 	ID     wire.Hash
 	Verify wire.Verifier
+	May    func(p wire.PeerID, cert []byte) bool // as ledger.State.Entitle takes it
 }
 
 // New returns an empty ledger of somebody who has written nothing.
-func (s Swarm) New() *ledger.State { return ledger.New(wire.PeerID{0xff, 0xee}, s.ID, s.Verify) }
+func (s Swarm) New() *ledger.State {
+	l := ledger.New(wire.PeerID{0xff, 0xee}, s.ID, s.Verify)
+	l.Entitle(s.May)
+	return l
+}
 
 // Join merges records one after the other into an empty ledger.
 func (s Swarm) Join(records ...[]*wire.Record) (*ledger.State, error) {

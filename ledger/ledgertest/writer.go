@@ -155,8 +155,16 @@ func drawPlace(t *rapid.T, w *Writer, _ []*Writer) *wire.Record {
 }
 
 func drawCard(t *rapid.T, w *Writer, _ []*Writer) *wire.Record {
-	return w.Seal(wire.KindCard, &ledger.Card{Peer: w.ID, Name: fmt.Sprint(small(t, "name", 1, 3)), Draining: rapid.Bool().Draw(t, "draining")})
+	c := &ledger.Card{Peer: w.ID, Name: fmt.Sprint(small(t, "name", 1, 3)), Draining: rapid.Bool().Draw(t, "draining")}
+	if rapid.Bool().Draw(t, "entitled") {
+		c.Cert = Entitled
+	}
+	return w.Seal(wire.KindCard, c)
 }
+
+// Entitled is the certificate of those cards whose peers may write heads and remove
+// peers, where the swarm asks.
+var Entitled = []byte("may")
 
 func drawMember(t *rapid.T, w *Writer, ws []*Writer) *wire.Record {
 	m := &ledger.Member{Peer: who(t, "of", ws).ID, Revoked: small(t, "revoked", 0, 3) == 0, Seq: small(t, "seq", 1, 3)}
