@@ -130,6 +130,25 @@ func (s *State) Merge(r *wire.Record) (Outcome, error) {
 	return out, nil
 }
 
+// IsNews reports whether a verified record would be news: it is not held, nothing held
+// beats it, and no rule has dropped it here.
+func (s *State) IsNews(r *wire.Record) bool {
+	if Open(r) != nil || s.holds(r) || s.admit(r) != nil {
+		return false
+	}
+	if c, ok := r.Value.(*Claim); ok {
+		have := s.ClaimRecord(c.Slot, c.Life, c.Token, c.Peer)
+		return have == nil || compareRecords(r, have) > 0
+	}
+	cell := s.cells[keyOf(r)]
+	at, found := slices.BinarySearchFunc(cell, r, func(a, b *wire.Record) int { return -compareRecords(a, b) })
+	if found {
+		return false
+	}
+	_, out := fit(cell, at, r)
+	return !slices.Contains(out, r)
+}
+
 // Own joins a record that this peer has just sealed.
 func (s *State) Own(r *wire.Record) Outcome {
 	if err := Open(r); err != nil {
