@@ -143,7 +143,7 @@ type answer[A any] struct {
 }
 
 // gather asks all at the same time and returns the answers in the order of ps.
-func gather[A any](ps []wire.PeerID, f func(wire.PeerID) (A, error)) []answer[A] {
+func gather[P, A any](ps []P, f func(P) (A, error)) []answer[A] {
 	out := make([]answer[A], len(ps))
 	var wg sync.WaitGroup
 	for i, p := range ps {

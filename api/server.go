@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"time"
 
+	"shoal/internal/doctor"
 	"shoal/job"
 	"shoal/node"
 	"shoal/runtime"
@@ -56,7 +57,10 @@ type Config struct {
 	Problems func() []PortProblem
 	// CheckStore looks at everything on the disk; nil: it is not looked at.
 	CheckStore func() (StoreCheck, error)
-	Log        *slog.Logger // nil: silent
+	// Vitals is what doctor is told of the machine, the network and the store, with peer
+	// IDs for names, within some seconds; nil: refused.
+	Vitals func(context.Context) (doctor.Peer, doctor.Machine)
+	Log    *slog.Logger // nil: silent
 }
 
 const (
@@ -99,6 +103,7 @@ func (s *Server) Handler() http.Handler {
 	mux := http.NewServeMux()
 	s.routeShared(mux)
 	mux.HandleFunc("GET /v1/peers", get(s.peerList))
+	mux.HandleFunc("GET /v1/doctor", get(s.doctor))
 	mux.HandleFunc("GET /v1/jobs", get(s.jobs))
 	mux.HandleFunc("GET /v1/jobs/{namespace}/{name}", get(s.inspect))
 	mux.HandleFunc("GET /v1/slots", get(s.slotList))
@@ -136,6 +141,7 @@ func (s *Server) PeerHandler() http.Handler {
 
 func (s *Server) routeShared(mux *http.ServeMux) {
 	mux.HandleFunc("GET /v1/status", get(s.status))
+	mux.HandleFunc("GET /v1/clock", get(s.clock))
 	mux.HandleFunc("GET /v1/waiting", get(s.waiting))
 	mux.HandleFunc("GET /v1/ledger", get(s.ledgerSum))
 	mux.HandleFunc("GET /v1/ledger/records", s.ledgerRecords)

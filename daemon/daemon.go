@@ -148,7 +148,8 @@ type Daemon struct {
 	stats   counters
 	revoked atomic.Pointer[map[wire.PeerID][]byte] // with what proves it to them, see notice
 	seen    seen
-	damaged atomic.Bool // and not mended yet
+	damaged atomic.Bool            // and not mended yet
+	held    atomic.Pointer[string] // why it holds still; nil: it does not
 }
 
 // seen is what loop last told others, so that it tells them changes only.

@@ -28,11 +28,14 @@ func (d *Daemon) keep(ctx context.Context, out []node.Ready) error {
 		err := d.commit(out)
 		var full fullError
 		if !errors.As(err, &full) || !full.Full() {
+			d.held.Store(nil)
 			if err == nil && held > 0 {
 				d.announce("there is room on the disk again: this peer goes on after %s", held)
 			}
 			return err
 		}
+		why := sentence(err)
+		d.held.Store(&why)
 		if held == 0 {
 			d.announce("this peer holds still until there is room again: %v", err)
 		}
@@ -40,6 +43,14 @@ func (d *Daemon) keep(ctx context.Context, out []node.Ready) error {
 			return err
 		}
 	}
+}
+
+// Held is why this daemon holds still; empty: it does not.
+func (d *Daemon) Held() string {
+	if why := d.held.Load(); why != nil {
+		return *why
+	}
+	return ""
 }
 
 // announce tells people what no step of the core has brought about.

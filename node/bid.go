@@ -267,8 +267,12 @@ func (c *Core) missing() []string {
 
 func (c *Core) noRoomOnDisk() bool {
 	d := c.disk
-	return d.TotalBytes > 0 && d.FreeBytes < min(256<<20, d.TotalBytes/20)
+	return d.TotalBytes > 0 && d.FreeBytes < LeastFree(d.TotalBytes)
 }
+
+// LeastFree is how much of a disk of so many bytes must be free, beyond what the store
+// itself needs, for a peer to take work.
+func LeastFree(totalBytes int64) int64 { return min(256<<20, totalBytes/20) }
 
 // waitsFor says what a peer that is not ready waits for.
 func (c *Core) waitsFor() string {

@@ -101,6 +101,12 @@ func (c *Core) peerView(id wire.PeerID) PeerView {
 	return v
 }
 
+// Observers lists who observes this peer, in its own view.
+func (c *Core) Observers() []wire.PeerID {
+	info, _ := c.mem.Info(c.cfg.Self)
+	return info.Observers
+}
+
 // heardAgo is the age of a peer's last beat; -1: none since this peer's start.
 func (c *Core) heardAgo(info gossip.Info) time.Duration {
 	if info.LastHeard == 0 {

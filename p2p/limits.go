@@ -77,6 +77,9 @@ const perAddress = 512
 // the eighth machine of a house cannot join through its NAT.
 const newPerSecond = 32
 
+// maxConns is how many connections a host has at once, at most.
+const maxConns = 1024
+
 // resources builds libp2p's resource manager.
 func (l limits) resources() (libp2p.Option, error) {
 	manager, err := l.resourceManager()
@@ -96,7 +99,7 @@ func (l limits) resourceManager() (network.ResourceManager, error) {
 	for _, b := range []*rcmgr.BaseLimit{&scaling.ProtocolBaseLimit, &scaling.SystemBaseLimit} {
 		b.Streams, b.StreamsInbound, b.StreamsOutbound = 16384, 8192, 8192
 	}
-	scaling.SystemBaseLimit.Conns, scaling.SystemBaseLimit.ConnsInbound, scaling.SystemBaseLimit.ConnsOutbound = 1024, 768, 768
+	scaling.SystemBaseLimit.Conns, scaling.SystemBaseLimit.ConnsInbound, scaling.SystemBaseLimit.ConnsOutbound = maxConns, 768, 768
 	scaling.TransientBaseLimit.Conns, scaling.TransientBaseLimit.ConnsInbound, scaling.TransientBaseLimit.ConnsOutbound = 512, 384, 384
 	l.relayLimits(&scaling)
 	// One stream of frames each way, and its successor while it ends.

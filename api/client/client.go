@@ -62,10 +62,16 @@ func (u *UnreachableError) Error() string {
 	switch {
 	case errors.Is(u.Err, os.ErrPermission):
 		return fmt.Sprintf("the daemon's socket %s belongs to another user: run this as the one who ran `shoal up`", u.Socket)
-	case errors.Is(u.Err, os.ErrNotExist), errors.Is(u.Err, syscall.ECONNREFUSED):
+	case u.Absent():
 		return fmt.Sprintf("no daemon answers at %s: start one with `shoal up`, or name its socket with --socket", u.Socket)
 	}
 	return fmt.Sprintf("the daemon at %s does not answer: %v", u.Socket, u.Err)
+}
+
+// Absent reports whether nobody listens at the socket, rather than someone who does
+// not answer.
+func (u *UnreachableError) Absent() bool {
+	return errors.Is(u.Err, os.ErrNotExist) || errors.Is(u.Err, syscall.ECONNREFUSED)
 }
 
 // Unwrap returns the cause.
@@ -140,6 +146,11 @@ func queryOf(pairs []string) string {
 // Status tells how the peer is.
 func (c *Client) Status(ctx context.Context) (api.Status, error) {
 	return get[api.Status](ctx, c, "/status")
+}
+
+// Doctor looks at the peer.
+func (c *Client) Doctor(ctx context.Context) (api.Health, error) {
+	return get[api.Health](ctx, c, "/doctor")
 }
 
 // Peers lists the members.

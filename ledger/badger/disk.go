@@ -63,12 +63,7 @@ func acquire(dir string) (*os.File, error) {
 		if !errors.Is(err, syscall.EWOULDBLOCK) {
 			return nil, fmt.Errorf("lock state directory %s: %w", dir, err)
 		}
-		holder := "another process"
-		b, _ := os.ReadFile(f.Name())
-		if pid, err := strconv.Atoi(strings.TrimSpace(string(b))); err == nil {
-			holder = "process " + strconv.Itoa(pid)
-		}
-		return nil, fmt.Errorf("state directory %s is in use by %s: stop it or use another --state", dir, holder)
+		return nil, fmt.Errorf("state directory %s is in use by %s: stop it or use another --state", dir, holderIn(f.Name()))
 	}
 	pid := []byte(strconv.Itoa(os.Getpid()) + "\n")
 	if err := errors.Join(f.Truncate(0), writeAt(f, pid)); err != nil && !errors.Is(err, syscall.ENOSPC) {
@@ -194,3 +189,44 @@ func (l logger) Infof(f string, a ...any)    { l.log.Debug("badger: " + text(f, 
 func (l logger) Debugf(string, ...any)       {}
 
 func text(f string, a []any) string { return strings.TrimSpace(fmt.Sprintf(f, a...)) }
+
+// Least is the free room below which a store that is opened writes nothing, in bytes.
+func (o Options) Least() int64 { return o.least() }
+
+// Need is the free room below which this store writes nothing for the time being, in
+// bytes.
+func (s *Store) Need() int64 { return s.need() }
+
+// Damage is what was found when the store was opened, and not refilled since; empty:
+// nothing.
+func (s *Store) Damage() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.damage == nil {
+		return ""
+	}
+	return s.damage.Error()
+}
+
+// Holder tells who has a state directory open, such as "process 123"; empty: nobody,
+// or there is none.
+func Holder(dir string) string {
+	f, err := os.Open(filepath.Join(dir, "lock"))
+	if err != nil {
+		return ""
+	}
+	defer f.Close()
+	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_SH|syscall.LOCK_NB); !errors.Is(err, syscall.EWOULDBLOCK) {
+		return ""
+	}
+	return holderIn(f.Name())
+}
+
+// holderIn names the process that has written its number into a lock file.
+func holderIn(name string) string {
+	b, _ := os.ReadFile(name)
+	if pid, err := strconv.Atoi(strings.TrimSpace(string(b))); err == nil {
+		return "process " + strconv.Itoa(pid)
+	}
+	return "another process"
+}
