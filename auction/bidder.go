@@ -38,6 +38,8 @@ type Self struct {
 	// CanRun says why the driver cannot run the task, or "". Without it, a
 	// process driver runs the images that HasImage reports present.
 	CanRun func(task *job.Task) string
+	// Later names a field of the task or its job that only a later version knows, or "".
+	Later func(spec *job.Spec, task *job.Task) string
 	// FailsOf counts recent failures here of a task at a spec.
 	FailsOf func(id job.ID, task string, spec wire.Hash) int
 	// VolumePlace says who holds the volume of a slot, and that peer's name.
@@ -147,6 +149,11 @@ func refusesAll(self *Self) string {
 func refuses(self *Self, spec *job.Spec, task *job.Task) string {
 	if len(self.Accept) > 0 && !slices.Contains(self.Accept, spec.ID().Namespace()) {
 		return fmt.Sprintf("%s: namespace %s", OwnerRefuses, spec.ID().Namespace())
+	}
+	if self.Later != nil {
+		if field := self.Later(spec, task); field != "" {
+			return fmt.Sprintf("%s: the task has field %s, which this peer does not know", LaterVersion, field)
+		}
 	}
 	if len(spec.Datacenters) > 0 && !slices.Contains(spec.Datacenters, self.Datacenter) {
 		return fmt.Sprintf("%s: wants %s, peer is in %q", Datacenter, strings.Join(spec.Datacenters, " or "), self.Datacenter)

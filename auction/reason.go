@@ -20,6 +20,7 @@ const (
 	Draining        = "draining"
 	UnknownJob      = "unknown job"
 	OwnerRefuses    = "owner refuses"
+	LaterVersion    = "later version" // the task has a field that the bidder does not know
 	Datacenter      = "datacenter"
 	Platform        = "platform"
 	NoEngine        = "no container engine"

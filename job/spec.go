@@ -94,6 +94,11 @@ const (
 	MaxSpecBytes = 256 << 10
 )
 
+// FirstOpenField is the number from which on whoever does not know a field of a spec, a
+// task or a part of one passes over it. Whoever does not know one below leaves the task
+// to others. An open field of a task itself is not part of its task hash.
+const FirstOpenField = 128
+
 // Defaults that apply where a file says nothing (shown by `shoal plan`).
 const (
 	DefaultNeedsCPU  = 100       // milli-CPU

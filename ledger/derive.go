@@ -154,34 +154,27 @@ func (s *State) Wanted(id job.ID) []Wanted {
 	return j.wanted
 }
 
-// hashOf is TaskHash, remembered for the tasks of specs held.
-func (s *State) hashOf(t *job.Task) wire.Hash {
-	h, ok := s.hashes[t]
-	if !ok {
-		h = TaskHash(t)
-		s.hashes[t] = h
-	}
-	return h
-}
-
 func (s *State) deriveWanted(id job.ID) []Wanted {
 	h := s.Head(id)
 	if h == nil || h.Deleted {
 		return nil
 	}
-	spec := s.Spec(h.Spec)
-	if spec == nil || s.unfit[spec] {
+	rec := s.SpecRecord(h.Spec)
+	if rec == nil {
+		return nil
+	}
+	spec := rec.Value.(*job.Spec)
+	if s.unfit[spec] {
 		return nil
 	}
 	out := make([]Wanted, 0, len(spec.Tasks))
 	for i := range spec.Tasks {
 		t := &spec.Tasks[i]
-		w := Wanted{Job: id, Life: h.Life, Task: t, Spec: s.hashOf(t), JobSpec: h.Spec, Count: t.Count}
+		w := Wanted{Job: id, Life: h.Life, Task: t, Spec: s.taskOf(rec, t).hash, JobSpec: h.Spec, Count: t.Count}
 		if s.isBad(id, h.Life, w.Spec) {
 			w.Paused = true
-			if prev := s.Spec(h.Previous); prev != nil && prev.Task(t.Name) != nil {
-				p := prev.Task(t.Name)
-				w.Fallback = &Wanted{Job: id, Life: h.Life, Task: p, Spec: s.hashOf(p), JobSpec: h.Previous, Count: t.Count}
+			if prev, p := s.findTask(h.Previous, t.Name); p != nil {
+				w.Fallback = &Wanted{Job: id, Life: h.Life, Task: p, Spec: s.taskOf(prev, p).hash, JobSpec: h.Previous, Count: t.Count}
 			}
 			if t.Update.FailureAction == "rollback" && w.Fallback != nil {
 				w = *w.Fallback

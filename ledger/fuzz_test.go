@@ -1,11 +1,13 @@
 package ledger_test
 
 import (
+	"bytes"
 	"testing"
 
 	"pgregory.net/rapid"
 
 	"shoal/internal/fuzztest"
+	"shoal/job"
 	"shoal/ledger"
 	"shoal/ledger/ledgertest"
 	"shoal/wire"
@@ -45,6 +47,9 @@ func FuzzBody(f *testing.F) {
 			return
 		}
 		_ = ledger.KeyText(r)
+		if spec, ok := r.Value.(*job.Spec); ok {
+			openSpec(t, s, r, spec)
+		}
 		for _, id := range s.Jobs() {
 			s.Wanted(id)
 			s.Conflicts(id)
@@ -61,4 +66,19 @@ func FuzzBody(f *testing.F) {
 		s.Sweep()
 		s.Revive()
 	})
+}
+
+// openSpec derives what bytes alone tell of a spec; none of it may take more memory than
+// decoding does, nor lose what is not known here.
+func openSpec(t *testing.T, s *ledger.State, r *wire.Record, spec *job.Spec) {
+	for i := range spec.Tasks {
+		name := spec.Tasks[i].Name
+		fuzztest.Bounded(t, len(r.Body), func() { s.TaskHash(r.BodyHash(), name) })
+		s.LaterField(r.BodyHash(), name)
+	}
+	fuzztest.BoundedBy(t, len(r.Body), 3*fuzztest.PerByte, 2*fuzztest.Always, func() { ledger.CarrySpec(r.Body, spec) })
+	again := ledger.CarrySpec(r.Body, spec)
+	if twice := ledger.CarrySpec(again, spec); !bytes.Equal(twice, again) {
+		t.Fatalf("carried once %x, twice %x", again, twice)
+	}
 }

@@ -68,7 +68,7 @@ type State struct {
 	mine     map[job.ID]int // how many of this peer's own claims a job has
 	ours     uint64         // the version of the last change that may concern this peer's own claims
 
-	hashes map[*job.Task]wire.Hash // TaskHash of the tasks of specs held
+	tasks map[*job.Task]namedTask // of specs held, as far as asked for
 
 	recent struct { // what was looked up last
 		log *log
@@ -91,7 +91,7 @@ func New(self wire.PeerID, swarm wire.Hash, verify wire.Verifier) *State {
 		heads: map[job.ID]struct{}{}, lost: map[claimRef]*Verdict{},
 		bad: map[job.ID][]*wire.Record{}, places: map[placeKey][]*wire.Record{},
 		cards: map[wire.PeerID]*wire.Record{}, named: map[wire.Hash]*wire.Record{}, said: map[wire.PeerID][]*wire.Record{},
-		judged: map[*Card]bool{}, unfit: map[*job.Spec]bool{}, mine: map[job.ID]int{}, hashes: map[*job.Task]wire.Hash{},
+		judged: map[*Card]bool{}, unfit: map[*job.Spec]bool{}, mine: map[job.ID]int{}, tasks: map[*job.Task]namedTask{},
 	}
 }
 
@@ -423,7 +423,7 @@ func (s *State) forget(r *wire.Record, quiet bool) {
 	case *job.Spec:
 		delete(s.unfit, v)
 		for i := range v.Tasks {
-			delete(s.hashes, &v.Tasks[i])
+			delete(s.tasks, &v.Tasks[i])
 		}
 	case *Verdict:
 		if k := refOf(v.Slot, v.Life, v.Token, v.Peer); s.lost[k] == v {

@@ -152,14 +152,6 @@ type Member struct {
 	Why     string      `cbor:"5,keyasint,omitempty"`
 }
 
-// TaskHash names what a claim runs: the task without what does not touch its
-// container, so that scaling or a new failover rule moves nobody.
-func TaskHash(t *job.Task) wire.Hash {
-	c := *t
-	c.Count, c.Update, c.Failover = 0, job.Update{}, job.Failover{}
-	return wire.HashOf(wire.MustMarshal(&c))
-}
-
 // Open decodes a record's body into its Value and checks what can be checked
 // without other records. A kind this version does not know is left undecoded.
 func Open(r *wire.Record) error {

@@ -79,7 +79,7 @@ func (c *Core) request(r *Request) {
 func (c *Core) change(r *Request) (Code, error) {
 	switch {
 	case r.Deploy != nil:
-		return c.deploy(r.ID, &r.Deploy.Spec, r.Deploy.Base)
+		return c.deploy(r.ID, &r.Deploy.Spec, c.encode(wire.KindSpec, &r.Deploy.Spec), r.Deploy.Base)
 	case r.Remove != nil:
 		return c.remove(r.ID, r.Remove)
 	case r.Scale != nil:
@@ -97,11 +97,11 @@ func (c *Core) change(r *Request) (Code, error) {
 }
 
 // deploy makes a spec the wanted one: durable here first, then on two more stores.
-func (c *Core) deploy(id uint64, spec *job.Spec, base uint64) (Code, error) {
+// Its encoding may have fields of a later version, which the spec has no place for.
+func (c *Core) deploy(id uint64, spec *job.Spec, body []byte, base uint64) (Code, error) {
 	if err := spec.Validate(); err != nil {
 		return CodeInvalid, err
 	}
-	body := wire.MustMarshal(spec)
 	if len(body) > job.MaxSpecBytes {
 		return CodeInvalid, fmt.Errorf("job %s takes %d bytes, at most %d are allowed: split it into several jobs", spec.ID(), len(body), job.MaxSpecBytes)
 	}
@@ -132,7 +132,7 @@ func (c *Core) deploy(id uint64, spec *job.Spec, base uint64) (Code, error) {
 	}
 	var recs []*wire.Record
 	if c.led.SpecRecord(hash) == nil {
-		recs = append(recs, c.write(wire.KindSpec, cloneSpec(body)))
+		recs = append(recs, c.writeEncoded(wire.KindSpec, body, cloneSpec(body)))
 	} else {
 		recs = append(recs, c.led.SpecRecord(hash))
 	}
@@ -206,7 +206,8 @@ func (c *Core) remove(id uint64, r *Remove) (Code, error) {
 	return CodeOK, nil
 }
 
-// edit deploys the present spec of a job with a change.
+// edit deploys the present spec of a job with a change; what a later version wrote into
+// it stays.
 func (c *Core) edit(id uint64, of job.ID, change func(*job.Spec) error) (Code, error) {
 	h := c.led.Head(of)
 	if h == nil || h.Deleted {
@@ -220,7 +221,7 @@ func (c *Core) edit(id uint64, of job.ID, change func(*job.Spec) error) (Code, e
 	if err := change(spec); err != nil {
 		return CodeInvalid, err
 	}
-	return c.deploy(id, spec, 0)
+	return c.deploy(id, spec, c.extend(wire.KindSpec, ledger.CarrySpec(r.Body, spec)), 0)
 }
 
 func scale(s *job.Spec, task string, count int) error {
@@ -285,7 +286,7 @@ func (c *Core) rollback(id uint64, r *Rollback) (Code, error) {
 			continue
 		}
 		if spec := c.led.SpecRecord(old.Spec); spec != nil {
-			return c.deploy(id, cloneSpec(spec.Body), 0)
+			return c.deploy(id, cloneSpec(spec.Body), spec.Body, 0)
 		}
 	}
 	if len(have) == 0 {

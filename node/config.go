@@ -28,7 +28,8 @@ type Config struct {
 	Entitled func(p wire.PeerID, cert []byte) bool
 
 	// Extend adds to the bodies of this peer's own records what a later version would
-	// write; nil: nothing. It is for simulated swarms of two versions.
+	// write; nil: nothing. It is for simulated swarms of two versions: a peer with one
+	// knows every field.
 	Extend func(wire.RecordKind, []byte) []byte
 
 	Founder    bool // this run creates the swarm: ready at once

@@ -470,11 +470,19 @@ func (c *Core) reachable() []wire.PeerID {
 // write seals a record of our own and brings it into the ledger; it is on disk
 // before anything that this step sends.
 func (c *Core) write(kind wire.RecordKind, body any) *wire.Record {
-	encoded := wire.MustMarshal(body)
-	if c.cfg.Extend != nil {
-		encoded = c.cfg.Extend(kind, encoded)
+	return c.writeEncoded(kind, c.encode(kind, body), body)
+}
+
+// encode is how this peer writes the body of a record.
+func (c *Core) encode(kind wire.RecordKind, body any) []byte {
+	return c.extend(kind, wire.MustMarshal(body))
+}
+
+func (c *Core) extend(kind wire.RecordKind, encoded []byte) []byte {
+	if c.cfg.Extend == nil {
+		return encoded
 	}
-	return c.writeEncoded(kind, encoded, body)
+	return c.cfg.Extend(kind, encoded)
 }
 
 // writeEncoded is write for a body that is to stay as it was written, fields of a later

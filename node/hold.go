@@ -31,6 +31,7 @@ type holding struct {
 	ends      map[claimID]ending
 	beaten    map[claimID]clock.Instant
 	lost      map[claimID]clock.Instant // since when a verdict is known here
+	unstarted map[claimID]clock.Instant // since when nothing runs of a task that this version does not wholly know
 	deleted   map[job.ID]deletedAt
 	silenced  bool
 	stopFirst map[*job.Task]*job.Task // tasks whose start-first has no room here
@@ -58,7 +59,7 @@ type deletedAt struct {
 func newHolding() holding {
 	return holding{
 		ends: map[claimID]ending{}, beaten: map[claimID]clock.Instant{}, lost: map[claimID]clock.Instant{},
-		deleted: map[job.ID]deletedAt{}, stopFirst: map[*job.Task]*job.Task{},
+		unstarted: map[claimID]clock.Instant{}, deleted: map[job.ID]deletedAt{}, stopFirst: map[*job.Task]*job.Task{},
 	}
 }
 
@@ -119,7 +120,7 @@ func (c *Core) mustLook() bool {
 // unless all of them simply run what is wanted.
 func (c *Core) lookEvery() time.Duration {
 	h := &c.holding
-	if len(h.ends)+len(h.beaten)+len(h.lost) > 0 || h.silenced || c.self.stage != ready || c.self.draining || c.self.leaving {
+	if len(h.ends)+len(h.beaten)+len(h.lost)+len(h.unstarted) > 0 || h.silenced || c.self.stage != ready || c.self.draining || c.self.leaving {
 		return holdEvery
 	}
 	for _, cl := range c.ownClaims() {
@@ -140,6 +141,7 @@ func (c *Core) judgeOwn(cl *ledger.Claim) {
 		delete(c.holding.ends, id)
 		delete(c.holding.beaten, id)
 		delete(c.holding.lost, id)
+		delete(c.holding.unstarted, id)
 		return
 	}
 	if c.self.stage == muted {
@@ -346,7 +348,9 @@ func (c *Core) judgeHolder(cl *ledger.Claim) {
 	}
 	if cl.Spec != w.Spec && !w.Paused && c.mayMove(cl, w) && !mutant.Is(mutant.NeverMove) {
 		c.move(cl, w)
+		return
 	}
+	c.judgeLater(cl)
 }
 
 func (c *Core) wantedOf(cl *ledger.Claim) (ledger.Wanted, bool) {
@@ -391,6 +395,10 @@ func (c *Core) move(cl *ledger.Claim, w ledger.Wanted) {
 	again := *cl
 	if c.facts != nil && !w.Task.Needs.Fits(c.facts.Capacity.Minus(c.led.Claimed(c.cfg.Self)).Plus(cl.Needs)) {
 		c.end(cl, ledger.Stopped, "the new revision's needs do not fit on this peer")
+		return
+	}
+	if field := c.laterOf(w.JobSpec, w.Task.Name); field != "" {
+		c.end(cl, ledger.Stopped, laterText(field))
 		return
 	}
 	again.Spec, again.JobSpec, again.Needs = w.Spec, w.JobSpec, w.Task.Needs
@@ -448,6 +456,9 @@ func (c *Core) wants() []runtime.Want {
 		}
 		if w.Task == nil && !w.Stop && !w.Keep {
 			w.Hold = true // its spec is still to come: what runs goes on, nothing is started
+		}
+		if !w.Stop && !w.Keep && c.laterOf(cl.JobSpec, cl.Slot.Task) != "" {
+			w.Hold = true // who knows all of it is to start it
 		}
 		if c.led.IsLost(cl) && !w.Stop && !w.Keep {
 			w.Hold = true // refuted or ended first: it may run elsewhere by now

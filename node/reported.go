@@ -91,8 +91,7 @@ func (c *Core) noteBadSpec(cl, again *ledger.Claim, r runtime.Report) {
 	if h == nil || !ok || h.Life != cl.Life || h.Previous.IsZero() || w.Spec != cl.Spec || w.Paused {
 		return
 	}
-	prev := c.led.Spec(h.Previous)
-	if prev == nil || prev.Task(cl.Slot.Task) == nil || ledger.TaskHash(prev.Task(cl.Slot.Task)) == cl.Spec {
+	if prev, ok := c.led.TaskHash(h.Previous, cl.Slot.Task); !ok || prev == cl.Spec {
 		return
 	}
 	reason := cmp.Or(again.Detail, "it did not serve in time")

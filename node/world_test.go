@@ -48,6 +48,7 @@ type testPeer struct {
 	starts  int
 	cut     bool
 	halt    Halt
+	extend  func(wire.RecordKind, []byte) []byte // Config.Extend
 }
 
 type testKey wire.PeerID
@@ -80,6 +81,7 @@ func (w *world) boot(p *testPeer, founder bool) {
 	core, err := New(Config{
 		Self: p.id, Swarm: wire.HashOf([]byte("w")), Key: testKey(p.id), Verify: testVerify,
 		Seed: uint64(p.id[0]), Nonce: uint64(p.starts), Name: p.name, Founder: founder, Version: "test",
+		Extend: p.extend,
 	}, p.stored)
 	if err != nil {
 		w.t.Fatal(err)

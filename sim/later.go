@@ -2,9 +2,12 @@ package sim
 
 import (
 	"fmt"
+	"strconv"
 	"time"
 
+	"shoal/job"
 	"shoal/node"
+	"shoal/runtime"
 	"shoal/wire"
 )
 
@@ -18,6 +21,8 @@ func addLaterVerbs() {
 		opts: []string{"for", "undo"}, check: refArgs, do: (*run).upgrade}
 	verbs["carries"] = verb{args: 1, usage: "PEER count=>=1: so many records that only a later version knows wholly",
 		opts: []string{"count"}, check: refArgs, assert: (*run).carries}
+	verbs["keeps"] = verb{args: 1, usage: "JOB field=40: its spec has that field in each task, and only peers that know it run them",
+		opts: []string{"field"}, check: keepsArgs, assert: (*run).keeps}
 }
 
 // upgradeTime is how long a daemon is away for an upgrade, if the scenario does not say.
@@ -45,18 +50,41 @@ func (r *run) upgrade(op *Op) error {
 // laterField is a field that no body and no message of this version has.
 const laterField = 1000
 
-// extended is how a later version writes the bodies of its own records. Job specs are
-// left alone: what is in them users write.
+// extended is how a later version writes the bodies of its own records. Into a job spec
+// it writes what its users ask for by a label of a task: see laterLabel.
 func extended(kind wire.RecordKind, body []byte) []byte {
-	if kind == wire.KindSpec {
-		return body
-	}
 	fields := map[uint64]any{}
 	if wire.Unmarshal(body, &fields) != nil {
 		return body
 	}
-	fields[laterField] = "of a later version"
+	if kind == wire.KindSpec {
+		tasks, _ := fields[taskList].([]any)
+		for _, t := range tasks {
+			extendTask(t)
+		}
+	} else {
+		fields[laterField] = "of a later version"
+	}
 	return wire.MustMarshal(fields)
+}
+
+// laterLabel is the label of a task by which a scenario's user asks for a field that
+// this version does not know, by its number.
+const laterLabel = "later"
+
+// The numbers of the fields of specs and tasks that are handled here as bytes.
+const (
+	taskList   = uint64(4)
+	taskLabels = uint64(12)
+)
+
+func extendTask(task any) {
+	t, _ := task.(map[any]any)
+	labels, _ := t[taskLabels].(map[any]any)
+	text, _ := labels[laterLabel].(string)
+	if n, err := strconv.ParseUint(text, 10, 32); err == nil {
+		t[n] = "of a later version"
+	}
 }
 
 // isLater reports whether this version does not know all of a record.
@@ -125,4 +153,48 @@ func (r *run) carries(op *Op) string {
 		want = ">=1"
 	}
 	return compareCount(want, n, "are there")
+}
+
+func keepsArgs(op *Op) error {
+	if op.Opts["field"] == "" {
+		return fmt.Errorf("want: keeps JOB field=40")
+	}
+	return jobArg(op)
+}
+
+// firstLater is above the number of every field that a task has in this version.
+const firstLater = 40
+
+func isLaterField(s string) error {
+	if n, err := strconv.ParseUint(s, 10, 32); err != nil || n < firstLater {
+		return fmt.Errorf("want the number of a field that this version does not have, from %d on", firstLater)
+	}
+	return nil
+}
+
+// keeps looks for a field of a later version in every task of a job, at every peer that
+// is ready, and for peers that run such a task without knowing the field.
+func (r *run) keeps(op *Op) string {
+	id, _, _ := jobTask(op.Args[0])
+	field, _ := strconv.ParseUint(op.Opts["field"], 10, 32)
+	for _, m := range r.w.machines {
+		if m.core == nil || m.state() != "ready" {
+			continue
+		}
+		h := m.core.Ledger().Head(id)
+		if h == nil || m.core.Ledger().SpecRecord(h.Spec) == nil {
+			return fmt.Sprintf("%s does not know %s", m.name, id)
+		}
+		for i, task := range wire.Parts(wire.Part(m.core.Ledger().SpecRecord(h.Spec).Body, taskList)) {
+			if wire.Part(task, field) == nil {
+				return fmt.Sprintf("task %d of %s has lost field %d at %s", i, id, field, m.name)
+			}
+		}
+		for _, c := range m.engine.containers {
+			if c.Ref.Slot.Job == id && c.State == runtime.StateRunning && !m.later && field < job.FirstOpenField && c.task.Labels[laterLabel] == op.Opts["field"] {
+				return fmt.Sprintf("%s runs %s and does not know field %d", m.name, c.Ref.Slot, field)
+			}
+		}
+	}
+	return ""
 }

@@ -119,6 +119,8 @@ func taskOf(t *job.Task, op *Op) (err error) {
 			t.Policy = v
 		case "version":
 			t.Env = map[string]string{"VERSION": v}
+		case "later":
+			t.Labels = map[string]string{laterLabel: v}
 		case "depends":
 			t.DependsOn = []job.Dependency{{Task: v}}
 		default:

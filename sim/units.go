@@ -114,6 +114,7 @@ var optionKinds = map[string]func(string) error{
 	"image": isText, "volume": isText, "constraint": isText, "job": isText, "first": isText, "disk": isText,
 	"label": isText, "datacenter": isText, "profile": oneOf("lan", "metered", "small"), "stuck": oneOf("", "yes"),
 	"version": isText, "volumes": oneOf("", "yes"), "undo": oneOf("", "yes"), "down": oneOf("", "yes"), "depends": isText,
+	"later": isLaterField, "field": isLaterField,
 }
 
 // CheckValue reports why an option of a scenario cannot have a value, as Parse would.

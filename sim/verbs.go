@@ -23,7 +23,7 @@ type verb struct {
 
 var taskOptions = []string{
 	"replicas", "cpu", "mem", "at", "volume", "type", "onreturn", "inisland", "failover", "lasts", "exit", "health", "image",
-	"constraint", "parallelism", "restarts", "order", "failure", "version", "fails", "policy", "monitor", "stuck", "depends",
+	"constraint", "parallelism", "restarts", "order", "failure", "version", "fails", "policy", "monitor", "stuck", "depends", "later",
 }
 
 var verbs map[string]verb
