@@ -21,8 +21,7 @@ type disk struct {
 	pending []node.Write
 	ends    []int // of the transactions in pending, each the index after its last write
 
-	jobs    []*wire.Record // heads and specs, synced or not, by number: few, and often asked for
-	version uint64         // grows with every change of jobs
+	jobs []*wire.Record // heads and specs, synced or not, by number: few, and often asked for
 
 	trouble diskTrouble
 }
@@ -38,7 +37,6 @@ func (d *disk) noteJobs(writes []node.Write) {
 	for i := range writes {
 		switch w := &writes[i]; {
 		case w.Put != nil && isOfJob(w.Put):
-			d.version++
 			if at, found := d.findJob(w.Put.Num); found {
 				d.jobs[at] = w.Put
 			} else {
@@ -46,7 +44,6 @@ func (d *disk) noteJobs(writes []node.Write) {
 			}
 		case w.Drop != nil:
 			if at, found := d.findJob(*w.Drop); found {
-				d.version++
 				d.jobs = slices.Delete(d.jobs, at, at+1)
 			}
 		}
@@ -59,7 +56,6 @@ func (d *disk) findJob(n wire.Number) (int, bool) {
 
 // recountJobs is for when synced records were lost, or writes before their sync.
 func (d *disk) recountJobs() {
-	d.version++
 	d.jobs = nil
 	d.records.each(func(r *wire.Record) {
 		if isOfJob(r) {
@@ -159,7 +155,7 @@ func (d *disk) rot(r *rand.Rand, p float64) (lost int) {
 func (d *disk) clone() *disk {
 	d.sync()
 	c := &disk{
-		records: d.records.clone(), locals: maps.Clone(d.locals), jobs: slices.Clone(d.jobs), version: d.version + 1,
+		records: d.records.clone(), locals: maps.Clone(d.locals), jobs: slices.Clone(d.jobs),
 		trouble: newDiskTrouble(),
 	}
 	c.trouble.rotten, c.trouble.promised = maps.Clone(d.trouble.rotten), d.trouble.promised

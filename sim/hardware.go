@@ -88,6 +88,7 @@ func (m *machine) syncDisk() bool {
 		m.disk.tear(m.chanceOf("failed sync"))
 		m.w.trace.note(m.w.now, m.name, "cannot sync: the daemon ends")
 		m.stopDaemon()
+		m.w.checks.diskChanged(m)
 		return false
 	}
 	m.disk.sync()
@@ -134,6 +135,7 @@ func (m *machine) cutPower(torn bool) {
 		m.w.trace.note(m.w.now, m.name, "its store is torn, and its sums show that")
 		m.spoiled()
 	}
+	m.w.checks.diskChanged(m)
 }
 
 // setRoom changes how much of the disk is free; the daemon reads that every ten

@@ -23,6 +23,7 @@ type watch struct {
 	sends    []check.SendWatcher
 	replies  []check.ReplyWatcher
 	lives    []check.LifeWatcher
+	disks    []check.DiskWatcher
 	tellings []check.EventWatcher
 	ticks    []check.Ticker
 	progress []check.Progress
@@ -59,6 +60,9 @@ func (s *watch) use(all []check.Checker, off map[string]bool) {
 		}
 		if c, ok := c.(check.LifeWatcher); ok {
 			s.lives = append(s.lives, c)
+		}
+		if c, ok := c.(check.DiskWatcher); ok {
+			s.disks = append(s.disks, c)
 		}
 		if c, ok := c.(check.EventWatcher); ok {
 			s.tellings = append(s.tellings, c)
@@ -122,6 +126,14 @@ func (s *watch) booted(m *machine) {
 	s.changed(m)
 	for _, c := range s.lives {
 		c.Booted(s.hosts[m.index])
+	}
+	s.diskChanged(m)
+}
+
+// diskChanged shows a disk that may not hold what was written.
+func (s *watch) diskChanged(m *machine) {
+	for _, c := range s.disks {
+		s.found(c.DiskChanged(s.hosts[m.index]))
 	}
 }
 
@@ -221,7 +233,6 @@ func (h host) Tainted() bool           { return len(h.m.w.checks.shared) > 0 }
 func (h host) Since() time.Duration    { return h.m.w.checks.since[h.m.index] }
 func (h host) EngineWorks() bool       { return h.m.engine.working() }
 func (h host) Capacity() job.Resources { return h.m.spec.Capacity }
-func (h host) DiskVersion() uint64     { return h.m.disk.version }
 
 func (h host) Counts() bool { return h.m.up() && h.m.state() == "ready" }
 

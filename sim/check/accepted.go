@@ -1,6 +1,8 @@
 package check
 
 import (
+	"cmp"
+	"maps"
 	"slices"
 	"time"
 
@@ -12,17 +14,25 @@ import (
 
 // Accepted is S1: an accepted job is on as many stores as its answer named, less
 // those destroyed since. A store is named by its key: where two machines have used
-// one, the answer does not say on whose disk the job is.
+// one, the answer does not say on whose disk the job is. It looks at the answer, and
+// from then on at a store's disk whenever that gets or loses a head of the job, or
+// changes by itself.
 type Accepted struct {
-	jobs    []*accepted
-	version []uint64 // by host: of its disk, when it was last read
-	again   map[wire.PeerID]bool
-	lost    map[wire.PeerID]time.Duration // when a store was destroyed last
-	now     time.Duration
-	looks   uint64
-	removed map[job.ID]uint64 // the greatest life that anybody has removed
-
+	hosts    []Host // those that have ever started
+	promises map[wire.PeerID]map[job.ID]promise
+	heads    heads // on the disks of those that have promised something
+	lost     map[wire.PeerID]time.Duration
+	now      time.Duration // as of the last second
+	looks    uint64
+	removed  map[job.ID]uint64          // the greatest life that anybody has removed
 	headless map[headless]time.Duration // heads whose spec is missing, since when
+}
+
+// A promise is the latest change of a job that an answer said a store holds. A later
+// one contains the earlier, since a store may hold a later head.
+type promise struct {
+	life, revision uint64
+	by             Host // who accepted it
 }
 
 type headless struct {
@@ -30,18 +40,10 @@ type headless struct {
 	job  job.ID
 }
 
-type accepted struct {
-	job      job.ID
-	life     uint64
-	revision uint64
-	stores   []wire.PeerID
-	by       Host // who accepted it
-}
-
 // NewAccepted returns the checker.
 func NewAccepted() *Accepted {
 	return &Accepted{
-		again: map[wire.PeerID]bool{}, lost: map[wire.PeerID]time.Duration{},
+		promises: map[wire.PeerID]map[job.ID]promise{}, lost: map[wire.PeerID]time.Duration{},
 		removed: map[job.ID]uint64{}, headless: map[headless]time.Duration{},
 	}
 }
@@ -57,130 +59,156 @@ func (a *Accepted) Replied(h Host, asked *node.Request, r *node.Reply) error {
 	if r.Err != "" || r.Job == "" || len(r.Stores) == 0 || asked == nil {
 		return nil
 	}
-	a.jobs = slices.DeleteFunc(a.jobs, func(x *accepted) bool {
-		return x.job == r.Job && len(x.stores) == 0
-	})
-	stores := slices.DeleteFunc(slices.Clone(r.Stores), a.lostMeanwhile)
-	a.jobs = append(a.jobs, &accepted{r.Job, r.Life, r.Revision, stores, h})
 	for _, p := range r.Stores {
-		a.again[p] = true
-	}
-	return nil
-}
-
-// lostMeanwhile reports whether a store may have been destroyed after it had taken
-// the job and before the answer: the accepting peer waits 10 s for its stores, and
-// may sleep meanwhile.
-func (a *Accepted) lostMeanwhile(p wire.PeerID) bool {
-	at, ok := a.lost[p]
-	return ok && a.now-at < 2*time.Minute
-}
-
-// Wrote implements WriteWatcher: a removal may have been accepted without its
-// answer reaching anybody.
-func (a *Accepted) Wrote(_ Host, writes []node.Write) error {
-	for i := range writes {
-		if r := writes[i].Put; r != nil && r.Kind == wire.KindHead && ledger.Open(r) == nil {
-			if h, ok := r.Value.(*ledger.Head); ok && h.Deleted {
-				a.removed[h.Job] = max(a.removed[h.Job], h.Life)
-			}
-		}
-	}
-	return nil
-}
-
-// Tick implements Ticker. It reads the disks that have changed since.
-func (a *Accepted) Tick(w World) error {
-	a.now = w.Now()
-	if len(a.jobs) == 0 {
-		return nil
-	}
-	for _, h := range w.Hosts() {
-		for len(a.version) <= h.Index() {
-			a.version = append(a.version, ^uint64(0))
-		}
-		if a.version[h.Index()] == h.DiskVersion() && !a.again[h.Peer()] {
+		if at, ok := a.lost[p]; ok && a.now-at < lostMeanwhile {
 			continue
 		}
-		delete(a.again, h.Peer())
-		a.version[h.Index()] = h.DiskVersion()
-		if err := a.look(w.Now(), h); err != nil {
+		jobs := a.promises[p]
+		if jobs == nil {
+			jobs = map[job.ID]promise{}
+			a.promises[p] = jobs
+		}
+		if x := jobs[r.Job]; x.by == nil || cmp.Or(cmp.Compare(r.Life, x.life), cmp.Compare(r.Revision, x.revision)) >= 0 {
+			jobs[r.Job] = promise{r.Life, r.Revision, h}
+		}
+	}
+	for _, store := range a.hosts {
+		if !slices.Contains(r.Stores, store.Peer()) {
+			continue
+		}
+		a.heads.reload(store)
+		if err := a.look(store, r.Job); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// specBound is how long a later head may wait for its spec: the two may come by
-// different messages.
-const specBound = 15 * time.Second
+// lostMeanwhile is how long before an answer a store may have been destroyed after
+// it had taken the job: the accepting peer waits 10 s for its stores, and may sleep
+// meanwhile.
+const lostMeanwhile = 2 * time.Minute
 
-func (a *Accepted) headlessFor(now time.Duration, h Host, id job.ID) time.Duration {
-	k := headless{h.Index(), id}
-	if _, ok := a.headless[k]; !ok {
-		a.headless[k] = now
+// Wrote implements WriteWatcher. A removal may have been accepted without its answer
+// reaching anybody.
+func (a *Accepted) Wrote(h Host, writes []node.Write) error {
+	for i := range writes {
+		if writes[i].Put == nil {
+			continue
+		}
+		if head := headOf(writes[i].Put); head != nil && head.Deleted {
+			a.removed[head.Job] = max(a.removed[head.Job], head.Life)
+		}
 	}
-	a.again[h.Peer()] = true
-	return now - a.headless[k]
+	return a.look(h, a.heads.wrote(h, writes)...)
 }
 
-func (a *Accepted) look(now time.Duration, h Host) error {
-	promised := map[job.ID]*accepted{}
-	for _, x := range a.jobs {
-		if slices.Contains(x.stores, h.Peer()) && !h.Shared() {
-			promised[x.job] = x
-		}
-	}
-	if len(promised) == 0 {
+// DiskChanged implements DiskWatcher.
+func (a *Accepted) DiskChanged(h Host) error {
+	jobs := a.promises[h.Peer()]
+	if len(jobs) == 0 {
 		return nil
 	}
-	best := map[job.ID]*ledger.Head{}
-	specs := map[wire.Hash]bool{}
-	h.DiskJobs(func(r *wire.Record) {
-		if r.Kind == wire.KindSpec {
-			specs[r.BodyHash()] = true
-		}
-		if r.Kind != wire.KindHead || ledger.Open(r) != nil {
-			return
-		}
-		head, ok := r.Value.(*ledger.Head)
-		if !ok || promised[head.Job] == nil {
-			return
-		}
-		if b := best[head.Job]; b == nil || ledger.CompareHeads(head, b) > 0 {
-			best[head.Job] = head
-		}
+	a.heads.reload(h)
+	return a.look(h, slices.Sorted(maps.Keys(jobs))...)
+}
+
+// Tick implements Ticker: it looks again for specs that were missing.
+func (a *Accepted) Tick(w World) error {
+	a.now = w.Now()
+	if len(a.headless) == 0 {
+		return nil
+	}
+	missing := slices.SortedFunc(maps.Keys(a.headless), func(x, y headless) int {
+		return cmp.Or(cmp.Compare(x.host, y.host), cmp.Compare(x.job, y.job))
 	})
-	for _, x := range a.jobs {
-		if promised[x.job] == nil || !slices.Contains(x.stores, h.Peer()) || x.by.Shared() {
-			continue // of two logs under one name each drops what the other has
-		}
-		a.looks++
-		switch b := best[x.job]; {
-		case b == nil && a.removed[x.job] >= x.life: // remembered whole for the horizon only
-		case b == nil:
-			return violation("S1", "%s of life %d, revision %d was accepted with %s among its stores, and is not on its disk",
-				x.job, x.life, x.revision, h.Name())
-		case b.Life > x.life, b.Life == x.life && b.Deleted:
-		case b.Life < x.life || b.Revision < x.revision:
-			return violation("S1", "%s of life %d, revision %d was accepted with %s among its stores, whose disk has life %d, revision %d",
-				x.job, x.life, x.revision, h.Name(), b.Life, b.Revision)
-		case specs[b.Spec]:
-			delete(a.headless, headless{h.Index(), x.job})
-		case a.headlessFor(now, h, x.job) > specBound:
-			return violation("S1", "%s holds the head of %s, revision %d, and not its spec", h.Name(), x.job, b.Revision)
+	for _, k := range missing {
+		if err := a.look(w.Hosts()[k.host], k.job); err != nil {
+			return err
 		}
 	}
 	return nil
 }
 
+// look searches what was promised of some jobs on a host's disk.
+func (a *Accepted) look(h Host, ids ...job.ID) error {
+	ids = slices.DeleteFunc(ids, func(id job.ID) bool {
+		x, ok := a.promises[h.Peer()][id]
+		if !ok {
+			delete(a.headless, headless{h.Index(), id})
+		}
+		return !ok || h.Shared() || x.by.Shared() // of two logs under one name each drops what the other has
+	})
+	if len(ids) == 0 {
+		return nil
+	}
+	best, specs := kept(h, ids)
+	for i, id := range ids {
+		a.looks++
+		if err := a.judge(h, id, best[i], specs); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// kept returns the greatest head that a disk has of each of some jobs, or nil, and all
+// its specs.
+func kept(h Host, ids []job.ID) (best []*ledger.Head, specs []*wire.Record) {
+	best = make([]*ledger.Head, len(ids))
+	h.DiskJobs(func(r *wire.Record) {
+		if r.Kind == wire.KindSpec {
+			specs = append(specs, r)
+		}
+		head := headOf(r)
+		if head == nil {
+			return
+		}
+		if i := slices.Index(ids, head.Job); i >= 0 && (best[i] == nil || ledger.CompareHeads(head, best[i]) > 0) {
+			best[i] = head
+		}
+	})
+	return best, specs
+}
+
+// specBound is how long a later head may wait for its spec: the two may come by
+// different messages.
+const specBound = 15 * time.Second
+
+// judge compares the head found of a job with what was promised.
+func (a *Accepted) judge(h Host, id job.ID, b *ledger.Head, specs []*wire.Record) error {
+	x, without := a.promises[h.Peer()][id], headless{h.Index(), id}
+	since, waits := a.headless[without]
+	delete(a.headless, without)
+	switch {
+	case b == nil && a.removed[id] >= x.life: // remembered whole for the horizon only
+	case b == nil:
+		return violation("S1", "%s of life %d, revision %d was accepted with %s among its stores, and is not on its disk",
+			id, x.life, x.revision, h.Name())
+	case b.Life > x.life, b.Life == x.life && b.Deleted:
+	case b.Life < x.life || b.Revision < x.revision:
+		return violation("S1", "%s of life %d, revision %d was accepted with %s among its stores, whose disk has life %d, revision %d",
+			id, x.life, x.revision, h.Name(), b.Life, b.Revision)
+	case slices.ContainsFunc(specs, func(r *wire.Record) bool { return r.BodyHash() == b.Spec }):
+	case waits && a.now-since > specBound:
+		return violation("S1", "%s holds the head of %s, revision %d, and not its spec", h.Name(), id, b.Revision)
+	case waits:
+		a.headless[without] = since
+	default:
+		a.headless[without] = a.now
+	}
+	return nil
+}
+
 // Booted implements LifeWatcher.
-func (*Accepted) Booted(Host) {}
+func (a *Accepted) Booted(h Host) {
+	if !slices.ContainsFunc(a.hosts, func(o Host) bool { return o.Index() == h.Index() }) {
+		a.hosts = append(a.hosts, h)
+	}
+}
 
 // DiskLost implements LifeWatcher.
 func (a *Accepted) DiskLost(h Host) {
 	a.lost[h.Peer()] = a.now
-	for _, x := range a.jobs {
-		x.stores = slices.DeleteFunc(x.stores, func(p wire.PeerID) bool { return p == h.Peer() })
-	}
+	delete(a.promises, h.Peer())
 }

@@ -47,7 +47,6 @@ type Host interface {
 	Capacity() job.Resources
 	Ledger() *ledger.State // read only; nil if the daemon does not run
 	Containers() []runtime.Observed
-	DiskVersion() uint64         // grows with every write that may concern a head or a spec
 	Disk(func(*wire.Record))     // every record written, in no order
 	DiskJobs(func(*wire.Record)) // the heads and specs among them
 	Synced(wire.Number) bool
@@ -87,6 +86,12 @@ type (
 	LifeWatcher interface {
 		Booted(Host)
 		DiskLost(Host)
+	}
+	// DiskWatcher is shown a machine whose disk may hold something else than was
+	// written: at its daemon's start, and when a power cut or a failed sync took
+	// writes back.
+	DiskWatcher interface {
+		DiskChanged(Host) error
 	}
 	// EventWatcher hears what a core tells of.
 	EventWatcher interface {

@@ -19,7 +19,6 @@ type fake struct {
 	records    []*wire.Record
 	synced     map[wire.Number]bool
 	state      *ledger.State
-	version    uint64
 	joining    bool
 	forger     bool
 }
@@ -36,7 +35,6 @@ func (f *fake) EngineWorks() bool                       { return true }
 func (f *fake) Capacity() job.Resources                 { return job.Resources{CPUMilli: 1000, MemBytes: 1000} }
 func (f *fake) Ledger() *ledger.State                   { return f.state }
 func (f *fake) Containers() []runtime.Observed          { return f.containers }
-func (f *fake) DiskVersion() uint64                     { f.version++; return f.version }
 func (f *fake) Synced(n wire.Number) bool               { return f.synced[n] }
 func (f *fake) Joining() bool                           { return f.joining }
 func (f *fake) SteppedBack() bool                       { return false }
@@ -86,6 +84,10 @@ func TestCheckers_Find(t *testing.T) {
 		Ref: runtime.Ref{Peer: wire.PeerID{1}, Slot: slot(0), Life: 1, Token: 1}}}
 	open := func(n int, token wire.Token) node.Write {
 		return put(uint64(n)+1, wire.KindClaim, claim(n, token, ledger.Running))
+	}
+	accepted := &node.Reply{Job: "default/web", Life: 1, Revision: 1, Stores: []wire.PeerID{{1}}}
+	head := func(seq, life, revision uint64) node.Write {
+		return put(seq, wire.KindHead, &ledger.Head{Job: "default/web", Life: life, Revision: revision, Author: wire.PeerID{1}})
 	}
 	owned := func(seq uint64, n int, token wire.Token, phase ledger.Phase) node.Write {
 		return put(seq, wire.KindClaim, claim(n, token, phase))
@@ -144,8 +146,67 @@ func TestCheckers_Find(t *testing.T) {
 		}},
 		{"accepted and lost", "S1", func(f *fake) error {
 			a := NewAccepted()
-			err := a.Replied(f, &node.Request{}, &node.Reply{Job: "default/web", Life: 1, Revision: 1, Stores: []wire.PeerID{{1}}})
-			return errors.Join(err, a.Tick(f))
+			a.Booted(f)
+			return a.Replied(f, &node.Request{}, accepted)
+		}},
+		{"accepted and lost for a moment", "S1", func(f *fake) error {
+			a, first := NewAccepted(), head(1, 1, 1)
+			f.records = append(f.records, first.Put)
+			a.Booted(f)
+			said := a.Replied(f, &node.Request{}, accepted)
+			f.records = nil
+			return errors.Join(said, a.Wrote(f, []node.Write{{Drop: &first.Put.Num}}))
+		}},
+		{"accepted and lost with the power", "S1", func(f *fake) error {
+			a := NewAccepted()
+			f.records = append(f.records, head(1, 1, 1).Put)
+			a.Booted(f)
+			said := a.Replied(f, &node.Request{}, accepted)
+			f.records = nil
+			return errors.Join(said, a.DiskChanged(f))
+		}},
+		{"accepted and gone with the disk", "", func(f *fake) error {
+			a := NewAccepted()
+			f.records = append(f.records, head(1, 1, 1).Put)
+			a.Booted(f)
+			said := a.Replied(f, &node.Request{}, accepted)
+			f.records = nil
+			a.DiskLost(f)
+			return errors.Join(said, a.DiskChanged(f))
+		}},
+		{"accepted and replaced", "", func(f *fake) error {
+			a, first, next := NewAccepted(), head(1, 1, 1), head(2, 1, 2)
+			f.records = append(f.records, first.Put)
+			a.Booted(f)
+			said := a.Replied(f, &node.Request{}, accepted)
+			f.records = append(f.records[:0], next.Put)
+			return errors.Join(said, a.Wrote(f, []node.Write{next, {Drop: &first.Put.Num}}))
+		}},
+		{"accepted without its spec for long", "S1", func(f *fake) error {
+			a := NewAccepted()
+			f.records = append(f.records, head(1, 1, 1).Put)
+			a.Booted(f)
+			said := a.Replied(f, &node.Request{}, accepted)
+			for f.now < specBound && said == nil {
+				f.now += time.Second
+				said = a.Tick(f)
+			}
+			f.now += time.Second
+			return errors.Join(said, a.Tick(f))
+		}},
+		{"back after its removal, for a moment", "S8", func(f *fake) error {
+			r := NewRemoved()
+			r.Booted(f)
+			for i, w := range []node.Write{head(1, 2, 1), head(2, 1, 1)} {
+				f.state = ledger.New(wire.PeerID{1}, wire.Hash{9}, f.Verify)
+				if _, err := f.state.Merge(w.Put); err != nil {
+					return err
+				}
+				if err := r.Wrote(f, []node.Write{w}); err != nil {
+					return errors.Join(err, map[int]error{0: errors.New("too early")}[i])
+				}
+			}
+			return nil
 		}},
 		{"removed and wanted", "S8", func(f *fake) error {
 			r := NewRemoved()

@@ -1,17 +1,24 @@
 package check
 
 import (
+	"encoding/binary"
+	"math/rand/v2"
 	"slices"
 
 	"shoal/ledger"
+	"shoal/node"
 	"shoal/wire"
 )
 
 // MergeLaws is S6: on the states that a run really has, merge is commutative,
-// associative and idempotent. It takes the records of two or three peers every
-// ten seconds and joins them in several orders.
+// associative and idempotent. To compare all states would cost more than all else, so
+// it samples: when a peer has merged what others wrote, now and then its records and
+// those of two others are joined in several orders. After how many such merges is drawn
+// from a stream of the swarm's own, so that no rhythm of the protocol can hide from it.
 type MergeLaws struct {
-	ticks    int
+	w        World
+	rnd      *rand.Rand
+	left     int // merges before the next sample
 	compared uint64
 }
 
@@ -24,19 +31,48 @@ func (*MergeLaws) Rule() string { return "S6" }
 // Compared implements Counter: orders of merging that were compared.
 func (m *MergeLaws) Compared() uint64 { return m.compared }
 
-// maxMerged bounds the records of one sample.
-const maxMerged = 3000
+const (
+	maxMerged = 3000 // records of one peer in a sample
+	eachPeer  = 4    // merges of one peer to each of its samples, in the mean
+)
 
-// Tick implements Ticker.
+// Tick implements Ticker: it is shown the world.
 func (m *MergeLaws) Tick(w World) error {
-	if m.ticks++; m.ticks%10 != 0 {
+	if m.rnd == nil {
+		h := w.Swarm()
+		m.rnd = rand.New(rand.NewPCG(binary.BigEndian.Uint64(h[:8]), binary.BigEndian.Uint64(h[8:16])))
+		m.draw(w)
+	}
+	m.w = w
+	return nil
+}
+
+func (m *MergeLaws) draw(w World) { m.left = 1 + m.rnd.IntN(2*eachPeer*len(w.Hosts())) }
+
+// Wrote implements WriteWatcher.
+func (m *MergeLaws) Wrote(h Host, writes []node.Write) error {
+	merged := func(w node.Write) bool { return w.Put != nil && w.Put.Num.Issuer != h.Peer() }
+	if m.w == nil || !slices.ContainsFunc(writes, merged) {
 		return nil
 	}
+	if m.left--; m.left > 0 {
+		return nil
+	}
+	m.draw(m.w)
+	return m.sample(h)
+}
+
+// sample joins the records of a host and of two others, drawn, in several orders.
+func (m *MergeLaws) sample(h Host) error {
 	var states [][]*wire.Record
-	hosts := w.Hosts()
-	for i := range hosts {
-		h := hosts[(i+m.ticks/10)%len(hosts)]
-		if l := h.Ledger(); l != nil && l.Len() <= maxMerged && len(states) < 3 {
+	w, hosts := m.w, m.w.Hosts()
+	from := m.rnd.IntN(len(hosts))
+	for i := range len(hosts) + 1 {
+		o := h
+		if i > 0 {
+			o = hosts[(from+i)%len(hosts)]
+		}
+		if l := o.Ledger(); l != nil && (i == 0 || o.Index() != h.Index()) && l.Len() <= maxMerged && len(states) < 3 {
 			states = append(states, l.Records())
 		}
 	}

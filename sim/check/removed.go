@@ -12,14 +12,17 @@ import (
 )
 
 // Removed is S8: what was removed stays removed. In no running peer does a job's
-// (life, deleted) fall. A power cut may take back what a peer had merely heard, so
+// (life, deleted) fall: it looks at a job whenever a head of it comes or goes, and at
+// all of them once a second where heads have changed, for rights decide whose count. A power cut may take back what a peer had merely heard, so
 // over a restart that holds of the swarm: once it is calm again, no life whose
 // removal was accepted, on a store that still exists, is wanted or runs anywhere.
 type Removed struct {
 	hosts   []map[job.ID]stand
-	seen    []uint64
+	seen    []uint64 // by host: the version of the heads that were all looked at
+	heads   heads
 	removed map[job.ID]removal
 	now     time.Duration
+	looks   uint64
 }
 
 // A stand is how far a job has come on one host.
@@ -40,29 +43,55 @@ func NewRemoved() *Removed { return &Removed{removed: map[job.ID]removal{}} }
 // Rule implements Checker.
 func (*Removed) Rule() string { return "S8" }
 
+// Compared implements Counter: jobs looked at on a host.
+func (r *Removed) Compared() uint64 { return r.looks }
+
+func (r *Removed) grow(h Host) {
+	for len(r.hosts) <= h.Index() {
+		r.hosts = append(r.hosts, map[job.ID]stand{})
+		r.seen = append(r.seen, 0)
+	}
+}
+
+// Wrote implements WriteWatcher.
+func (r *Removed) Wrote(h Host, writes []node.Write) error {
+	ids, l := r.heads.wrote(h, writes), h.Ledger()
+	if len(ids) == 0 || l == nil {
+		return nil
+	}
+	r.grow(h)
+	return r.look(h, l, ids)
+}
+
 // Tick implements Ticker.
 func (r *Removed) Tick(w World) error {
 	r.now = w.Now()
 	for _, h := range w.Hosts() {
-		for len(r.hosts) <= h.Index() {
-			r.hosts = append(r.hosts, map[job.ID]stand{})
-			r.seen = append(r.seen, 0)
-		}
+		r.grow(h)
 		l := h.Ledger()
 		if l == nil || r.seen[h.Index()] == l.HeadsVersion() {
 			continue
 		}
 		r.seen[h.Index()] = l.HeadsVersion()
-		if err := look(h, l, r.hosts[h.Index()]); err != nil && !h.Tainted() { // of two logs under one name each drops what the other has
+		if err := r.look(h, l, l.Jobs()); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func look(h Host, l *ledger.State, before map[job.ID]stand) error {
-	for _, id := range l.Jobs() {
+// look compares how far some jobs have come on a host with how far they had.
+func (r *Removed) look(h Host, l *ledger.State, ids []job.ID) error {
+	before := r.hosts[h.Index()]
+	if h.Tainted() {
+		return nil // of two logs under one name each drops what the other has
+	}
+	for _, id := range ids {
 		head, old := l.Head(id), before[id]
+		if head == nil {
+			continue
+		}
+		r.looks++
 		if head.Life < old.life || head.Life == old.life && old.deleted && !head.Deleted {
 			return violation("S8", "on %s %s is back in life %d (deleted: %v) after life %d (deleted: %v)",
 				h.Name(), id, head.Life, head.Deleted, old.life, old.deleted)
@@ -118,10 +147,10 @@ func (r *Removed) Finish(w World) error {
 
 // Booted implements LifeWatcher: what was only heard may be gone.
 func (r *Removed) Booted(h Host) {
-	if h.Index() < len(r.hosts) {
-		r.seen[h.Index()] = 0
-		clear(r.hosts[h.Index()])
-	}
+	r.grow(h)
+	r.seen[h.Index()] = 0
+	clear(r.hosts[h.Index()])
+	r.heads.reload(h)
 }
 
 // DiskLost implements LifeWatcher.
