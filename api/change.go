@@ -127,16 +127,6 @@ func (s *Server) atPeer(ctx context.Context, name, path string, body any, here f
 	return Empty{}, err
 }
 
-func (s *Server) drain(ctx context.Context, q DrainRequest) (Empty, error) {
-	here := func() (Empty, error) { return s.drainSelf(ctx, q) }
-	return s.atPeer(ctx, q.Peer, "/drain", DrainRequest{Undo: q.Undo}, here)
-}
-
-func (s *Server) drainSelf(ctx context.Context, q DrainRequest) (Empty, error) {
-	_, err := s.do(ctx, node.Request{Drain: &node.Drain{Undo: q.Undo}})
-	return Empty{}, err
-}
-
 func (s *Server) label(ctx context.Context, q LabelRequest) (Empty, error) {
 	here := func() (Empty, error) { return s.labelSelf(ctx, q) }
 	return s.atPeer(ctx, q.Peer, "/label", LabelRequest{Set: q.Set}, here)

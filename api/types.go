@@ -325,10 +325,12 @@ type (
 		Job      string `json:"job"`
 		Revision uint64 `json:"revision,omitempty"`
 	}
-	// A DrainRequest moves a peer's work elsewhere; an empty peer is the one asked.
+	// A DrainRequest moves a peer's work elsewhere; an empty peer is the one asked. What
+	// it still holds after Deadline is stopped; 0: it waits for ever.
 	DrainRequest struct {
-		Peer string `json:"peer,omitempty"`
-		Undo bool   `json:"undo,omitempty"`
+		Peer     string `json:"peer,omitempty"`
+		Undo     bool   `json:"undo,omitempty"`
+		Deadline Age    `json:"deadline,omitempty"`
 	}
 	// A LabelRequest sets labels of a peer; an empty value removes one.
 	LabelRequest struct {

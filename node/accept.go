@@ -46,7 +46,7 @@ func (c *Core) request(r *Request) {
 	case r.Import != nil:
 		imported, code, err = c.importRecords(r.Import)
 	case r.Drain != nil:
-		c.setDraining(!r.Drain.Undo)
+		c.drain(r.Drain)
 	case r.Label != nil:
 		c.setLabels(r.Label.Set)
 	case r.Pause != nil:
@@ -466,20 +466,6 @@ func (c *Core) onStored(from wire.PeerID, m *wire.Stored) {
 		return
 	}
 	s.stored = append(s.stored, from)
-}
-
-func (c *Core) setDraining(on bool) {
-	if c.self.draining == on {
-		return
-	}
-	c.self.draining = on
-	var v []byte
-	if on {
-		v = []byte{1}
-	}
-	c.local(localDraining, v, true)
-	c.holding.dirty = true
-	c.event(Event{Kind: "draining", Peer: c.cfg.Self, Text: fmt.Sprintf("%s: draining is %v", c.cfg.Name, on)})
 }
 
 func (c *Core) setLabels(set map[string]string) {

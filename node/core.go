@@ -84,6 +84,7 @@ type course struct {
 	linked     map[wire.PeerID]clock.Instant // since when
 	settled    bool                          // own claims are taken up
 	draining   bool
+	drainBy    clock.Instant // what has not moved by then is stopped; 0: nothing is
 	leaving    bool
 	leftAt     clock.Instant
 	wait       time.Duration

@@ -29,6 +29,7 @@ const (
 	localRan      = "ran"
 	localLabels   = "labels"
 	localDraining = "draining"
+	localDrainBy  = "drain-by"
 	localMark     = "mark/"
 	localRemoved  = "removed/"
 	localDeleted  = "deleted/"
@@ -63,6 +64,10 @@ func (c *Core) loadLocal(key string, v []byte) error {
 		err = wire.Unmarshal(v, &c.self.ran)
 	case key == localDraining:
 		c.self.draining = true
+	case key == localDrainBy:
+		var deadline time.Duration
+		err = wire.Unmarshal(v, &deadline)
+		c.self.drainBy = clock.Instant(max(deadline, 0))
 	case key == localLabels:
 		err = wire.Unmarshal(v, &c.self.labels)
 	case strings.HasPrefix(key, localMark):

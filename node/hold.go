@@ -152,6 +152,10 @@ func (c *Core) judgeOwn(cl *ledger.Claim) {
 		c.end(cl, ledger.Stopped, "this peer was removed from the swarm")
 		return
 	}
+	if c.drainOver() {
+		c.end(cl, ledger.Stopped, "this peer is being drained, and the deadline is over")
+		return
+	}
 	if !c.led.WantsSlot(cl.Slot, cl.Life) {
 		if !c.trusts() {
 			return

@@ -111,9 +111,13 @@ type Stop struct {
 	Task string
 }
 
-// Drain moves the work of a peer elsewhere; Undo takes it back. Only a peer
-// drains itself: a request for another is forwarded to it by the daemon.
-type Drain struct{ Undo bool }
+// Drain moves the work of a peer elsewhere; Undo takes it back. What cannot be moved
+// waits, for ever if Deadline is 0; else whatever is still held after it is stopped.
+// Only a peer drains itself: a request for another is forwarded to it by the daemon.
+type Drain struct {
+	Undo     bool
+	Deadline time.Duration `cbor:",omitempty"`
+}
 
 // Label sets labels of this peer; an empty value removes one.
 type Label struct{ Set map[string]string }

@@ -127,7 +127,11 @@ func requestText(q *node.Request) string {
 	case q.Rollback != nil:
 		return head + fmt.Sprintf("roll %s back to revision %d", q.Rollback.Job, q.Rollback.Revision)
 	case q.Drain != nil:
-		return head + fmt.Sprintf("drain, undo: %v", q.Drain.Undo)
+		head += fmt.Sprintf("drain, undo: %v", q.Drain.Undo)
+		if q.Drain.Deadline > 0 {
+			head += fmt.Sprintf(", deadline %s", q.Drain.Deadline)
+		}
+		return head
 	case q.Leave != nil:
 		return head + "leave"
 	case q.Expel != nil:

@@ -206,7 +206,7 @@ func (r *run) rollback(op *Op) error {
 
 func (r *run) drain(op *Op) error {
 	_, undo := op.Opts["undo"]
-	return r.askAt(op, op.Args[0], node.Request{Drain: &node.Drain{Undo: undo}})
+	return r.askAt(op, op.Args[0], node.Request{Drain: &node.Drain{Undo: undo, Deadline: op.duration("deadline")}})
 }
 
 func (r *run) leave(op *Op) error { return r.askAt(op, op.Args[0], node.Request{Leave: &node.Leave{}}) }

@@ -103,7 +103,7 @@ var optionKinds = map[string]func(string) error{
 	"create": isPace, "start": isPace, "op": oneOf("create", "start", "stop", "remove"),
 	"torn": oneOf("", "yes"), "log": oneOf("yes"), "links": oneOf("die"), "live": oneOf("yes", "no"), "child": oneOf("", "yes"),
 	"stopped": oneOf("", "yes"),
-	"for":     isDuration, "lasts": isDuration, "failover": isFailover, "within": isDuration, "monitor": isDuration,
+	"for":     isDuration, "deadline": isDuration, "lasts": isDuration, "failover": isFailover, "within": isDuration, "monitor": isDuration,
 	"by": isShift, "drift": func(s string) error { _, err := parseDrift(s); return err },
 	"at": isRef, "from": isRef, "to": isRef, "not": isRef, "is": isRef, "on": isMessageOrRef,
 	"loss": isRate, "dup": isRate, "part": isRate,

@@ -38,7 +38,7 @@ func init() {
 		"remove":   {args: 1, usage: "JOB", opts: []string{"at", "volumes", "fails"}, check: jobArg, do: (*run).remove},
 		"redeploy": {args: 1, usage: "JOB", opts: []string{"at", "fails"}, check: jobArg, do: (*run).redeploy},
 		"rollback": {args: 1, usage: "JOB", opts: []string{"at", "revision", "fails"}, check: jobArg, do: (*run).rollback},
-		"drain":    {args: 1, usage: "PEER", opts: []string{"undo", "fails"}, check: refArgs, do: (*run).drain},
+		"drain":    {args: 1, usage: "PEER [deadline=30s]", opts: []string{"undo", "deadline", "fails"}, check: refArgs, do: (*run).drain},
 		"leave":    {args: 1, usage: "PEER", opts: []string{"fails"}, check: refArgs, do: (*run).leave},
 		"expel":    {args: 1, usage: "PEER at=n1", opts: []string{"at", "fails"}, check: refArgs, do: (*run).expel},
 

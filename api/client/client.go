@@ -221,6 +221,11 @@ func (c *Client) Drain(ctx context.Context, r api.DrainRequest) error {
 	return err
 }
 
+// DrainState tells how far a drain of a peer is; empty: of the one asked.
+func (c *Client) DrainState(ctx context.Context, peer string) (api.DrainState, error) {
+	return get[api.DrainState](ctx, c, "/drain", "peer", peer)
+}
+
 // Label sets labels of a peer.
 func (c *Client) Label(ctx context.Context, r api.LabelRequest) error {
 	_, err := change[api.Empty](ctx, c, "/label", r)

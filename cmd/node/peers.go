@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -140,28 +139,6 @@ func parseLabels(texts []string) (map[string]string, error) {
 		set[k] = v
 	}
 	return set, nil
-}
-
-func (c *cli) drainCommand() *cobra.Command {
-	var undo bool
-	cmd := &cobra.Command{
-		Use:               "drain [PEER]",
-		Short:             "Move a peer's work elsewhere and give it no more",
-		Args:              wants(0, 1, "at most one peer"),
-		ValidArgsFunction: c.complete(false, peerNames),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			name := strings.Join(args, "")
-			if err := c.client().Drain(cmd.Context(), api.DrainRequest{Peer: name, Undo: undo}); err != nil {
-				return err
-			}
-			if undo {
-				return c.done("%s takes work again", cmp.Or(name, "this peer"))
-			}
-			return c.done("%s is draining; `shoal ps` shows what it still holds", cmp.Or(name, "this peer"))
-		},
-	}
-	cmd.Flags().BoolVar(&undo, "undo", false, "take work again")
-	return cmd
 }
 
 func (c *cli) ticketCommand() *cobra.Command {
