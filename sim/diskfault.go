@@ -208,12 +208,28 @@ const (
 	plenty         = 16 * ballastBytes
 )
 
-// hasRoom reports whether the store may write.
-func (d *disk) hasRoom(small bool) bool {
-	least, t := int64(leastRoom), &d.trouble
+// takes reports whether the store may write a batch: one that drops records and puts
+// none needs half as much room.
+func (d *disk) takes(writes []node.Write, small bool) bool {
+	if d.hasRoom(small) {
+		return true
+	}
+	drops := slices.ContainsFunc(writes, func(w node.Write) bool { return w.Drop != nil })
+	puts := slices.ContainsFunc(writes, func(w node.Write) bool { return w.Put != nil })
+	return drops && !puts && d.trouble.free >= leastFor(small)/2
+}
+
+func leastFor(small bool) int64 {
 	if small {
-		least = leastRoomSmall
-	} else if t.free < least+ballastBytes && t.ballast {
+		return leastRoomSmall
+	}
+	return leastRoom
+}
+
+// hasRoom reports whether the store may be opened and written to.
+func (d *disk) hasRoom(small bool) bool {
+	least, t := leastFor(small), &d.trouble
+	if !small && t.free < least+ballastBytes && t.ballast {
 		t.free, t.ballast = t.free+ballastBytes, false
 	}
 	return t.free >= least

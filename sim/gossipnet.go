@@ -88,16 +88,18 @@ func (n *network) publish(m *machine, topic wire.Topic, msg wire.Message) {
 }
 
 // gossips reports whether a topic's messages go from one to the other now: over a
-// connection, which is not a relayed one. (pubsub opens no stream over those.)
+// connection, a relayed one too. (pubsub avoids those that a relay limits, and the
+// relays of p2p limit none.)
 func (n *network) gossips(m, to *machine) bool {
-	return to.core != nil && m.linked[to.index] && n.open(m.index, to.index) && (!n.strict || n.direct(m, to))
+	return to.core != nil && m.linked[to.index] && n.open(m.index, to.index) && (!n.strict || n.joined(m, to))
 }
 
 // copyTo sends one copy, unless the queue for that neighbour is full, or a copy
 // gets there sooner.
 func (n *network) copyTo(m, to *machine, p *publication, ready time.Duration) {
+	first := n.nextHop(m, to)
 	if n.metered {
-		at, ok := n.depart(m, to, p.bytes, ready, true)
+		at, ok := n.depart(m, first, p.bytes, ready, true)
 		if !ok {
 			n.overflow++
 			return
@@ -107,13 +109,48 @@ func (n *network) copyTo(m, to *machine, p *publication, ready time.Duration) {
 	if p.has(to.index) {
 		return
 	}
+	at := ready + n.flight(m, first)
+	if first != to {
+		on, ok := n.relayed(first, to, p)
+		if !ok {
+			return
+		}
+		at += on
+	}
 	l := n.links.between(m.index, to.index)
-	way := n.travel(m, to)
-	at := m.nic.inOrder(to.index, l, ready+way+l.resends(m.nic.luck, 2*way)) + hopCost
+	at = m.nic.inOrder(to.index, l, at) + hopCost
 	if chance(m.nic.luck, l.reorder) {
 		at += holdBack.draw(m.nic.luck)
 	}
 	n.copyAt(m, to, p, at)
+}
+
+// flight draws how long a copy is on one link, its resends included.
+func (n *network) flight(m, to *machine) time.Duration {
+	way := n.travel(m, to)
+	return way + n.links.between(m.index, to.index).resends(m.nic.luck, 2*way)
+}
+
+// relayed draws how long a copy takes from its relay to its receiver; false if too
+// much waits there already. The relay carries bytes and knows of no topics.
+func (n *network) relayed(r, to *machine, p *publication) (took time.Duration, ok bool) {
+	if n.metered { // asked as of now: until the copy comes, the relay sends other things
+		at, ok := n.depart(r, to, p.bytes, n.w.now, false)
+		if !ok {
+			n.overflow++
+			return 0, false
+		}
+		took = at - n.w.now
+	}
+	return took + n.flight(r, to), true
+}
+
+// way draws how long a packet takes between two neighbours, through whoever relays it.
+func (n *network) way(m, to *machine) time.Duration {
+	if r := n.nextHop(m, to); r != to {
+		return n.travel(m, r) + n.travel(r, to)
+	}
+	return n.travel(m, to)
 }
 
 // inOrder keeps a copy that comes at a time behind those sent before it on the same
@@ -177,7 +214,7 @@ func (n *network) vouch(to *machine, e *event, author *machine) time.Duration {
 		return 0
 	}
 	from := n.w.machines[e.from]
-	there, back := n.travel(to, from), n.travel(from, to)
+	there, back := n.way(to, from), n.way(from, to)
 	asked := n.links.between(to.index, from.index).resends(to.nic.luck, there+back)
 	return there + asked + back + n.links.between(from.index, to.index).resends(to.nic.luck, there+back)
 }
@@ -233,14 +270,14 @@ func (n *network) tellLater(m *machine, p *publication) {
 		if !p.has(to.index) && p.due[to.index] == never && n.gossips(m, to) && n.gossips(to, m) {
 			ready := n.w.now + span{0, meshBeat}.draw(m.nic.luck)
 			if n.metered { // who cannot take a copy now is not told of it either: this was measured
-				at, ok := n.depart(m, to, p.bytes, n.w.now, true)
+				at, ok := n.depart(m, n.nextHop(m, to), p.bytes, n.w.now, true)
 				if !ok {
 					n.overflow++
 					continue
 				}
 				ready = max(ready, at)
 			}
-			n.copyAt(m, to, p, ready+n.travel(m, to)+n.travel(to, m)+n.travel(m, to)+hopCost)
+			n.copyAt(m, to, p, ready+n.way(m, to)+n.way(to, m)+n.way(m, to)+hopCost)
 		}
 	}
 }

@@ -51,22 +51,6 @@ func (m *machine) spoiled() {
 	m.w.checks.diskLost(m)
 }
 
-// write gives a batch to the store. Where that fails the daemon ends: who cannot
-// write must not promise.
-func (m *machine) write(writes []node.Write) bool {
-	switch {
-	case !m.disk.hasRoom(m.small()):
-		m.refused = true
-		m.endFor("the disk is full")
-	case m.disk.touches(writes):
-		m.endFor("a stored value was altered since the start")
-	default:
-		m.disk.append(writes, m.small())
-		return true
-	}
-	return false
-}
-
 func (m *machine) endFor(why string) {
 	m.w.trace.note(m.w.now, m.name, "cannot write: %s; the daemon ends", why)
 	m.stopDaemon()
@@ -138,23 +122,6 @@ func (m *machine) cutPower(torn bool) {
 	m.w.checks.diskChanged(m)
 }
 
-// setRoom changes how much of the disk is free; the daemon reads that every ten
-// seconds. One that ended for want of room is started again when there is some, as a
-// supervisor does.
-func (m *machine) setRoom(free int64) {
-	m.disk.trouble.free = free
-	const readEvery = 10 * time.Second
-	boot := m.boot
-	m.w.later(span{0, readEvery}.draw(m.chanceOf("reads its room")), func() {
-		if m.boot == boot && m.core != nil {
-			m.give(node.Input{Disk: m.room()})
-		}
-	})
-	if m.refused && m.core == nil && m.disk.hasRoom(m.small()) {
-		m.start()
-	}
-}
-
 // A backlog counts the messages that wait for a paused daemon. Its queues are bounded
 // as the real ones are: what one peer sends waits at the sender, up to a bound, and
 // then is refused there; gossip is dropped.
@@ -216,11 +183,9 @@ func (m *machine) resume() {
 	if m.asleep {
 		m.bootAt += m.w.now - m.halted
 	}
-	if m.waiting.lost > 0 {
-		m.w.trace.note(m.w.now, m.name, "%d messages were lost in the pause", m.waiting.lost)
-	}
+	m.noteLost()
 	deaf, syncEnded := m.deaf, m.syncEnded
-	m.paused, m.deaf, m.asleep, m.syncEnded, m.waiting = false, false, false, false, backlog{}
+	m.paused, m.deaf, m.asleep, m.syncEnded = false, false, false, false
 	if deaf {
 		m.w.network.woken(m)
 	}
@@ -229,6 +194,14 @@ func (m *machine) resume() {
 		m.synced()
 	}
 	m.drain()
+}
+
+// noteLost empties the count of what has waited, and says what did not find room.
+func (m *machine) noteLost() {
+	if m.waiting.lost > 0 {
+		m.w.trace.note(m.w.now, m.name, "%d messages were lost in the pause", m.waiting.lost)
+	}
+	m.waiting = backlog{}
 }
 
 // hears reports whether what is sent to the machine may arrive.

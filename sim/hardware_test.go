@@ -60,9 +60,11 @@ func TestFaults_FireOnHardware(t *testing.T) {
 	for _, c := range []struct{ name, plan, line string }{
 		{"barrier", "at 3s crashsync any after=2 when=before", "dies before its sync"},
 		{"torn write", "at 1s crashsync n2 torn=yes for=2s\nat 2s crashsync n3 torn=yes for=2s", "its store is torn|dies before its sync"},
-		{"full", "at 15s diskfull n2 free=1MiB\nat 20s update web version=2", "cannot write: the disk is full"},
+		{"full", "at 15s diskfull n2 free=1MiB\nat 20s update web version=2", "cannot write: the disk is full; it holds still"},
 		{"full at the start", "at 15s crash n2\nat 16s diskfull n2 free=1MiB\nat 17s restart n2", "does not start: the disk is full"},
-		{"room again", "at 15s diskfull n2 free=1MiB for=20s\nat 20s update web version=2", "n2    starts (2)"},
+		{"room again", "at 15s diskfull n2 free=1MiB for=20s\nat 20s update web version=2", "goes on: there is room"},
+		{"room again after a start", "at 15s crash n2\nat 16s diskfull n2 free=1MiB for=20s\nat 17s restart n2", "n2    starts (2)"},
+		{"killed while it holds still", "at 15s diskfull n2 free=1MiB for=20s\nat 20s update web version=2\nat 30s crashdaemon n2 for=1s", "does not start: the disk is full"},
 		{"rot is met by a write", "at 15s rot n2 records=1000\nat 20s update web version=2", "a stored value was altered"},
 		{"rot is met at the start", "at 15s rot n2 records=3\nat 20s crash n2 for=2s", "its store opens damaged"},
 		{"lost end of the log", "at 4s rot n2 log=yes\nat 15s update web version=2\nat 20s crash n2 for=2s", "its store opens damaged"},

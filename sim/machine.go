@@ -43,7 +43,8 @@ type machine struct {
 	later     bool          // its daemon is of a later version
 	damaged   bool          // its store opens damaged, until it has been refilled
 	badSync   bool          // its next sync will fail
-	refused   bool          // the daemon ended, or did not start, because the disk was full
+	refused   bool          // the daemon did not start because the disk was full
+	full      bool          // the daemon holds still until there is room on the disk
 	barrier   *barrier      // the sync at which its power goes; nil: none
 	syncs     int           // barriers reached
 	joined    bool          // has ever been started
@@ -155,7 +156,7 @@ func (m *machine) poll(boot uint32, after time.Duration) {
 
 // look asks the engine once; the answer comes a little later and may be stale by then.
 func (m *machine) look() {
-	if m.paused {
+	if m.paused || m.full {
 		return // the daemon asks nothing
 	}
 	begun := m.now()
@@ -180,7 +181,7 @@ func (m *machine) stopDaemon() {
 	}
 	m.w.census.ended(m.core)
 	m.core = nil
-	m.syncing, m.held, m.inbox = false, node.Ready{}, nil
+	m.syncing, m.full, m.held, m.inbox = false, false, node.Ready{}, nil
 	m.paused, m.deaf, m.asleep, m.syncEnded, m.waiting = false, false, false, false, backlog{}
 	m.w.checks.stopped(m)
 	m.w.network.gone(m)
@@ -203,8 +204,11 @@ func (m *machine) handle(e event) {
 		m.w.probe.receive(&e)
 		return
 	}
-	if m.paused || m.syncing && e.kind != evSynced {
-		if !m.paused || m.keeps(&e) {
+	if m.answersItself(&e) {
+		return
+	}
+	if m.paused || m.full || m.syncing && e.kind != evSynced {
+		if !m.paused && !m.full || m.keeps(&e) {
 			m.inbox = append(m.inbox, e)
 		}
 		return
@@ -267,19 +271,24 @@ func (m *machine) step(in node.Input) {
 	for i := range rd.Events {
 		w.told(m, &rd.Events[i])
 	}
-	sync := rd.MustSync()
-	if (sync || len(rd.Records) > 0) && !m.write(rd.Records) {
+	if (rd.MustSync() || len(rd.Records) > 0) && !m.write(&rd) {
 		return
 	}
+	m.wrote(&rd)
+}
+
+// wrote goes on with a step whose records have been given to the store.
+func (m *machine) wrote(rd *node.Ready) {
+	w := m.w
 	w.checks.wrote(m, rd.Records)
 	w.network.farewells(m, rd.Records)
 	m.setWake(rd.WakeAt)
-	delay := m.stepTime(sync)
+	delay := m.stepTime(rd.MustSync())
 	if delay == 0 {
-		m.perform(&rd)
+		m.perform(rd)
 		return
 	}
-	m.syncing, m.held = true, rd
+	m.syncing, m.held = true, *rd
 	w.push(event{at: w.now + delay, kind: evSynced, machine: int32(m.index), boot: m.boot})
 }
 
@@ -317,7 +326,7 @@ func (m *machine) synced() {
 
 // drain handles what has waited, as far as the daemon can listen again.
 func (m *machine) drain() {
-	for len(m.inbox) > 0 && !m.paused && !m.syncing && m.core != nil {
+	for len(m.inbox) > 0 && !m.paused && !m.full && !m.syncing && m.core != nil {
 		e := m.inbox[0]
 		m.inbox = m.inbox[1:]
 		m.handle(e)
@@ -389,7 +398,7 @@ func inputKind(in *node.Input) int {
 }
 
 // up reports whether the daemon runs and listens.
-func (m *machine) up() bool { return m.core != nil && !m.paused }
+func (m *machine) up() bool { return m.core != nil && !m.paused && !m.full }
 
 func be64(b []byte) (v uint64) {
 	for _, c := range b[:8] {

@@ -147,7 +147,7 @@ func (n *network) findRelay(m, to *machine) *machine {
 }
 
 func (n *network) relays(r, a, b *machine) bool {
-	return r != a && r != b && r.up() && !r.nic.natted && n.both(a.index, r.index) && n.both(r.index, b.index) &&
+	return r != a && r != b && r.core != nil && !r.paused && !r.nic.natted && n.both(a.index, r.index) && n.both(r.index, b.index) &&
 		n.direct(a, r) && n.direct(r, b)
 }
 
@@ -160,6 +160,27 @@ func (n *network) relay(m, to *machine) (r *machine, ok bool) {
 	}
 	r = n.w.machines[i-1]
 	return r, n.relays(r, m, to)
+}
+
+// joined reports whether there is a connection that both know of, and whoever relays
+// it still does. It is asked only where n.strict.
+func (n *network) joined(m, to *machine) bool {
+	if !m.linked[to.index] || !to.linked[m.index] {
+		return false
+	}
+	_, ok := n.relay(m, to)
+	return ok
+}
+
+// nextHop is where a packet to a neighbour goes first: to the relay in between, if
+// there is one.
+func (n *network) nextHop(m, to *machine) *machine {
+	if n.strict {
+		if r, _ := n.relay(m, to); r != nil {
+			return r
+		}
+	}
+	return to
 }
 
 // hangUp forgets the connection between two machines on both sides.

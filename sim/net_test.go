@@ -215,7 +215,13 @@ func TestNAT_RelayDies(t *testing.T) {
 	if r == nil || !ok {
 		t.Fatal("n4 and n5 have no relay")
 	}
+	if !w.network.gossips(ms[3], ms[4]) || w.network.nextHop(ms[3], ms[4]) != r {
+		t.Fatal("topics' messages avoid the relay")
+	}
 	r.powerCut()
+	if w.network.gossips(ms[3], ms[4]) {
+		t.Fatal("topics' messages go through a dead machine")
+	}
 	if r, _ := w.network.relay(ms[3], ms[4]); r != nil || ms[3].linked[4] {
 		t.Fatalf("a dead machine relays")
 	}

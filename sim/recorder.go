@@ -59,7 +59,7 @@ func (r *recorder) grow(m *machine) {
 func (r *recorder) life(m *machine) {
 	r.grow(m)
 	s := &r.state[m.index]
-	now := peerState{off: m.core == nil && m.joined, paused: m.paused, engine: !m.engine.working(), slow: m.slow > 1, power: m.power}
+	now := peerState{off: m.core == nil && m.joined, paused: m.paused || m.full, engine: !m.engine.working(), slow: m.slow > 1, power: m.power}
 	if now.off != s.off {
 		kind, text := "daemon", "its daemon does not run"
 		if m.power != s.power {
