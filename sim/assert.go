@@ -311,7 +311,7 @@ func (r *run) idle(op *Op) string {
 	return ""
 }
 
-func (r *run) equal(*Op) string { return check.Equal{}.Unmet(r.w.checks) }
+func (r *run) equal(*Op) string { return new(check.Equal).Unmet(r.w.checks) }
 
 func heardArgs(op *Op) error {
 	if err := isMessage(op.Args[1]); err != nil {

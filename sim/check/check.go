@@ -123,6 +123,6 @@ func All() []Checker {
 	return []Checker{
 		NewAccepted(), NewOvercommit(), NewMonotone(), NewMergeLaws(), NewOrphans(), NewRemoved(),
 		&Signed{}, NewAwards(), NewJoining(), NewYield(), NewDeaths(), NewMoves(), Rollout{}, Keys{}, &Fair{},
-		Equal{}, NewReady(), Runs{}, Resold{}, Surplus{},
+		&Equal{}, NewReady(), Runs{}, Resold{}, Surplus{},
 	}
 }

@@ -13,12 +13,15 @@ import (
 // Deaths is the rule of failure detection: nobody is believed dead by the votes of
 // half of its observers or fewer; and what went together with many is not sold
 // elsewhere before 30 s, for the fault may be the seller's. It asks only where the
-// world itself leaves no doubt who heard whom, in swarms of at most maxWatched.
+// world itself leaves no doubt who heard whom. That takes a look at every pair of
+// machines each second, so in a swarm of more than maxWatched it compares nothing, and
+// counts as not exercised there.
 type Deaths struct {
-	w    World
-	link [][]line // link[a][b]: how b has heard a
-	news news
-	died map[hostPeer]time.Duration // when a host came to believe a peer dead
+	w        World
+	compared uint64
+	link     [][]line // link[a][b]: how b has heard a
+	news     news
+	died     map[hostPeer]time.Duration // when a host came to believe a peer dead
 }
 
 // A line is how one host hears another, as seen once a second.
@@ -46,6 +49,9 @@ func NewDeaths() *Deaths { return &Deaths{died: map[hostPeer]time.Duration{}} }
 
 // Rule implements Checker.
 func (*Deaths) Rule() string { return "deaths" }
+
+// Compared implements Counter: deaths and verdicts that left no doubt.
+func (d *Deaths) Compared() uint64 { return d.compared }
 
 // Tick implements Ticker.
 func (d *Deaths) Tick(w World) error {
@@ -86,6 +92,7 @@ func (d *Deaths) Told(h Host, e *node.Event) error {
 	if p == nil || !d.quietBut(p) {
 		return nil
 	}
+	d.compared++
 	observers, against := d.observers(p), 0
 	for _, o := range observers {
 		if d.w.Now()-d.link[p.Index()][o.Index()].bad < settled {
@@ -182,7 +189,12 @@ func (d *Deaths) Wrote(h Host, writes []node.Write) error {
 			continue
 		}
 		at, ok := d.died[hostPeer{h.Index(), v.Peer}]
-		if n := d.together(h, v.Peer, at); ok && d.w.Now()-at < massRepair-time.Second && n >= massLeast && n*massShare > len(d.w.Hosts()) {
+		n := d.together(h, v.Peer, at)
+		if !ok || n < massLeast || n*massShare <= len(d.w.Hosts()) {
+			continue
+		}
+		d.compared++
+		if d.w.Now()-at < massRepair-time.Second {
 			return violation("deaths", "%s declares the claim on %s lost %v after its peer died together with %d others",
 				h.Name(), v.Slot, d.w.Now()-at, n-1)
 		}

@@ -33,7 +33,7 @@ func (m *MergeLaws) Compared() uint64 { return m.compared }
 
 const (
 	maxMerged = 3000 // records of one peer in a sample
-	eachPeer  = 4    // merges of one peer to each of its samples, in the mean
+	eachPeer  = 4    // merges by each peer from one sample to the next, in the mean: larger swarms cost no more
 )
 
 // Tick implements Ticker: it is shown the world.

@@ -129,8 +129,8 @@ func TestProgress_Finds(t *testing.T) {
 		make  func(*testing.T, *crowd)
 		unmet bool
 	}{
-		{"equal ledgers", Equal{}, func(t *testing.T, c *crowd) { c.know(t, wanted(3)) }, false},
-		{"one lacks a claim", Equal{}, func(t *testing.T, c *crowd) {
+		{"equal ledgers", &Equal{}, func(t *testing.T, c *crowd) { c.know(t, wanted(3)) }, false},
+		{"one lacks a claim", &Equal{}, func(t *testing.T, c *crowd) {
 			c.know(t, wanted(3))
 			c.know(t, []*wire.Record{held(2, 1)}, 1)
 		}, true},
@@ -272,5 +272,14 @@ func TestMergeLaws_Find(t *testing.T) {
 	}
 	if found == 0 {
 		t.Error("no change of mind was found")
+	}
+}
+
+// TestEqual_BoundGrowsWithTheSwarm as the rounds of an epidemic do.
+func TestEqual_BoundGrowsWithTheSwarm(t *testing.T) {
+	for n, want := range map[int]time.Duration{0: 10, 9: 10, 100: 10, 101: 12, 200: 12, 201: 14, 1000: 18} {
+		if got := (&Equal{peers: n}).Bound(); got != want*time.Second {
+			t.Errorf("%d peers: %v, want %ds", n, got, want)
+		}
 	}
 }
