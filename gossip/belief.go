@@ -187,15 +187,19 @@ func (m *Membership) MayBeMe(now clock.Instant) bool {
 	return slices.ContainsFunc(m.evidence, mass) || slices.ContainsFunc(m.dead, mass)
 }
 
+// WentWithMany reports whether id became doubted together with many and is not back,
+// or was heard neither by us nor by any voter since we started: it may be on the other
+// side of a cut, however long ago that was.
+func (m *Membership) WentWithMany(id wire.PeerID) bool {
+	p := m.byID[id]
+	return p != nil && p != m.me && (p.mass || !p.spoke && !p.vouched)
+}
+
 // RepairDelay returns how long after the death of id its slots are sold: after,
 // but at least 30 s if it went together with many, or if neither we nor any voter
 // heard it since we started: site power comes back device by device.
 func (m *Membership) RepairDelay(id wire.PeerID, after time.Duration) time.Duration {
-	p := m.byID[id]
-	if p == nil || p == m.me {
-		return after
-	}
-	if !mutant.Is(mutant.NoMassWait) && (p.mass || !p.spoke && !p.vouched) {
+	if !mutant.Is(mutant.NoMassWait) && m.WentWithMany(id) {
 		return max(after, massRepair)
 	}
 	return after

@@ -340,7 +340,7 @@ func (c *Core) condemn(l *lane, w ledger.Wanted, cl *ledger.Claim) bool {
 			return false
 		}
 		after := min(w.Task.Delay()<<min(cl.Refuted, 6), max(maxFailover, w.Task.Delay()))
-		if w.Task.Failover.InIsland == "wait" && c.mem.MayBeMe(c.now) {
+		if w.Task.Failover.InIsland == "wait" && (c.mem.MayBeMe(c.now) || c.mem.WentWithMany(cl.Peer)) {
 			c.reach(BranchMayBeMe)
 			return false
 		}
