@@ -64,6 +64,7 @@ func init() {
 	addNetVerbs()
 	addStoreVerbs()
 	addLaterVerbs()
+	addAccusations()
 }
 
 func jobArg(op *Op) error {
