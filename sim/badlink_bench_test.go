@@ -32,12 +32,10 @@ func BenchmarkFalseDeaths(b *testing.B) {
 			for b.Loop() {
 				f := newField(b, peers, 0, 0.05, 1, nil)
 				f.linksDie(0.05, 30*time.Second)
-				for range hours(b, 1) * 60 {
-					f.advance(b, time.Minute)
-				}
+				f.advance(b, hours(b, 1))
 				c.count(f)
 			}
-			days := float64(peers) * float64(hours(b, 1)*b.N) / 24
+			days := float64(peers) * hours(b, 1).Hours() / 24 * float64(b.N)
 			b.ReportMetric(days, "peer-days")
 			b.ReportMetric(float64(c.cases)/days, "cases/peer·day")
 			b.ReportMetric(poissonBound(c.cases)/days, "bound/peer·day")
@@ -48,16 +46,14 @@ func BenchmarkFalseDeaths(b *testing.B) {
 	}
 }
 
-func hours(b *testing.B, usual int) int {
-	text := os.Getenv("SHOAL_HOURS")
-	if text == "" {
-		return usual
+func hours(b *testing.B, usual float64) time.Duration {
+	if text := os.Getenv("SHOAL_HOURS"); text != "" {
+		var err error
+		if usual, err = strconv.ParseFloat(text, 64); err != nil || !(usual > 0 && usual <= maxRun.Hours()) {
+			b.Fatalf("SHOAL_HOURS=%s: want simulated hours, such as 0.5 or 24, at most %v", text, maxRun.Hours())
+		}
 	}
-	n, err := strconv.Atoi(text)
-	if err != nil || n < 1 {
-		b.Fatalf("SHOAL_HOURS=%s: want a whole number of simulated hours", text)
-	}
-	return n
+	return time.Duration(usual * float64(time.Hour))
 }
 
 // linksDie lets each directed link be dead for so long again and again, at moments of
@@ -150,9 +146,7 @@ func BenchmarkSickLink(b *testing.B) {
 				if err := f.changeLink(sick.name+"|rest", map[string]string{"loss": "40%"}); err != nil {
 					b.Fatal(err)
 				}
-				for range hours(b, 24) * 60 {
-					f.advance(b, time.Minute)
-				}
+				f.advance(b, hours(b, 24))
 				after := f.containers()
 				for id, m := range before {
 					slots++
