@@ -59,6 +59,7 @@ type State struct {
 	revive   []*wire.Record     // specs that another dropped and that are still named here
 	unfit    map[*job.Spec]bool // specs that no valid submission has: nothing of theirs is wanted
 	refused  wire.FaultCounts
+	verified int    // records that verified and were not yet spent on looking at forged ones, see checkSignature
 	version  uint64 // grows with every change, for caches
 	peers    uint64 // grows with every change of a card or a membership
 	headsAt  uint64 // the version of the last change of a head
@@ -86,7 +87,7 @@ type placeKey struct {
 // New returns an empty ledger of a swarm.
 func New(self wire.PeerID, swarm wire.Hash, verify wire.Verifier) *State {
 	return &State{
-		self: self, swarm: swarm, verify: verify,
+		self: self, swarm: swarm, verify: verify, verified: domainLooks * verifiedALook,
 		cells: map[string][]*wire.Record{}, jobs: map[job.ID]*jobState{}, logs: map[wire.PeerID]*log{}, removed: map[job.ID]uint64{},
 		heads: map[job.ID]struct{}{}, lost: map[claimRef]*Verdict{},
 		bad: map[job.ID][]*wire.Record{}, places: map[placeKey][]*wire.Record{},

@@ -21,7 +21,8 @@ func FuzzRecord(f *testing.F) {
 			}
 			return
 		}
-		_ = r.Check(testSwarm, func(PeerID, []byte, []byte) bool { return false })
+		nobody := func(PeerID, []byte, []byte) bool { return false }
+		_, _ = r.Check(testSwarm, nobody), r.SignedAs(testSwarm, nobody)
 		_, _ = r.Hash(), r.BodyHash()
 		if again, err := DecodeRecord(MustMarshal(r)); err != nil || again.Hash() != r.Hash() {
 			t.Fatalf("it does not survive its own encoding: %v", err)

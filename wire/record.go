@@ -136,20 +136,25 @@ func (r *Record) Verify(swarm Hash, verify Verifier) bool {
 }
 
 // Check returns nil if the issuer signed the record for this swarm, else FaultForged,
-// or FaultDomain if it signed the same as a record of another kind. A record signed
-// for another swarm is forged to this one: what is signed names the swarm, what is
-// sent does not.
+// at the cost of one verification. A record signed for another swarm is forged to this
+// one: what is signed names the swarm, what is sent does not.
 func (r *Record) Check(swarm Hash, verify Verifier) error {
 	if r.Verify(swarm, verify) {
 		return nil
 	}
+	return fmt.Errorf("record %v: %w: its signature is not its issuer's for this swarm", r.Num, FaultForged)
+}
+
+// SignedAs returns the kind of record as which the issuer of one that is forged signed
+// the same for this swarm; 0 if there is none. It costs a verification for each kind.
+func (r *Record) SignedAs(swarm Hash, verify Verifier) RecordKind {
 	for kind := KindSpec; kind <= KindMember; kind++ {
 		other := Record{Num: r.Num, Kind: kind, Key: r.Key, Rank: r.Rank, Body: r.Body, Sig: r.Sig}
 		if kind != r.Kind && other.Verify(swarm, verify) {
-			return fmt.Errorf("record %v: %w: it was signed as a %v, not as a %v", r.Num, FaultDomain, kind, r.Kind)
+			return kind
 		}
 	}
-	return fmt.Errorf("record %v: %w: its signature is not its issuer's for this swarm", r.Num, FaultForged)
+	return 0
 }
 
 // BodyHash is the hash of the body's bytes, by which job specs are named.
