@@ -87,7 +87,20 @@ func (s *Server) fetch(ctx context.Context, to wire.PeerID, method, path string,
 	if into == nil {
 		return nil
 	}
-	return json.NewDecoder(io.LimitReader(resp.Body, maxAnswer)).Decode(into)
+	text, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
+	if err != nil {
+		return err
+	}
+	return decodeAnswer(text, into)
+}
+
+// decodeAnswer reads what another peer answered. It may know fields that this version
+// does not.
+func decodeAnswer(text []byte, into any) error {
+	if listed(text) > maxListed {
+		return fmt.Errorf("an answer with more than %d elements in lists", maxListed)
+	}
+	return json.Unmarshal(text, into)
 }
 
 // askStewards asks, for each job with slots that nobody holds, the stewards of its

@@ -71,3 +71,31 @@ func mostElements(depth int) int {
 	}
 	return maxElements
 }
+
+// maxListed bounds the elements of all lists in another peer's answer together: more than
+// any peer has slots, and few enough for whole elements where the text has "null".
+const maxListed = 64 << 10
+
+// listed counts the elements of all lists in JSON text, empty lists as one.
+func listed(text []byte) (n int) {
+	var lists []bool // of what is around: is it a list?
+	inString := false
+	for i := 0; i < len(text); i++ {
+		switch c := text[i]; {
+		case inString && c == '\\':
+			i++
+		case c == '"':
+			inString = !inString
+		case inString:
+		case c == '{' || c == '[':
+			if lists = append(lists, c == '['); c == '[' {
+				n++
+			}
+		case (c == '}' || c == ']') && len(lists) > 0:
+			lists = lists[:len(lists)-1]
+		case c == ',' && len(lists) > 0 && lists[len(lists)-1]:
+			n++
+		}
+	}
+	return n
+}

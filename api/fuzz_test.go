@@ -3,6 +3,7 @@ package api
 import (
 	"bytes"
 	"encoding/json"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -11,6 +12,8 @@ import (
 
 	"shoal/internal/fuzztest"
 	"shoal/job"
+	"shoal/node"
+	"shoal/runtime"
 	"shoal/wire"
 )
 
@@ -96,4 +99,58 @@ func FuzzAge(f *testing.F) {
 			t.Errorf("%q is read as %d", b, a)
 		}
 	})
+}
+
+// FuzzAnswer reads what other peers answer: their views, events and log lines.
+func FuzzAnswer(f *testing.F) {
+	f.Add(asJSON(node.WhyView{Names: map[string]string{"a": "b"}, Losers: []node.SlotView{{Slot: "shop/web.0"}}}))
+	f.Add(asJSON([]node.SlotView{{Slot: "shop/web.0", Phase: "serving"}}))
+	f.Add(append(asJSON(LogLine{Slot: "shop/web.0", Text: "hello"}), '\n'))
+	f.Add(append(asJSON(Event{}), asJSON(Event{})...))
+	f.Add([]byte(`[` + strings.Repeat("null,", 1000) + `null]`))
+	f.Add([]byte(strings.Repeat("{}", 1000)))
+	f.Fuzz(func(t *testing.T, text []byte) {
+		fuzztest.BoundedBy(t, len(text), 64, 1<<20, func() {
+			_ = decodeAnswer(text, new(node.WhyView))
+			_ = decodeAnswer(text, new([]node.SlotView))
+		})
+		fuzztest.BoundedBy(t, len(text), 256, 1<<20, func() { _, _ = readEvents(bytes.NewReader(text)) })
+		fuzztest.BoundedBy(t, len(text), 16, 1<<20, func() {
+			_ = relayed(bytes.NewReader(text), func(l LogLine) error {
+				if len(l.Text) > maxRelayed {
+					t.Errorf("a line of %d bytes", len(l.Text))
+				}
+				return nil
+			})
+		})
+	})
+}
+
+// endless is a log line without an end, as a hostile holder of a slot may send.
+type endless struct{ read int }
+
+func (e *endless) Read(b []byte) (int, error) {
+	for i := range b {
+		b[i] = 'x'
+	}
+	e.read += len(b)
+	return len(b), nil
+}
+
+// TestRelayed_LineWithoutEnd has a line end the stream once it is too long to be one.
+func TestRelayed_LineWithoutEnd(t *testing.T) {
+	var in endless
+	err := relayed(io.MultiReader(strings.NewReader(`{"text":"`), &in), func(LogLine) error { return nil })
+	if err == nil || in.read > 2*maxRelayed {
+		t.Errorf("%d bytes were read: %v", in.read, err)
+	}
+	var got []string
+	long := strings.Repeat("\x01", runtime.MaxLogLine) // six bytes each in JSON
+	text := string(asJSON(LogLine{Text: "a"})) + "\n" + string(asJSON(LogLine{Text: long})) + "\n"
+	if err := relayed(strings.NewReader(text), func(l LogLine) error { got = append(got, l.Text); return nil }); err != nil {
+		t.Error(err)
+	}
+	if len(got) != 2 || got[1] != long {
+		t.Errorf("%d lines came", len(got))
+	}
 }

@@ -94,19 +94,36 @@ func (s *Server) relay(w http.ResponseWriter, r *http.Request, holder wire.PeerI
 	}
 	defer resp.Body.Close()
 	out := newLines(w)
-	dec := json.NewDecoder(resp.Body)
-	for {
+	gone := false
+	err = relayed(resp.Body, func(line LogLine) error {
+		err := out.write(line)
+		gone = err != nil
+		return err
+	})
+	if err != nil && !gone && r.Context().Err() == nil {
+		_ = out.write(LogLine{Slot: r.FormValue("slot"), Err: "the connection to peer " + holder.Short() + ", which holds it, broke"})
+	}
+}
+
+// maxRelayed bounds a log line as another peer sends it: its text, of which each byte may
+// take six in JSON, and the rest.
+const maxRelayed = 6*runtime.MaxLogLine + 4<<10
+
+// relayed reads the log lines that a peer streams, one by one, and refuses one that is
+// longer than any can be: nobody makes us keep what has no end.
+func relayed(in io.Reader, each func(LogLine) error) error {
+	sc := bufio.NewScanner(in)
+	sc.Buffer(nil, maxRelayed)
+	for sc.Scan() {
 		var line LogLine
-		if err := dec.Decode(&line); err != nil {
-			if !errors.Is(err, io.EOF) && r.Context().Err() == nil {
-				_ = out.write(LogLine{Slot: r.FormValue("slot"), Err: "the connection to peer " + holder.Short() + ", which holds it, broke"})
-			}
-			return
+		if err := json.Unmarshal(sc.Bytes(), &line); err != nil {
+			return err
 		}
-		if out.write(line) != nil {
-			return
+		if err := each(line); err != nil {
+			return err
 		}
 	}
+	return sc.Err()
 }
 
 // ownLogs streams the output of a slot that this peer holds.
@@ -290,9 +307,16 @@ func (s *Server) eventsAt(ctx context.Context, p wire.PeerID, since string) ([]E
 		return nil, err
 	}
 	defer resp.Body.Close()
+	return readEvents(io.LimitReader(resp.Body, maxAnswer))
+}
+
+// maxEvents bounds the events of one peer: no more are kept.
+const maxEvents = 10_000
+
+func readEvents(in io.Reader) ([]Event, error) {
 	var out []Event
-	dec := json.NewDecoder(io.LimitReader(resp.Body, maxAnswer))
-	for {
+	dec := json.NewDecoder(in)
+	for len(out) < maxEvents {
 		var e Event
 		if err := dec.Decode(&e); err != nil {
 			if errors.Is(err, io.EOF) {
@@ -302,4 +326,5 @@ func (s *Server) eventsAt(ctx context.Context, p wire.PeerID, since string) ([]E
 		}
 		out = append(out, e)
 	}
+	return out, nil
 }

@@ -118,3 +118,24 @@ func FuzzReplay(f *testing.F) {
 		_, _, _ = Replay(Frames(bytes.NewReader(b)))
 	})
 }
+
+// FuzzLocals starts a core with anything in its own state on disk.
+func FuzzLocals(f *testing.F) {
+	f.Add(localInc, wire.MustMarshal(3))
+	f.Add(localLabels, wire.MustMarshal(map[string]string{"disk": "ssd"}))
+	f.Add(localMark+"x", wire.MustMarshal(&wire.Number{Issuer: wire.PeerID{1}, Inc: 1, Seq: 7}))
+	f.Add(localRemoved+"default/shop", wire.MustMarshal(2))
+	f.Add(localDeleted+"default/shop", wire.MustMarshal(&deletedAt{Life: 1, Ran: 5}))
+	f.Fuzz(func(t *testing.T, key string, value []byte) {
+		cfg := Config{Self: wire.PeerID{1}, Swarm: wire.Hash{1}, Key: testKey(wire.PeerID{1}), Verify: testVerify, Name: "a", Seed: 1, Nonce: 1}
+		c, err := New(cfg, Stored{Locals: map[string][]byte{key: value}})
+		if err != nil {
+			return
+		}
+		for now := range 3 {
+			if _, err := c.Step(Input{Now: clock.Instant(now+1) * clock.Instant(time.Second)}); err != nil {
+				t.Fatal(err)
+			}
+		}
+	})
+}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"log/slog"
+	"net"
 	"os"
 	"path/filepath"
 	"testing"
@@ -139,4 +140,26 @@ func binaryAddrs(f *testing.F, texts ...string) (out [][]byte) {
 		out = append(out, a.Bytes())
 	}
 	return out
+}
+
+// FuzzProbe reads what a member asks and answers about who can be dialled, and whom it
+// knows.
+func FuzzProbe(f *testing.F) {
+	f.Add(codec.Marshal(question{[]string{"/tcp/7462", "/udp/7462/quic-v1"}}))
+	f.Add(codec.Marshal(answer{}))
+	f.Add(codec.Marshal([]joinPeer{{Peer: bytes.Repeat([]byte{1}, 32), Addrs: binaryAddrs(f, "/ip4/192.0.2.1/tcp/7462")}}))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		var q question
+		fuzztest.Bounded(t, len(b), func() {
+			q = question{}
+			_ = codec.Unmarshal(b, maxProbe, &q)
+		})
+		fuzztest.Bounded(t, len(b), func() { _ = codec.Unmarshal(b, maxProbe, new(answer)) })
+		fuzztest.Bounded(t, len(b), func() { _ = codec.Unmarshal(b, maxPeers, new([]joinPeer)) })
+		for _, suffix := range q.Suffixes {
+			if a, err := addrAt(net.IPv4(192, 0, 2, 1), suffix); err == nil && len(a) != 2 && len(a) != 3 {
+				t.Errorf("%q is dialled at %s", suffix, a)
+			}
+		}
+	})
 }

@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"bytes"
 	"testing"
 
 	"shoal/internal/fuzztest"
@@ -45,5 +46,36 @@ func FuzzNames(f *testing.F) {
 		if h.UnmarshalText([]byte(s)) == nil && len(h.Hex()) != len(s) {
 			t.Fatalf("%q is read as %s", s, h.Hex())
 		}
+	})
+}
+
+// FuzzLater takes values of a later version apart and puts them together again.
+func FuzzLater(f *testing.F) {
+	later := MustMarshal(&laterBody{Name: "x", New: true, Part: partLater{A: 1, D: []byte{1}}, Many: []partLater{{B: "b"}}, Maybe: &partLater{}})
+	f.Add(later, MustMarshal(&nowBody{Name: "y", Count: 3, Many: []partNow{{A: 2}}}))
+	f.Add([]byte{0xa1, 0x04, 0xbb, 0xff}, []byte{0xa1, 0x05, 0x9b, 0xff})
+	f.Fuzz(func(t *testing.T, from, to []byte) {
+		nowShape.Later(from, 128)
+		Parts(from)
+		Part(from, 3)
+		Without(from, func(n uint64) bool { return n%2 == 0 })
+		if nowShape.Weigh(from) != nil || nowShape.Weigh(to) != nil {
+			return // nothing that was not decoded is carried
+		}
+		out := nowShape.Carry(from, to)
+		if again := nowShape.Carry(from, out); len(out) > len(from)+len(to) || !bytes.Equal(again, out) {
+			t.Fatalf("%x carried into %x is %x, and then %x", from, to, out, again)
+		}
+	})
+}
+
+// FuzzDiagnose spells out for people what a body of any kind holds.
+func FuzzDiagnose(f *testing.F) {
+	f.Add(MustMarshal(testRecord()))
+	f.Add(bytes.Repeat([]byte{0x81}, 100))
+	f.Add(bytes.Repeat([]byte{0x40}, 1000))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		// It is for whoever looks at one record: its text may be longer than the bytes.
+		fuzztest.BoundedBy(t, len(b), 64, 1<<20, func() { _, _ = Diagnose(b) })
 	})
 }

@@ -1,7 +1,9 @@
 package reach
 
 import (
+	"bytes"
 	"context"
+	"io"
 	"net"
 	"net/netip"
 	"testing"
@@ -51,3 +53,32 @@ func FuzzNames(f *testing.F) {
 		}
 	})
 }
+
+// FuzzRequest answers whatever a member sends on a stream for a task's port.
+func FuzzRequest(f *testing.F) {
+	for _, text := range []string{`{"job":"default/shop","task":"web","index":0,"port":80}`, `null`, `{"index":1e99}`} {
+		var b bytes.Buffer
+		if err := writeBlock(&b, []byte(text)); err != nil {
+			f.Fatal(err)
+		}
+		f.Add(b.Bytes())
+	}
+	f.Add([]byte{255, 255, 1})
+	f.Fuzz(func(t *testing.T, b []byte) {
+		r := &Reach{ctx: context.Background()}
+		fuzztest.BoundedBy(t, len(b), 64, 64<<10, func() {
+			if up, err := r.answer(only{Reader: bytes.NewReader(b)}); err == nil {
+				up.Close()
+				t.Error("a port that nobody listens on was opened")
+			}
+		})
+	})
+}
+
+// only is a connection that can be read.
+type only struct {
+	net.Conn
+	io.Reader
+}
+
+func (o only) Read(b []byte) (int, error) { return o.Reader.Read(b) }
