@@ -82,7 +82,7 @@ func membersOf(peers []Peer, observers []wire.PeerID) []doctor.Member {
 		if p.Self || p.State == "left" || p.State == "removed" {
 			continue
 		}
-		m := doctor.Member{Name: p.Name, State: p.State, Version: p.Version, Heard: time.Duration(p.HeardAgo)}
+		m := doctor.Member{Name: p.Name, State: p.State, Version: p.Version, Heard: time.Duration(p.SpokeAgo)}
 		if p.Link != nil {
 			m.Path = p.Link.Path
 		}

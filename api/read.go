@@ -23,8 +23,9 @@ func (s *Server) status(ctx context.Context, _ *http.Request) (out Status, err e
 func (s *Server) peerList(ctx context.Context, _ *http.Request) (out []Peer, err error) {
 	out = []Peer{}
 	err = s.view(ctx, func(c *node.Core) {
+		n := namesOf(c)
 		for _, p := range c.Peers() {
-			out = append(out, peerOf(p))
+			out = append(out, peerOf(p, n))
 		}
 	})
 	if s.cfg.Links != nil {

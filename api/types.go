@@ -63,8 +63,9 @@ type Peer struct {
 	Name        string            `json:"name"`
 	ID          string            `json:"id"`
 	Self        bool              `json:"self,omitempty"`
-	State       string            `json:"state"` // "ready", "joining", "suspect", "dead", "unheard", "left", "removed"
-	HeardAgo    Age               `json:"heardAgo"`
+	State       string            `json:"state"`    // "ready", "joining", "suspect", "dead", "unheard", "left", "removed"
+	HeardAgo    Age               `json:"heardAgo"` // its last beat; those whom it does not observe need not hear any
+	SpokeAgo    Age               `json:"spokeAgo"` // its last message of any kind: how old is what is known of it
 	Incarnation uint32            `json:"incarnation"`
 	Datacenter  string            `json:"datacenter"`
 	Labels      map[string]string `json:"labels,omitempty"`
@@ -81,6 +82,7 @@ type Peer struct {
 	StewardOf   []int             `json:"stewardOf,omitempty"`
 	Observers   int               `json:"observers"`
 	Votes       int               `json:"votes"`
+	Doubters    []string          `json:"doubters,omitempty"` // the observers that vote it gone
 
 	// Faults counts what the answering peer dropped of what this one sent, by fault.
 	Faults     map[string]uint64 `json:"faults,omitempty"`

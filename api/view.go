@@ -38,9 +38,10 @@ func (n names) all(ps []wire.PeerID) []string {
 	return out
 }
 
-func peerOf(v node.PeerView) Peer {
+func peerOf(v node.PeerView, n names) Peer {
 	return Peer{
-		Name: cmp.Or(v.Name, v.ID.Short()), ID: v.ID.String(), Self: v.Self, State: v.State, HeardAgo: Age(v.Heard), Incarnation: v.Incarnation,
+		Name: cmp.Or(v.Name, v.ID.Short()), ID: v.ID.String(), Self: v.Self, State: v.State, HeardAgo: Age(v.Heard), SpokeAgo: Age(v.Spoke),
+		Incarnation: v.Incarnation, Doubters: n.all(v.Doubters),
 		Datacenter: v.Datacenter, Labels: v.Labels, Profile: v.Profile, Version: v.Version, Driver: v.Driver,
 		Platform: v.Platform, Addrs: v.Addrs, Capacity: v.Capacity, Claimed: v.Claimed, Slots: v.Slots,
 		Draining: v.Draining, StewardOf: v.Steward, Observers: v.Observers, Votes: v.Votes,
@@ -64,7 +65,7 @@ func addLinks(peers []Peer, links map[string]Link) {
 
 func statusOf(v node.StatusView) Status {
 	return Status{
-		Peer: peerOf(v.Self), Swarm: v.Swarm, State: v.State, Why: v.Why, Uptime: Age(v.Uptime),
+		Peer: peerOf(v.Self, nil), Swarm: v.Swarm, State: v.State, Why: v.Why, Uptime: Age(v.Uptime),
 		Peers: v.Peers, ReadyPeers: v.ReadyPeers, Jobs: v.Jobs, Slots: v.Slots, Records: v.Records,
 		Digest: v.Ledger.Hex(), Engine: v.Engine, Free: v.Free, Missing: v.Missing, Faults: v.Faults,
 	}

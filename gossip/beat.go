@@ -54,7 +54,7 @@ func (m *Membership) isOther(p *member) bool {
 // noteSign takes any message of p as a sign that it was there since our start. It
 // says nothing of now: only beats end a suspicion.
 func (m *Membership) noteSign(p *member) {
-	p.spoke = true
+	p.spokeAt = max(m.now, 1)
 	if p.state == Unheard {
 		m.become(p, Alive)
 	}

@@ -192,7 +192,7 @@ func (m *Membership) MayBeMe(now clock.Instant) bool {
 // side of a cut, however long ago that was.
 func (m *Membership) WentWithMany(id wire.PeerID) bool {
 	p := m.byID[id]
-	return p != nil && p != m.me && (p.mass || !p.spoke && !p.vouched)
+	return p != nil && p != m.me && (p.mass || p.spokeAt == 0 && !p.vouched)
 }
 
 // RepairDelay returns how long after the death of id its slots are sold: after,

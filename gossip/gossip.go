@@ -210,7 +210,7 @@ type Membership struct {
 func New(cfg Config) *Membership {
 	cfg.fill()
 	m := &Membership{cfg: cfg, byID: map[wire.PeerID]*member{}, rings: newRings(cfg.Rings), pace: cfg.BeatEvery, stale: true}
-	m.me = &member{Peer: Peer{ID: cfg.Self, Metered: cfg.Metered, BeatEvery: cfg.BeatEvery}, state: Alive, spoke: true}
+	m.me = &member{Peer: Peer{ID: cfg.Self, Metered: cfg.Metered, BeatEvery: cfg.BeatEvery}, state: Alive, spokeAt: 1}
 	m.me.every = cfg.BeatEvery
 	m.add(m.me)
 	return m

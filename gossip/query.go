@@ -16,6 +16,7 @@ type Info struct {
 	Inc       uint32        // of the latest start known
 	BeatEvery time.Duration // its own word, or its card's
 	LastHeard clock.Instant // its last beat; 0: none since our start
+	LastSpoke clock.Instant // its last message of any kind, beats among them; 0: the same
 	DeadSince clock.Instant // of our belief; 0: not dead
 	Observers []wire.PeerID // in our view, sorted
 	Votes     []wire.PeerID // whose votes on it we hold, sorted
@@ -29,7 +30,7 @@ func (m *Membership) Info(id wire.PeerID) (info Info, ok bool) {
 	}
 	info = Info{
 		State: p.state, Ready: p.ready, Doubted: p.doubted, Inc: p.known().inc, BeatEvery: p.every,
-		LastHeard: p.heardAt, Votes: m.Doubters(id),
+		LastHeard: p.heardAt, LastSpoke: p.spokeAt, Votes: m.Doubters(id),
 	}
 	if p.state == Dead {
 		info.DeadSince = p.deadAt

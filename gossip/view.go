@@ -44,8 +44,8 @@ type member struct {
 	every   time.Duration // clamped
 	orders  []uint64      // its places on the rings
 	ready   bool
-	told    bool // its last beat said ready
-	spoke   bool // some message of it, of any kind, came since our own start
+	told    bool          // its last beat said ready
+	spokeAt clock.Instant // when the last message of it, of any kind, came; 0: none since our own start
 	state   State
 
 	obs   *observation // we want its beats; nil: we do not
@@ -95,7 +95,7 @@ func (p *member) settleReady() (changed bool) {
 
 // soundState is the state of p when nothing speaks against it.
 func (p *member) soundState() State {
-	if p.spoke {
+	if p.spokeAt != 0 {
 		return Alive
 	}
 	return Unheard

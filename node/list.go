@@ -44,7 +44,7 @@ func (c *Core) AgeOf(r *wire.Record) time.Duration {
 			return 0
 		}
 		info, _ := c.mem.Info(v.Peer)
-		return c.heardAgo(info)
+		return c.ago(info.LastSpoke)
 	case *ledger.Head:
 		if at, noted := c.holding.deleted[v.Job]; noted && v.Deleted && at.Life == v.Life {
 			return c.running() - at.Ran

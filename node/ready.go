@@ -120,7 +120,8 @@ type PeerView struct {
 	Name        string            `json:"name"`
 	Self        bool              `json:"self,omitempty"`
 	State       string            `json:"state"`    // "ready", "joining", "suspect", "dead", "unheard", "left", "removed"
-	Heard       time.Duration     `json:"heardAgo"` // since its last beat; 0 for oneself; -1: never
+	Heard       time.Duration     `json:"heardAgo"` // since its last beat, which observers alone hear; 0 for oneself; -1: never
+	Spoke       time.Duration     `json:"spokeAgo"` // since its last message of any kind; likewise
 	Incarnation uint32            `json:"incarnation"`
 	Datacenter  string            `json:"datacenter"`
 	Labels      map[string]string `json:"labels,omitempty"`
@@ -136,6 +137,7 @@ type PeerView struct {
 	Steward     []int             `json:"stewardOf,omitempty"` // lanes
 	Observers   int               `json:"observers"`
 	Votes       int               `json:"votes"`                // that it is gone
+	Doubters    []wire.PeerID     `json:"doubters,omitempty"`   // the observers whose votes these are
 	Faults      map[string]uint64 `json:"faults,omitempty"`     // what was dropped of what it sent, by wire.Fault
 	Score       int               `json:"score,omitempty"`      // points for what no correct peer sends; they fade
 	Ignored     bool              `json:"ignored,omitempty"`    // for its score: what it pushes is not looked at

@@ -97,7 +97,12 @@ func (c *Core) peerView(id wire.PeerID) PeerView {
 	}
 	info, _ := c.mem.Info(id)
 	v.Observers, v.Votes = len(info.Observers), len(info.Votes)
-	v.Heard = c.heardAgo(info)
+	for _, p := range info.Votes {
+		if slices.Contains(info.Observers, p) {
+			v.Doubters = append(v.Doubters, p)
+		}
+	}
+	v.Heard, v.Spoke = c.ago(info.LastHeard), c.ago(info.LastSpoke)
 	return v
 }
 
@@ -107,12 +112,12 @@ func (c *Core) Observers() []wire.PeerID {
 	return info.Observers
 }
 
-// heardAgo is the age of a peer's last beat; -1: none since this peer's start.
-func (c *Core) heardAgo(info gossip.Info) time.Duration {
-	if info.LastHeard == 0 {
+// ago is how long ago something was; -1: never since this peer's start.
+func (c *Core) ago(at clock.Instant) time.Duration {
+	if at == 0 {
 		return -1
 	}
-	return c.now.Sub(info.LastHeard)
+	return c.now.Sub(at)
 }
 
 func (c *Core) peerState(id wire.PeerID) string {
@@ -326,7 +331,7 @@ func (c *Core) slotView(cl *ledger.Claim, w ledger.Wanted, surplus bool) SlotVie
 	}
 	if cl.Peer != c.cfg.Self {
 		info, _ := c.mem.Info(cl.Peer)
-		v.Heard = c.heardAgo(info)
+		v.Heard = c.ago(info.LastSpoke)
 		v.Doubted = c.mem.Doubted(cl.Peer) || c.mem.Dead(cl.Peer)
 	}
 	switch {

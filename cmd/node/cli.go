@@ -29,8 +29,8 @@ type cli struct {
 }
 
 func (c *cli) check() error {
-	if c.output != "text" && c.output != "json" {
-		return usagef("--output %q: want text or json", c.output)
+	if c.output != "text" && c.output != "json" && c.output != "wide" {
+		return usagef("--output %q: want text, wide or json", c.output)
 	}
 	c.socket = cmp.Or(c.socket, os.Getenv("SHOAL_SOCKET"), defaultSocket())
 	return nil
@@ -51,6 +51,9 @@ func defaultSocket() string {
 func (c *cli) client() *client.Client { return client.New(c.socket) }
 
 func (c *cli) json() bool { return c.output == "json" }
+
+// wide is text with columns that few want; most commands have none.
+func (c *cli) wide() bool { return c.output == "wide" }
 
 // answer prints v as JSON if that is wanted, else lets text print it.
 func (c *cli) answer(v any, text func()) error {

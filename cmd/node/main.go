@@ -115,7 +115,7 @@ Exit codes: 0 done; 1 refused, with the reason on stderr; 124 --timeout is over;
 	})
 	flags := root.PersistentFlags()
 	flags.StringVar(&c.socket, "socket", "", "the daemon's socket (default $SHOAL_SOCKET, else "+defaultSocket()+")")
-	flags.StringVarP(&c.output, "output", "o", "text", "how answers are printed: text or json")
+	flags.StringVarP(&c.output, "output", "o", "text", "how answers are printed: text, wide (text with more columns) or json")
 	flags.BoolVarP(&c.quiet, "quiet", "q", false, "print names only, and no progress")
 	root.PersistentPreRunE = func(*cobra.Command, []string) error { return c.check() }
 	root.AddGroup(

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"strings"
 	"time"
 
@@ -17,7 +18,11 @@ func (c *cli) peersCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "peers",
 		Short: "List the members of the swarm",
-		Args:  wants(0, 0, "no argument, or: rm PEER, label PEER KEY=VALUE"),
+		Long: `List the members of the swarm, as this peer knows them; -o wide shows more of each.
+
+HEARD AGO is the age of what is known: since the last message of that peer came here. PATH is how it is reached, with the
+latest round trip. DOUBTED BY are those of its observers whose votes that it is gone are held here; of more than half it is dead.`,
+		Args: wants(0, 0, "no argument, or: rm PEER, label PEER KEY=VALUE"),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			peers, err := c.client().Peers(cmd.Context())
 			if err != nil {
@@ -51,36 +56,73 @@ func (c *cli) done(format string, args ...any) error {
 }
 
 func (c *cli) printPeers(peers []api.Peer) {
+	head := []string{"PEER", "STATE", "HEARD AGO", "PATH", "DOUBTED BY", "SLOTS", "CLAIMED", "OF", "LABELS"}
+	if c.wide() {
+		head = append(head, "DATACENTER", "PROFILE", "DRIVER", "PLATFORM", "VERSION", "ID")
+	}
 	var rows [][]string
 	for _, p := range peers {
 		if c.quiet {
 			fmt.Fprintln(c.out, p.Name)
 			continue
 		}
-		name, heard := p.Name, age(p.HeardAgo)
-		if p.Self {
-			name, heard = name+" (this)", ""
-		}
-		state := p.State
-		if p.Draining {
-			state += ", draining"
-		}
-		switch {
-		case p.RefusedFor > 0:
-			state += ", refused for " + age(p.RefusedFor)
-		case p.Ignored:
-			state += ", pushes ignored"
-		}
-		rows = append(rows, []string{
-			name, state, heard, linkText(p.Link), fmt.Sprint(p.Slots), resources(p.Claimed), resources(p.Capacity), p.Datacenter, labelText(p.Labels),
-			p.Driver, p.Platform, p.Version, p.ID[max(0, len(p.ID)-8):],
-		})
+		rows = append(rows, c.peerRow(p))
 	}
 	if !c.quiet {
-		c.table("", []string{
-			"PEER", "STATE", "HEARD AGO", "PATH", "SLOTS", "CLAIMED", "OF", "DATACENTER", "LABELS", "DRIVER", "PLATFORM", "VERSION", "ID",
-		}, rows)
+		c.table("", head, rows)
 	}
+}
+
+func (c *cli) peerRow(p api.Peer) []string {
+	name, heard := p.Name, age(p.SpokeAgo)
+	if p.Self {
+		name, heard = name+" (this)", ""
+	}
+	labels := maps.Clone(p.Labels)
+	if !c.wide() {
+		p.Claimed.DiskBytes, p.Capacity.DiskBytes = 0, 0
+		for _, own := range machineLabels {
+			delete(labels, own)
+		}
+	}
+	row := []string{
+		name, peerState(p), heard, linkText(p.Link), doubtText(p), fmt.Sprint(p.Slots), resources(p.Claimed), resources(p.Capacity), labelText(labels),
+	}
+	if c.wide() {
+		row = append(row, p.Datacenter, p.Profile, p.Driver, p.Platform, p.Version, p.ID[max(0, len(p.ID)-8):])
+	}
+	return row
+}
+
+// machineLabels are those that every peer has.
+var machineLabels = []string{"arch", "cores", "os"}
+
+func peerState(p api.Peer) string {
+	state := p.State
+	if p.Draining {
+		state += ", draining"
+	}
+	switch {
+	case p.RefusedFor > 0:
+		state += ", refused for " + age(p.RefusedFor)
+	case p.Ignored:
+		state += ", pushes ignored"
+	}
+	return state
+}
+
+// doubtText says which of a peer's observers vote it gone, as "2 of 8: attic, den";
+// nobody is empty.
+func doubtText(p api.Peer) string {
+	const most = 2
+	if len(p.Doubters) == 0 {
+		return ""
+	}
+	who := strings.Join(p.Doubters[:min(most, len(p.Doubters))], ", ")
+	if len(p.Doubters) > most {
+		who += ", …"
+	}
+	return fmt.Sprintf("%d of %d: %s", len(p.Doubters), p.Observers, who)
 }
 
 // linkText is a link in a cell of a table, such as "direct 0.4ms" or "relayed by attic
