@@ -14,6 +14,9 @@ func (s *Server) status(ctx context.Context, _ *http.Request) (out Status, err e
 	err = s.view(ctx, func(c *node.Core) { out = statusOf(c.Status()) })
 	at := s.reachable()
 	out.Version, out.StateDir, out.Address, out.Problems = s.cfg.Version, s.cfg.StateDir, at.ip, at.problems
+	if s.cfg.Held != nil {
+		out.Held = s.cfg.Held()
+	}
 	if s.cfg.Listen != nil {
 		out.Listen = s.cfg.Listen()
 	}

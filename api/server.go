@@ -57,6 +57,8 @@ type Config struct {
 	Problems func() []PortProblem
 	// CheckStore looks at everything on the disk; nil: it is not looked at.
 	CheckStore func() (StoreCheck, error)
+	// Held is why the daemon holds still, empty if it does not; nil: it never does.
+	Held func() string
 	// Vitals is what doctor is told of the machine, the network and the store, with peer
 	// IDs for names, within some seconds; nil: refused.
 	Vitals func(context.Context) (doctor.Peer, doctor.Machine)
@@ -280,6 +282,9 @@ func (s *Server) view(ctx context.Context, f func(*node.Core)) error {
 // do hands a request to the core and makes an error of a reply that is one.
 func (s *Server) do(ctx context.Context, r node.Request) (node.Reply, error) {
 	rep, err := s.cfg.Backend.Do(ctx, r)
+	if err != nil && s.cfg.Held != nil && s.cfg.Held() != "" {
+		return rep, failf(http.StatusServiceUnavailable, "this peer holds still: %s; what was asked may still be done once there is room", s.cfg.Held())
+	}
 	if err != nil {
 		return rep, failf(http.StatusServiceUnavailable, "the daemon does not answer: %v", err)
 	}

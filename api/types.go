@@ -120,6 +120,7 @@ type Status struct {
 	Address    string        `json:"address"`          // where published ports answer on this peer
 	Listen     []string      `json:"listen,omitempty"` // for --bootstrap
 	Problems   []PortProblem `json:"problems,omitempty"`
+	Held       string        `json:"held,omitempty"` // why the peer holds still: its disk is full
 
 	// Faults counts what was dropped since the daemon's start, whoever sent it, by fault.
 	Faults map[string]uint64 `json:"faults,omitempty"`

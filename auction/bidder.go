@@ -25,6 +25,7 @@ type Self struct {
 	Ready    bool
 	Silent   bool     // the engine has not answered for too long
 	Missing  []string // metrics that cannot be read: no guess, no bid
+	FullDisk string   // figures of a disk with no room for what a claim brings with it; empty: there is room
 	Draining bool
 	Metered  bool
 	Battery  bool
@@ -133,6 +134,8 @@ func refusesAll(self *Self) string {
 		return NotReady
 	case self.Silent:
 		return EngineSilent
+	case self.FullDisk != "":
+		return clip(DiskFull + ": " + self.FullDisk)
 	case len(self.Missing) > 0:
 		return clip(MissingMetric + ": " + self.Missing[0])
 	case self.Total.CPUMilli <= 0:

@@ -39,6 +39,7 @@ func TestAnswer_HardFilters(t *testing.T) {
 		{"joining", func(c *in) { c.self.Ready = false }, "not ready"},
 		{"engine silent", func(c *in) { c.self.Silent = true }, "engine silent"},
 		{"a metric is missing", func(c *in) { c.self.Missing = []string{"disk: statfs"} }, "missing metric: disk"},
+		{"the disk is full", func(c *in) { c.self.FullDisk, c.self.Missing = "9 MiB free", []string{"load"} }, "disk full: 9 MiB free"},
 		{"no memory figure", func(c *in) { c.self.Total.MemBytes = 0 }, "missing metric: memory"},
 		{"draining", func(c *in) { c.self.Draining = true }, "draining"},
 		{"unknown job", func(c *in) { c.task = nil }, "unknown job: shop of life 1"},

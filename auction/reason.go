@@ -17,6 +17,7 @@ const (
 	NotReady        = "not ready"
 	EngineSilent    = "engine silent"
 	MissingMetric   = "missing metric"
+	DiskFull        = "disk full" // the one that the ledger is kept on
 	Draining        = "draining"
 	UnknownJob      = "unknown job"
 	OwnerRefuses    = "owner refuses"

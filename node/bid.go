@@ -20,10 +20,14 @@ func (c *Core) bidder() *auction.Self {
 		Draining: c.self.draining || c.self.leaving || c.self.wait > 0, Metered: c.prof.Metered,
 		CopiesOf: c.copiesHere, FailsOf: c.failsHere, VolumePlace: c.volumePlace,
 	}
-	s.Missing = c.missing()
 	f := c.facts
 	if f == nil {
+		s.Missing = c.missing()
 		return s
+	}
+	s.Missing = f.Missing
+	if c.noRoomOnDisk() {
+		s.FullDisk = fmt.Sprintf("%d MiB free beyond the ledger's need, %d wanted", c.disk.FreeBytes>>20, LeastFree(c.disk.TotalBytes)>>20)
 	}
 	s.OS, s.Arch, s.Driver, s.LoadMilli = f.OS, f.Arch, f.Driver, f.Load
 	s.Total = f.Capacity

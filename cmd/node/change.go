@@ -28,7 +28,7 @@ func (c *cli) scaleCommand() *cobra.Command {
 				asks = append(asks, api.ScaleRequest{Target: name, Count: n})
 			}
 			for _, ask := range asks {
-				change, err := c.client().Scale(cmd.Context(), ask)
+				change, err := patient(cmd.Context(), c, c.client().Scale, ask)
 				if err == nil {
 					err = c.accepted(cmd.Context(), change, wait)
 				}
@@ -51,7 +51,7 @@ func (c *cli) restartCommand() *cobra.Command {
 		Args:              wants(1, 1, "one job or task"),
 		ValidArgsFunction: c.complete(false, taskNames),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			change, err := c.client().Restart(cmd.Context(), api.TargetRequest{Target: args[0]})
+			change, err := patient(cmd.Context(), c, c.client().Restart, api.TargetRequest{Target: args[0]})
 			if err != nil {
 				return err
 			}
@@ -71,7 +71,7 @@ func (c *cli) rollbackCommand() *cobra.Command {
 		Args:              wants(1, 1, "one job"),
 		ValidArgsFunction: c.complete(false, jobNames),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			change, err := c.client().Rollback(cmd.Context(), api.RollbackRequest{Job: args[0], Revision: to})
+			change, err := patient(cmd.Context(), c, c.client().Rollback, api.RollbackRequest{Job: args[0], Revision: to})
 			if err != nil {
 				return err
 			}
@@ -91,7 +91,7 @@ func (c *cli) stopCommand() *cobra.Command {
 		Args:              wants(1, 1, "one job or task"),
 		ValidArgsFunction: c.complete(false, taskNames),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			change, err := c.client().Stop(cmd.Context(), api.TargetRequest{Target: args[0]})
+			change, err := patient(cmd.Context(), c, c.client().Stop, api.TargetRequest{Target: args[0]})
 			if err != nil {
 				return err
 			}
@@ -111,7 +111,7 @@ func (c *cli) rmCommand() *cobra.Command {
 		ValidArgsFunction: c.complete(true, jobNames),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			for _, name := range args {
-				change, err := c.client().Remove(cmd.Context(), api.RemoveRequest{Job: name, Volumes: volumes})
+				change, err := patient(cmd.Context(), c, c.client().Remove, api.RemoveRequest{Job: name, Volumes: volumes})
 				if err != nil {
 					return err
 				}

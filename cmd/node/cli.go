@@ -208,6 +208,34 @@ func (c *cli) complete(many bool, list func(context.Context, *client.Client) []s
 	}
 }
 
+// completeArguments gives commands without a completion of their own one: files where
+// their usage says so, nothing where it does not. Flags of a few words list these.
+func completeArguments(cmd *cobra.Command) {
+	for _, sub := range cmd.Commands() {
+		completeArguments(sub)
+	}
+	_, wanted, _ := strings.Cut(cmd.Use, " ")
+	if cmd.ValidArgsFunction == nil && !cmd.HasSubCommands() && !strings.Contains(wanted, "FILE...") {
+		cmd.ValidArgsFunction = func(_ *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+			if strings.Contains(wanted, "FILE") && len(args) == 0 {
+				return nil, cobra.ShellCompDirectiveDefault
+			}
+			return nil, cobra.ShellCompDirectiveNoFileComp
+		}
+	}
+	for flag, words := range map[string][]string{
+		"output": {"text", "wide", "json"}, "driver": {"auto", "docker", "process"}, "profile": {"lan", "metered", "small"},
+		"log-level": {"debug", "info", "warn", "error"},
+	} {
+		if cmd.LocalFlags().Lookup(flag) != nil {
+			_ = cmd.RegisterFlagCompletionFunc(flag, cobra.FixedCompletions(words, cobra.ShellCompDirectiveNoFileComp))
+		}
+	}
+	if cmd.LocalFlags().Lookup("state") != nil {
+		_ = cmd.MarkFlagDirname("state")
+	}
+}
+
 func jobNames(ctx context.Context, cl *client.Client) []string {
 	jobs, _ := cl.Jobs(ctx, false)
 	var out []string

@@ -155,7 +155,7 @@ func (c *cli) deployCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			change, err := c.client().Deploy(cmd.Context(), api.DeployRequest{Spec: spec, Base: base})
+			change, err := patient(cmd.Context(), c, c.client().Deploy, api.DeployRequest{Spec: spec, Base: base})
 			if err != nil {
 				return err
 			}
@@ -187,7 +187,7 @@ func (c *cli) runCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			change, err := c.client().Deploy(cmd.Context(), api.DeployRequest{Spec: spec})
+			change, err := patient(cmd.Context(), c, c.client().Deploy, api.DeployRequest{Spec: spec})
 			if err != nil {
 				return err
 			}

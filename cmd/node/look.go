@@ -209,6 +209,7 @@ func (c *cli) printStatus(st api.Status) {
 	line("engine", "%s", cmp.Or(st.Engine, "not known yet"))
 	line("free", "%s of %s", resources(st.Free), resources(st.Peer.Capacity))
 	line("missing", "%s", strings.Join(st.Missing, "; "))
+	line("held", "%s", st.Held)
 	line("ledger", "%s, digest %s", count(st.Records, "record"), short(st.Digest))
 	line("address", "%s", st.Address)
 	for _, p := range st.Problems {

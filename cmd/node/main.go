@@ -47,11 +47,15 @@ func main() {
 func run(args []string, out, errOut io.Writer) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	root := rootCommand(&cli{out: out, err: errOut})
+	answer := &output{Writer: out}
+	root := rootCommand(&cli{out: answer, err: errOut})
 	root.SetArgs(args)
-	root.SetOut(out)
+	root.SetOut(answer)
 	root.SetErr(errOut)
 	err := root.ExecuteContext(ctx)
+	if err == nil {
+		err = answer.err
+	}
 	if err == nil {
 		return 0
 	}
@@ -134,7 +138,9 @@ Exit codes: 0 done; 1 refused, with the reason on stderr; 124 --timeout is over;
 	add(groupJob, c.deployCommand(), c.runCommand(), c.planCommand(), c.scaleCommand(), c.restartCommand(), c.rollbackCommand(),
 		c.stopCommand(), c.rmCommand())
 	add(groupLook, c.jobsCommand(), c.psCommand(), c.inspectCommand(), c.whyCommand(), c.logsCommand(), c.eventsCommand(), c.ledgerCommand())
-	root.AddCommand(c.versionCommand(), c.simCommand())
+	root.AddCommand(c.versionCommand())
+	completeArguments(root)
+	root.AddCommand(c.simCommand()) // its arguments are files
 	return root
 }
 

@@ -219,7 +219,7 @@ func (p *peer) server(stop func()) *api.Server {
 		},
 		Version: version, StateDir: string(p.o.state), Address: p.address, Listen: host.Addrs,
 		Links:    func() map[string]api.Link { return linksOf(host.Peers()) },
-		Problems: problemsOf(p.reach), CheckStore: checkStore(p.store), Vitals: p.vitals, Log: p.log,
+		Problems: problemsOf(p.reach), CheckStore: checkStore(p.store), Held: p.daemon.Held, Vitals: p.vitals, Log: p.log,
 	})
 }
 
