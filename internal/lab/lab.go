@@ -36,7 +36,7 @@ import (
 const registry = "/run/shoal-lab"
 
 // MaxPeers is the greatest number of peers of one lab.
-const MaxPeers = 26
+const MaxPeers = 2 * 26
 
 const maxLabs = 64
 
@@ -48,7 +48,7 @@ var teardownScript string
 
 // A Config says what to build. Its zero value is one peer with an engine.
 type Config struct {
-	// Peers is how many there are, named a, b, c…; 0 means 1, at most MaxPeers.
+	// Peers is how many there are, named a, b, c… z, a2…; 0 means 1, at most MaxPeers.
 	Peers int
 	// Binary is the path of shoal. It may be empty if no daemon is started.
 	Binary string

@@ -18,7 +18,7 @@ import (
 // A Peer is one machine of the lab. Files in Dir survive a power cut, those in
 // Dir/run do not.
 type Peer struct {
-	Name      string // a, b, c…
+	Name      string // a, b, c… z, a2…
 	Addr      string // 10.99.LAB.N; behind the first NAT 192.168.0.N, which others cannot reach
 	Namespace string // slLAB-NAME
 	Dir       string
@@ -35,8 +35,16 @@ type Peer struct {
 	engine   *process
 }
 
+func nameOf(index int) string {
+	name := string(rune('a' + index%26))
+	if index >= 26 {
+		name += "2"
+	}
+	return name
+}
+
 func newPeer(l *Lab, index int) *Peer {
-	name := string(rune('a' + index))
+	name := nameOf(index)
 	dir := filepath.Join(l.Dir, name)
 	nat, addr := l.cfg.natOf(index), fmt.Sprintf("10.99.%d.%d", l.Number, index+1)
 	if nat >= 0 {
@@ -169,6 +177,14 @@ func (p *Peer) StartDaemon(ctx context.Context, args ...string) error {
 		}
 		return err
 	})
+}
+
+// DaemonPID is the process of the daemon that was started last, or 0.
+func (p *Peer) DaemonPID() int {
+	if p.daemon == nil {
+		return 0
+	}
+	return p.daemon.cmd.Process.Pid
 }
 
 // KillDaemon ends the daemon with SIGKILL; engine and containers stay.
