@@ -34,11 +34,11 @@ var shopSlots = []string{"shop/api.0", "shop/redis.0", "shop/web.0", "shop/web.1
 // swarm is a lab whose peers have joined one another.
 type swarm struct {
 	*lab.Lab
-	t *testing.T
+	t testing.TB
 }
 
 // startSwarm builds n peers with the shop's images and joins them.
-func startSwarm(t *testing.T, n int) swarm {
+func startSwarm(t testing.TB, n int) swarm {
 	t.Helper()
 	if err := lab.Available(); err != nil {
 		t.Skip(err) // before anything is built
@@ -65,7 +65,7 @@ func startSwarm(t *testing.T, n int) swarm {
 	return s
 }
 
-func must(t *testing.T, err error) {
+func must(t testing.TB, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)
