@@ -33,6 +33,7 @@ const (
 	localMark     = "mark/"
 	localRemoved  = "removed/"
 	localDeleted  = "deleted/"
+	localGone     = "gone/"
 )
 
 // past is a card of our own key that this run did not write: either our own past,
@@ -89,6 +90,10 @@ func (c *Core) loadLocal(key string, v []byte) error {
 		var at deletedAt
 		err = wire.Unmarshal(v, &at)
 		c.holding.deleted[job.ID(key[len(localDeleted):])] = at
+	case strings.HasPrefix(key, localGone) && len(key) == len(localGone)+len(wire.PeerID{}):
+		var ran time.Duration
+		err = wire.Unmarshal(v, &ran)
+		c.holding.gone[wire.PeerID([]byte(key[len(localGone):]))] = ran
 	}
 	return err
 }

@@ -34,6 +34,7 @@ func (c *Core) settleHouse() {
 	}
 	c.prune()
 	c.pruneSpecs()
+	c.pruneGone()
 	c.forgetJobs()
 	c.releaseVolumes()
 	c.swept = c.led.Version()

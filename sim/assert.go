@@ -9,6 +9,7 @@ import (
 	"shoal/job"
 	"shoal/runtime"
 	"shoal/sim/check"
+	"shoal/wire"
 )
 
 // addAssertions fills the second half of the table of verbs.
@@ -32,7 +33,9 @@ func addAssertions() {
 		"forgiven":    {args: 1, usage: "PEER: nobody refuses it, or ignores what it pushes", check: refArgs, assert: (*run).isForgiven},
 		"idle":        {args: 1, usage: "PEER: it runs no container", check: refArgs, assert: (*run).idle},
 		"equal":       {usage: ": all ready peers hold the same records", assert: (*run).equal},
-		"heard":       {args: 2, usage: "PEER KIND count=0: so many messages of a kind", opts: []string{"count"}, check: heardArgs, assert: (*run).heard},
+		"issued": {args: 1, usage: "PEER from=PEER count=0: so many records of another's, its card and what it said of members aside",
+			opts: []string{"from", "count"}, check: refArgs, assert: (*run).issued},
+		"heard": {args: 2, usage: "PEER KIND count=0: so many messages of a kind", opts: []string{"count"}, check: heardArgs, assert: (*run).heard},
 	} {
 		verbs[name] = v
 	}
@@ -331,4 +334,24 @@ func (r *run) heard(op *Op) string {
 		want = ">=1"
 	}
 	return compareCount(want, int(m.got[kindOf(op.Args[1])%64]), "were heard")
+}
+
+// issued counts what a peer holds of what another said, but for what stays of a peer
+// that was removed.
+func (r *run) issued(op *Op) string {
+	m, err := r.w.find(op.Args[0])
+	if err != nil || m.core == nil {
+		return fmt.Sprintf("%s is down: %v", op.Args[0], err)
+	}
+	from, err := r.w.find(op.Opts["from"])
+	if err != nil {
+		return err.Error()
+	}
+	n := 0
+	for _, rec := range m.core.Ledger().Records() {
+		if rec.Num.Issuer == from.id && rec.Kind != wire.KindCard && rec.Kind != wire.KindMember {
+			n++
+		}
+	}
+	return compareCount(op.Opts["count"], n, "are there")
 }

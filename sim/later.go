@@ -191,7 +191,8 @@ func (r *run) keeps(op *Op) string {
 			}
 		}
 		for _, c := range m.engine.containers {
-			if c.Ref.Slot.Job == id && c.State == runtime.StateRunning && !m.later && field < job.FirstOpenField && c.task.Labels[laterLabel] == op.Opts["field"] {
+			runs := c.Ref.Slot.Job == id && c.State == runtime.StateRunning && c.task.Labels[laterLabel] == op.Opts["field"]
+			if runs && !m.later && field < job.FirstOpenField {
 				return fmt.Sprintf("%s runs %s and does not know field %d", m.name, c.Ref.Slot, field)
 			}
 		}
