@@ -36,6 +36,7 @@ func TestEngine(t *testing.T) {
 	})
 	t.Run("WatchOutlivesEngine", func(t *testing.T) { testWatchOutlives(t, e, open(t, "w8ch", runtimetest.Peer), image) })
 	t.Run("Pull", func(t *testing.T) { testPull(t, e) })
+	t.Run("Info", func(t *testing.T) { testInfo(t, open(t, "1nf0", runtimetest.Peer), e, image) })
 	t.Run("Networks", func(t *testing.T) { testNetworks(t, open(t, "n3ts", runtimetest.Peer)) })
 }
 
