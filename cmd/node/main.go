@@ -133,7 +133,8 @@ Exit codes: 0 done; 1 refused, with the reason on stderr; 124 --timeout is over;
 			root.AddCommand(cmd)
 		}
 	}
-	add(groupPeer, c.upCommand(), c.downCommand(), c.leaveCommand(), c.drainCommand(), c.undrainCommand(), c.ticketCommand(), c.peersCommand(), c.statusCommand(), c.doctorCommand())
+	add(groupPeer, c.upCommand(), c.downCommand(), c.leaveCommand(), c.drainCommand(), c.undrainCommand(), c.ticketCommand(), c.peersCommand())
+	add(groupPeer, c.statusCommand(), c.doctorCommand())
 	add(groupPeer, c.backupCommand(), c.restoreCommand())
 	add(groupJob, c.deployCommand(), c.runCommand(), c.planCommand(), c.scaleCommand(), c.restartCommand(), c.rollbackCommand(),
 		c.stopCommand(), c.rmCommand())

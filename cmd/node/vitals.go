@@ -17,8 +17,7 @@ import (
 	"shoal/runtime/docker"
 )
 
-// machineWait is how long doctor waits for what the kernel may hang in; engineWait
-// bounds the engine.
+// machineWait is how long doctor waits for what the kernel may hang in.
 const machineWait = 3 * time.Second
 
 var errHangs = errors.New("it hangs: no answer within some seconds")
@@ -85,7 +84,8 @@ func (l looker) engine(ctx context.Context) doctor.Engine {
 		return e
 	}
 	defer d.Close()
-	if absent, _ := bounded(ctx, time.Second, func(ctx context.Context) (bool, error) { return isAbsent(d.Listens(ctx)), nil }); absent && l.o.Driver == "auto" {
+	_, err = bounded(ctx, time.Second, func(ctx context.Context) (none struct{}, err error) { return none, d.Listens(ctx) })
+	if l.o.Driver == "auto" && l.o.DockerHost == "" && isAbsent(err) {
 		return doctor.Engine{Driver: "process", Host: e.Host}
 	}
 	info, err := bounded(ctx, engineWait, d.Info)

@@ -193,7 +193,8 @@ func Running(p Peer, m Machine) []Finding {
 	out = append(out, machine(m)...)
 	out = append(out, reach(p), connections(p.Conns), neighbours(p), doubts(p), versions(p), store(p))
 	if len(p.Missing) > 0 {
-		out = append(out, fail("facts", "mend what keeps it from being read: until then the peer takes no work.", "not known: %s", strings.Join(p.Missing, "; ")))
+		out = append(out, fail("facts", "mend what keeps it from being read: until then the peer takes no work.",
+			"not known: %s", strings.Join(p.Missing, "; ")))
 	}
 	if len(p.Ports) > 0 {
 		out = append(out, warn("published", "stop what has the port on this machine, or publish another one.", "%s", strings.Join(p.Ports, "; ")))

@@ -26,9 +26,11 @@ func daemon(o Outside) Finding {
 	case o.Foreign:
 		return fail("daemon", "run this as the user who ran `shoal up`.", "the socket %s belongs to another user", o.Socket)
 	case o.Hung:
-		return fail("daemon", "look at its log, then end it and start it again: its containers run on meanwhile.", "it listens at %s and does not answer: %s", o.Socket, o.Err)
+		return fail("daemon", "look at its log, then end it and start it again: its containers run on meanwhile.",
+			"it listens at %s and does not answer: %s", o.Socket, o.Err)
 	case o.Holder != "":
-		return fail("daemon", "name that one's socket with --socket or $SHOAL_SOCKET.", "none answers at %s, but %s has the state directory open", o.Socket, o.Holder)
+		return fail("daemon", "name that one's socket with --socket or $SHOAL_SOCKET.",
+			"none answers at %s, but %s has the state directory open", o.Socket, o.Holder)
 	}
 	return fail("daemon", "start it with `shoal up`, or name its socket with --socket.", "none answers at %s", o.Socket)
 }
@@ -55,9 +57,11 @@ func clock(m Machine, p *Peer) Finding {
 	case len(p.Clocks) == 1 && middle.Abs() > clockWarn:
 		return clockOff(middle, "set both by NTP (`timedatectl set-ntp true`): tickets, certificates and cron go by them.", compared)
 	case middle.Abs() > clockWarn:
-		return clockOff(middle, "set this machine's clock by NTP (`timedatectl set-ntp true`): tickets, certificates and cron go by it.", "the middle of "+names(who))
+		return clockOff(middle, "set this machine's clock by NTP (`timedatectl set-ntp true`): tickets, certificates and cron go by it.",
+			"the middle of "+names(who))
 	case len(off) > 0:
-		return warn("clock", "set the clocks there by NTP: tickets, certificates and cron go by them.", "within %s of most, but not of %s", round(middle.Abs()+time.Millisecond), names(off))
+		return warn("clock", "set the clocks there by NTP: tickets, certificates and cron go by them.",
+			"within %s of most, but not of %s", round(middle.Abs()+time.Millisecond), names(off))
 	}
 	return ok("clock", "within %s, %s", round(middle.Abs()+errorOf(p.Clocks)), compared)
 }
@@ -88,7 +92,8 @@ func clockAlone(m Machine, p *Peer) Finding {
 	case *m.Synced:
 		return ok("clock", "%s; the kernel says it is kept by NTP", who)
 	}
-	return warn("clock", "have it kept by NTP (`timedatectl set-ntp true`): tickets, certificates and cron go by it.", "%s; the kernel says that nothing keeps it right", who)
+	return warn("clock", "have it kept by NTP (`timedatectl set-ntp true`): tickets, certificates and cron go by it.",
+		"%s; the kernel says that nothing keeps it right", who)
 }
 
 // middleClock is the median of how far clocks are ahead, this one's 0 among them unless
@@ -130,7 +135,8 @@ func engine(e Engine) []Finding {
 	case e.Driver == "process":
 		return []Finding{ok("engine", "none is used: tasks run as plain processes")}
 	case e.Err != "":
-		return []Finding{fail("engine", "start it (`systemctl start docker`) or name another with --docker-host: without it this peer takes no slots.", "%s: %s", e.Host, e.Err)}
+		return []Finding{fail("engine", "start it (`systemctl start docker`) or name another with --docker-host: without it this peer takes no slots.",
+			"%s: %s", e.Host, e.Err)}
 	case e.Driver == "":
 		return nil
 	}
@@ -148,7 +154,8 @@ func engineParts(e Engine) []Finding {
 	case e.Cgroup == "1":
 		out = append(out, warn("cgroup", "boot with systemd.unified_cgroup_hierarchy=1: out of memory is told less surely with version 1.", "version 1"))
 	case len(e.NoLimits) > 0:
-		out = append(out, warn("cgroup", "enable these controllers in the kernel: containers may take more than they were sold.", "version %s without limits of %s", e.Cgroup, strings.Join(e.NoLimits, ", ")))
+		out = append(out, warn("cgroup", "enable these controllers in the kernel: containers may take more than they were sold.",
+			"version %s without limits of %s", e.Cgroup, strings.Join(e.NoLimits, ", ")))
 	case e.Cgroup != "":
 		out = append(out, ok("cgroup", "version %s", e.Cgroup))
 	}
