@@ -39,6 +39,9 @@ func (l LogLine) String() string { return string(l.Stream) + " " + l.Time + " " 
 // ParseLogLine reads what String wrote, with or without the newline.
 func ParseLogLine(s string) (LogLine, error) {
 	s = strings.TrimSuffix(s, "\n")
+	if strings.Contains(s, "\n") {
+		return LogLine{}, fmt.Errorf("log line %.40q is more than one line", s)
+	}
 	stream, rest, ok := strings.Cut(s, " ")
 	if !ok || len(stream) != 1 || stream[0] != Stdout && stream[0] != Stderr {
 		return LogLine{}, fmt.Errorf("log line %.40q does not begin with %q or %q", s, Stdout, Stderr)
