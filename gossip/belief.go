@@ -108,9 +108,34 @@ func (m *Membership) reweigh(p *member) {
 	}
 }
 
+// outVotes is how many observers must vote on another observer before its silence on
+// a peer counts for nothing. A single bad link makes one vote: where one link in twenty is
+// bad, one peer in three is under a vote at any moment, and were they all left out, three
+// bad links would be a majority.
+const outVotes = 2
+
+// isOut reports whether an observer is likely gone itself: suspect to us, or under the
+// votes of two of its own observers, or of most of those that we do not doubt.
+func (m *Membership) isOut(o *member) bool {
+	if !o.doubted || doubtful(o.state) {
+		return o.doubted
+	}
+	var buf [MaxRings]*member
+	against, sound := 0, 0
+	for _, x := range m.observersOf(o, buf[:0]) {
+		if o.voteBy(x.ID) >= 0 {
+			against++
+		}
+		if !x.doubted {
+			sound++
+		}
+	}
+	return against >= outVotes || 2*against > sound
+}
+
 // condemned reports whether the votes of those that votes names make p dead: of
-// more than half of its distinct observers that we do not doubt; if we doubt them
-// all, of the first successor on any ring that we do not.
+// more than half of its distinct observers that are not out; if they all are, of the
+// first successor on any ring that we do not doubt.
 func (m *Membership) condemned(p *member, votes func(wire.PeerID) bool) bool {
 	var buf [MaxRings]*member
 	sound, against := 0, 0
@@ -119,7 +144,7 @@ func (m *Membership) condemned(p *member, votes func(wire.PeerID) bool) bool {
 		observers = m.successorsOf(p, buf[:0], func(*member) bool { return true })
 	}
 	for _, o := range observers {
-		if o.doubted && !mutant.Is(mutant.CountDeadObservers) {
+		if m.isOut(o) && !mutant.Is(mutant.CountDeadObservers) {
 			continue
 		}
 		sound++

@@ -18,8 +18,7 @@ import (
 // runs in another peer's engine, image present, at 1 % loss, with the default policy of
 // a service and with failover.after 0s. SHOAL_TRIALS crashes (by size: 50, 5), one after
 // the other, of a peer that holds something; it is back before the next. Among 10 peers
-// each holds ten slots; among 1,000 there are 1,000 slots, and since the fullest peer
-// that has room wins, some 25 peers hold 40 each.
+// each holds ten slots, among 1,000 there are 1,000.
 func BenchmarkFailover(b *testing.B) {
 	for _, size := range []struct{ peers, jobs, crashes int }{{10, 5, 50}, {1000, 50, 5}} {
 		for _, after := range []string{"default", "0s"} {
