@@ -21,6 +21,7 @@ type Reach struct {
 	Tries    bool     // false: this peer neither finds out nor uses relays, see Config.Flat
 	Asked    int      // networks from which members have tried to dial it
 	Reached  int      // and could, on all its ports
+	Hidden   bool     // some cannot, or stand behind a NAT and have not tried
 	NAT      bool     // some see it as an address that it has not
 	External []string // multiaddrs that lead here though no interface has them
 	Relays   []wire.PeerID
@@ -30,8 +31,8 @@ type Reach struct {
 // Reach returns what members found when they tried to dial this peer, and who carries
 // connections to it.
 func (h *Host) Reach() Reach {
-	_, relays := h.Hidden()
-	out := Reach{Tries: h.limits.traverse, Relays: relays, Carries: h.relaying.service != nil}
+	hidden, relays := h.Hidden()
+	out := Reach{Tries: h.limits.traverse, Hidden: hidden, Relays: relays, Carries: h.relaying.service != nil}
 	for _, a := range h.reachable.external() {
 		out.External = append(out.External, a.String())
 	}

@@ -166,7 +166,9 @@ func (p *peer) vitals(ctx context.Context) (doctor.Peer, doctor.Machine) {
 	v.Store.Held = p.daemon.Held()
 	v.Store.Damage, _ = bounded(ctx, machineWait, func(context.Context) (string, error) { return p.store.Damage(), nil })
 	r := p.host.Reach()
-	v.Reach = doctor.Reach{Tries: r.Tries, Asked: r.Asked, Reached: r.Reached, NAT: r.NAT, External: r.External, Carries: r.Carries}
+	v.Reach = doctor.Reach{
+		Tries: r.Tries, Asked: r.Asked, Reached: r.Reached, Hidden: r.Hidden, NAT: r.NAT, External: r.External, Carries: r.Carries,
+	}
 	for _, id := range r.Relays {
 		v.Reach.Relays = append(v.Reach.Relays, id.String())
 	}

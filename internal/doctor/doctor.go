@@ -151,6 +151,7 @@ type Reach struct {
 	Tries    bool     // false: the profile, or a flag, forgoes finding out and relays
 	Asked    int      // places that members tried to dial it from
 	Reached  int      // and could
+	Hidden   bool     // some cannot, or have not tried from behind a NAT
 	NAT      bool     // some see it as an address that it has not
 	External []string // addresses that lead here though no interface has them
 	Relays   []string // members that carry connections to it

@@ -76,8 +76,10 @@ func TestRunning_FindsWhatIsWrong(t *testing.T) {
 		{"few files", func(_ *Peer, m *Machine) { m.Files.Limit = 256 }, "files", Warn, "60 of 256 open"},
 		{"files used up", func(_ *Peer, m *Machine) { m.Files = Files{Limit: 4096, Open: 4000} }, "files", Fail, "4000 of 4096"},
 
-		{"hidden, one relay", func(p *Peer, _ *Machine) { p.Reach = Reach{Tries: true, NAT: true, Relays: []string{"attic"}} }, "reach", Warn, "behind a NAT, reached through attic alone; 1 link punched, 0 links relayed"},
-		{"hidden, no relay", func(p *Peer, _ *Machine) { p.Reach = Reach{Tries: true, Asked: 1} }, "reach", Fail, "cannot be dialled from outside, and no member carries"},
+		{"hidden, one relay", func(p *Peer, _ *Machine) {
+			p.Reach = Reach{Tries: true, Hidden: true, NAT: true, Relays: []string{"attic"}}
+		}, "reach", Warn, "behind a NAT, reached through attic alone; 1 link punched, 0 links relayed"},
+		{"hidden, no relay", func(p *Peer, _ *Machine) { p.Reach = Reach{Tries: true, Hidden: true, Asked: 1} }, "reach", Fail, "cannot be dialled from outside, and no member carries"},
 		{"connections trimmed", func(p *Peer, _ *Machine) { p.Conns.Open = 300 }, "connections", Warn, "300 open"},
 		{"connections refused", func(p *Peer, _ *Machine) { p.Conns.Open = 1000 }, "connections", Fail, "at 1024 no more are taken"},
 		{"cut off from an observer", func(p *Peer, _ *Machine) { p.Members[0].Path = "" }, "neighbours", Warn, "no connection to attic, of 2 members that observe it"},

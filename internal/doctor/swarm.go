@@ -52,9 +52,9 @@ func reach(p Peer) Finding {
 	switch {
 	case !r.Tries:
 		return ok("reach", "not found out, by its profile or --no-relay; it must be dialled directly%s", links)
-	case r.Asked == 0 && !r.NAT:
+	case r.Asked == 0 && !r.Hidden:
 		return ok("reach", "no member on another network has tried to dial it yet%s", links)
-	case r.Reached == r.Asked && r.Asked > 0:
+	case !r.Hidden:
 		return ok("reach", "dialled from %s%s%s", count(r.Asked, "network"), external(r), links)
 	case len(r.Relays) == 0:
 		return fail("reach", open, "%s, and no member carries connections to it (%d of %d networks reach it)%s", where, r.Reached, r.Asked, links)

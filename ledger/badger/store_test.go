@@ -137,8 +137,14 @@ func TestOpen_SecondProcessIsToldWhoHasIt(t *testing.T) {
 	if err == nil || err.Error() != want {
 		t.Fatalf("error %q, want %q", err, want)
 	}
+	if got := Holder(dir); got != fmt.Sprint("process ", os.Getpid()) {
+		t.Errorf("held by %q", got)
+	}
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
+	}
+	if got := Holder(dir) + Holder(t.TempDir()); got != "" {
+		t.Errorf("held by %q", got)
 	}
 	open(t, dir, Options{})
 }
