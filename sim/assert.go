@@ -87,7 +87,7 @@ func (r *run) held(op *Op) string {
 
 func (m *machine) runs(slot job.SlotID) bool {
 	for _, c := range m.engine.containers {
-		if c.Ref.Slot == slot && c.State == runtime.StateRunning {
+		if c.Ref.Slot == slot && c.isReal() {
 			return true
 		}
 	}
@@ -136,7 +136,7 @@ func (r *run) running(op *Op) string {
 			continue
 		}
 		for _, c := range m.engine.containers {
-			if c.State == runtime.StateRunning && (id == "" || c.Ref.Slot.Job == id) && (task == "" || c.Ref.Slot.Task == task) &&
+			if c.isReal() && (id == "" || c.Ref.Slot.Job == id) && (task == "" || c.Ref.Slot.Task == task) &&
 				(op.Opts["version"] == "" || c.task.Env["VERSION"] == op.Opts["version"]) {
 				n++
 			}

@@ -13,6 +13,8 @@ var rareKinds = []faultKind{
 	{"newer peer", (*drawer).newer},
 	{"deaf few", (*drawer).deafFew},
 	{"stores destroyed", (*drawer).wreck},
+	{"old image", (*drawer).oldImage},
+	{"flood", (*drawer).flood},
 }
 
 const rareOneIn = 8
@@ -61,6 +63,20 @@ func (d *drawer) wreck(at time.Duration) {
 	case 2:
 		d.add(at+d.seconds(0, 3), "remove %s fails=no", name)
 	}
+}
+
+// oldImage puts a store back from an image of some time before.
+func (d *drawer) oldImage(at time.Duration) {
+	p := d.peer()
+	d.add(at, "image %s", p)
+	at += d.seconds(1, 90)
+	d.add(at, "crash %s", p)
+	d.add(at+d.seconds(1, 20), "restart %s disk=image", p)
+}
+
+// flood has a peer send each of its messages again and again.
+func (d *drawer) flood(at time.Duration) {
+	d.add(at, "flood %s factor=%d for=%v", d.peer(), 2+d.r.IntN(40), d.seconds(2, 20))
 }
 
 // others are the peers of a list that are not this one, or, if none is, the rest.

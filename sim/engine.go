@@ -39,6 +39,8 @@ type container struct {
 	since time.Duration
 	made  uint32 // the run it was created for; 0: unknown
 	ran   bool   // it has been started
+
+	pretended bool // its machine only says that it runs
 	alien bool   // not ours: the daemon's lists do not show it
 	kills int    // of children, by the kernel at the memory limit: only the cgroup counts them
 }
@@ -249,7 +251,7 @@ func (e *engine) run(c *container) {
 	e.starts++
 	c.ran = true
 	e.runs++
-	c.State, c.ExitCode, c.OOM, c.since = runtime.StateRunning, 0, false, e.m.w.now
+	c.State, c.ExitCode, c.OOM, c.since, c.pretended = runtime.StateRunning, 0, false, e.m.w.now, e.m.pretends
 	c.Starts = fmt.Sprintf("%d.%d", e.m.w.now.Milliseconds(), e.starts)
 	c.Address = fmt.Sprintf("10.64.%d.%d", e.m.index%256, 128+e.starts%100)
 	c.Health = runtime.HealthNone

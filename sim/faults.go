@@ -159,7 +159,7 @@ func (r *run) quiet() {
 	w.network.drops, w.network.traps, w.network.forgeries, w.wrecks = nil, nil, nil, nil
 	for _, m := range w.machines {
 		m.resume()
-		m.slow = 0
+		m.slow, m.repeats = 0, 0
 		m.mended()
 		r.recordLife(m)
 	}

@@ -23,10 +23,16 @@ type machine struct {
 	spec  MachineSpec
 
 	disk   *disk
-	imaged *disk // an image of it, taken earlier; nil: none
+	imaged *disk       // an image of it, taken earlier; nil: none
+	wasID  wire.PeerID // whose key is on the image
 	engine *engine
 	core   *node.Core // nil while the daemon does not run
 	forger bool       // it was made to send what no correct peer sends
+
+	flood    int   // counts the times it was made to repeat its messages
+	repeats  int   // how often each goes out again
+	boast    int64 // it says that it has so many times what it has; 0 and 1: the truth
+	pretends bool  // it starts nothing, and says that it does
 
 	boot      uint32        // counts daemon starts; events of an earlier one are void
 	power     uint32        // counts power cuts, which end the engine's doings too
@@ -141,7 +147,7 @@ func (m *machine) start() {
 }
 
 func (m *machine) facts() *runtime.Facts {
-	return &runtime.Facts{Capacity: m.spec.Capacity, OS: "linux", Arch: "amd64", Driver: "sim", Engine: "sim 1"}
+	return &runtime.Facts{Capacity: m.capacity(), OS: "linux", Arch: "amd64", Driver: "sim", Engine: "sim 1"}
 }
 
 // poll asks the engine for what runs, now and each second.

@@ -124,16 +124,23 @@ func (n *network) send(m *machine, e *wire.Envelope) bool {
 	if len(n.forgeries) > 0 && !e.To.IsZero() {
 		msg = n.garble(m, msg)
 	}
-	if e.To.IsZero() {
-		n.publish(m, e.Topic, msg)
-	} else if to := n.w.speaker(m, e.To); to != nil {
-		n.stream(m, to, msg)
+	for range 1 + m.repeats {
+		n.emit(m, e, msg)
 	}
 	if t != nil {
 		n.spring(m, t)
 		return false
 	}
 	return true
+}
+
+// emit sends a message once.
+func (n *network) emit(m *machine, e *wire.Envelope, msg wire.Message) {
+	if e.To.IsZero() {
+		n.publish(m, e.Topic, msg)
+	} else if to := n.w.speaker(m, e.To); to != nil {
+		n.stream(m, to, msg)
+	}
 }
 
 // code runs a message through its encoding, where the scenario asks for that.

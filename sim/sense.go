@@ -46,7 +46,7 @@ var namedPeers = map[string]int{
 	"cut": 1, "oneway": 1, "bridge": 1, "ring": 1, "link": 1, "linked": 2, "forge": 1, "newer": 1,
 	"crashsync": 1, "diskfail": 1, "diskfull": 1, "diskslow": 1, "rot": 1, "pause": 1, "sleep": 1, "slow": 1,
 	"engine": 1, "startfail": 1, "hang": 1, "hangcall": 1, "fix": 1, "enginerestart": 1, "orphan": 1, "conflict": 1,
-	"heard": 1, "image": 1, "upgrade": 1, "carries": 1, "ready": 1, "joining": 1, "steppedback": 1, "idle": 1,
+	"heard": 1, "image": 1, "upgrade": 1, "flood": 1, "lie": 1, "carries": 1, "ready": 1, "joining": 1, "steppedback": 1, "idle": 1,
 }
 
 // refOptions are the options whose value is, or ends with, a machine.

@@ -80,7 +80,7 @@ func (r *run) image(op *Op) error {
 	if err != nil {
 		return err
 	}
-	m.imaged = m.disk.image()
+	m.imaged, m.wasID = m.disk.image(), m.id
 	return nil
 }
 
@@ -100,6 +100,9 @@ func (m *machine) putBack() error {
 		return fmt.Errorf("there is no image of the disk of %s: image %s must stand above", m.name, m.name)
 	}
 	m.disk = m.imaged.clone()
+	if m.id != m.wasID {
+		m.w.become(m, m.wasID)
+	}
 	m.engine.containers, m.engine.fresh = nil, false
 	m.w.checks.diskLost(m)
 	return nil

@@ -65,6 +65,7 @@ func init() {
 	addStoreVerbs()
 	addLaterVerbs()
 	addAccusations()
+	addMisbehaviour()
 }
 
 func jobArg(op *Op) error {

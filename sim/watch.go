@@ -232,7 +232,7 @@ func (h host) Shared() bool            { return h.m.w.checks.shared[h.m.id] }
 func (h host) Tainted() bool           { return len(h.m.w.checks.shared) > 0 }
 func (h host) Since() time.Duration    { return h.m.w.checks.since[h.m.index] }
 func (h host) EngineWorks() bool       { return h.m.engine.working() }
-func (h host) Capacity() job.Resources { return h.m.spec.Capacity }
+func (h host) Capacity() job.Resources { return h.m.capacity() }
 
 func (h host) Counts() bool { return h.m.up() && h.m.state() == "ready" }
 

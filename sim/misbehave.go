@@ -1,0 +1,80 @@
+package sim
+
+import (
+	"fmt"
+
+	"shoal/job"
+	"shoal/node"
+	"shoal/runtime"
+)
+
+// A peer that misbehaves keeps to the protocol in form: each of its messages is one that
+// a correct peer may send. What it forges, forge.go has.
+
+// addMisbehaviour fills in the verbs.
+func addMisbehaviour() {
+	verbs["flood"] = verb{args: 1, usage: "PEER factor=20 [for=10s]: each message it sends goes out so many times",
+		opts: []string{"factor", "for"}, check: needs("factor", floodArgs), do: (*run).flood}
+	verbs["lie"] = verb{args: 1, usage: "PEER factor=4, PEER starts=no, or both: it says that it has so many times what it has; it says that it runs what it does not",
+		opts: []string{"factor", "starts"}, check: lieArgs, do: (*run).lie}
+}
+
+const (
+	maxFlood = 1000
+	maxBoast = 1000
+)
+
+func floodArgs(op *Op) error {
+	if n := op.number("factor", 1); n < 1 || n > maxFlood {
+		return fmt.Errorf("factor=%s: want a number from 1 to %d", op.Opts["factor"], maxFlood)
+	}
+	return refArgs(op)
+}
+
+func lieArgs(op *Op) error {
+	if !hasKey(op.Opts, "factor") && !hasKey(op.Opts, "starts") {
+		return fmt.Errorf("want factor=4, starts=no, or both")
+	}
+	if n := op.number("factor", 1); n < 1 || n > maxBoast {
+		return fmt.Errorf("factor=%s: want a number from 1 to %d", op.Opts["factor"], maxBoast)
+	}
+	return refArgs(op)
+}
+
+// flood has a machine repeat each message, as a bug that sends in a loop does.
+func (r *run) flood(op *Op) error {
+	return r.each(op, func(m *machine) {
+		m.flood++
+		mine, again := m.flood, op.number("factor", 1)-1
+		m.repeats = again
+		r.after(op, func() {
+			if m.flood == mine {
+				m.repeats = 0
+			}
+		})
+	})
+}
+
+// lie has a machine tell the swarm what is not so. The checkers take it at its word, as
+// its swarm does: to find a lie is the core's task.
+func (r *run) lie(op *Op) error {
+	return r.each(op, func(m *machine) {
+		m.pretends = m.pretends || op.Opts["starts"] == "no"
+		if f := op.number("factor", 0); f > 0 {
+			m.boast = int64(f)
+			m.give(node.Input{Facts: m.facts()})
+		}
+	})
+}
+
+// capacity is what the machine says that it has.
+func (m *machine) capacity() job.Resources {
+	c := m.spec.Capacity
+	if m.boast > 1 {
+		c.CPUMilli, c.MemBytes = c.CPUMilli*m.boast, c.MemBytes*m.boast
+	}
+	return c
+}
+
+// isReal reports whether a container runs, and is not only said to.
+func (c *container) isReal() bool { return c.State == runtime.StateRunning && !c.pretended }
