@@ -41,8 +41,8 @@ type container struct {
 	ran   bool   // it has been started
 
 	pretended bool // its machine only says that it runs
-	alien bool   // not ours: the daemon's lists do not show it
-	kills int    // of children, by the kernel at the memory limit: only the cgroup counts them
+	alien     bool // not ours: the daemon's lists do not show it
+	kills     int  // of children, by the kernel at the memory limit: only the cgroup counts them
 }
 
 // behaviour is what a simulated image does; a task's command says it.
