@@ -96,7 +96,7 @@ func TestDraw_IsHarsh(t *testing.T) {
 }
 
 // undrawn are verbs that plans leave to scenarios written by hand.
-var undrawn = []string{"accuse", "deploy", "fix", "image", "lose", "upgrade"}
+var undrawn = []string{"accuse", "deploy", "fix", "lie", "lose", "upgrade"}
 
 // BenchmarkWorld reports how much of the world is simulated per second of ours.
 func BenchmarkWorld(b *testing.B) {
