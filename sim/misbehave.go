@@ -15,8 +15,9 @@ import (
 func addMisbehaviour() {
 	verbs["flood"] = verb{args: 1, usage: "PEER factor=20 [for=10s]: each message it sends goes out so many times",
 		opts: []string{"factor", "for"}, check: needs("factor", floodArgs), do: (*run).flood}
-	verbs["lie"] = verb{args: 1, usage: "PEER factor=4, PEER starts=no, or both: it says that it has so many times what it has; it says that it runs what it does not",
-		opts: []string{"factor", "starts"}, check: lieArgs, do: (*run).lie}
+	verbs["lie"] = verb{args: 1,
+		usage: "PEER factor=4, PEER starts=no, or both: it says that it has so many times what it has; that it runs what it does not",
+		opts:  []string{"factor", "starts"}, check: lieArgs, do: (*run).lie}
 }
 
 const (

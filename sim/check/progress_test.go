@@ -277,9 +277,9 @@ func TestMergeLaws_Find(t *testing.T) {
 
 // TestEqual_BoundGrowsWithTheSwarm as the rounds of an epidemic do.
 func TestEqual_BoundGrowsWithTheSwarm(t *testing.T) {
-	for n, want := range map[int]time.Duration{0: 10, 9: 10, 100: 10, 101: 12, 200: 12, 201: 14, 1000: 18} {
-		if got := (&Equal{peers: n}).Bound(); got != want*time.Second {
-			t.Errorf("%d peers: %v, want %ds", n, got, want)
+	for n, want := range map[int]float64{0: 10, 9: 10, 100: 10, 101: 12, 200: 12, 201: 14, 1000: 18} {
+		if got := (&Equal{peers: n}).Bound(); got.Seconds() != want {
+			t.Errorf("%d peers: %v, want %v s", n, got, want)
 		}
 	}
 }
