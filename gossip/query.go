@@ -100,11 +100,14 @@ func (m *Membership) Ready(id wire.PeerID) bool {
 	return p != nil && p.ready && p.state != Dead
 }
 
-// HeardSince reports whether beats of that very start of a peer came within the
-// last d; it answers a Probe.
-func (m *Membership) HeardSince(id wire.PeerID, inc uint32, nonce uint64, d time.Duration) bool {
+// HeardAgo returns how long ago the last beat of that very start of a peer came; false
+// if none did. It answers a Probe.
+func (m *Membership) HeardAgo(id wire.PeerID, inc uint32, nonce uint64) (time.Duration, bool) {
 	p := m.byID[id]
-	return p != nil && p != m.me && p.beat > 0 && p.start == start{inc, nonce} && m.now.Sub(p.heardAt) <= d
+	if p == nil || p == m.me || p.beat == 0 || p.start != (start{inc, nonce}) {
+		return 0, false
+	}
+	return m.now.Sub(p.heardAt), true
 }
 
 // Beats is how often we have beaten since this start: the number of our last beat.

@@ -133,8 +133,8 @@ func TestBeats(t *testing.T) {
 			if stale := m.Stats().StaleBeats > 0; stale == tc.revives {
 				t.Errorf("counted as stale: %v", stale)
 			}
-			if tc.revives && !m.HeardSince(peerID(1), tc.beat.Inc, tc.beat.Nonce, 10*time.Second) {
-				t.Error("HeardSince does not know of it")
+			if ago, heard := m.HeardAgo(peerID(1), tc.beat.Inc, tc.beat.Nonce); tc.revives && (!heard || ago != 0) {
+				t.Errorf("heard: %v, %v ago", heard, ago)
 			}
 		})
 	}

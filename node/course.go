@@ -361,7 +361,7 @@ func (c *Core) link(l Linked) {
 const maxLinked = 4096
 
 // settlePast watches for a card of ours that this run did not write. Observers
-// are asked whether they hear that other start: if one does, the key runs
+// are asked whether they hear that other start still: if one does, the key runs
 // elsewhere and this, the older start, steps back; if none does, it was our past.
 func (c *Core) settlePast() {
 	r := c.led.CardRecord(c.cfg.Self)
@@ -386,7 +386,7 @@ func (c *Core) settlePast() {
 	}
 	p.asked = c.now
 	for _, peer := range c.reachable() {
-		c.send(peer, &wire.Probe{Of: c.cfg.Self, Inc: p.inc, Nonce: p.nonce})
+		c.send(peer, &wire.Probe{Of: c.cfg.Self, Inc: p.inc, Nonce: p.nonce, AtMs: uint32(c.now.Sub(p.since).Milliseconds())})
 	}
 }
 
@@ -411,11 +411,18 @@ func (c *Core) outlive() {
 
 func (c *Core) probed(from wire.PeerID, m *wire.Probe) {
 	if !m.Answer {
-		heard := m.Of != c.cfg.Self && c.mem.HeardSince(m.Of, m.Inc, m.Nonce, 10*time.Second)
-		c.send(from, &wire.Probe{Of: m.Of, Inc: m.Inc, Nonce: m.Nonce, Answer: true, Heard: heard})
+		answer := &wire.Probe{Of: m.Of, Inc: m.Inc, Nonce: m.Nonce, Answer: true, AtMs: m.AtMs}
+		if ago, heard := c.mem.HeardAgo(m.Of, m.Inc, m.Nonce); heard && ago <= pastAfter {
+			answer.Heard, answer.AgoMs = true, uint32(ago.Milliseconds())
+		}
+		c.send(from, answer)
 		return
 	}
-	if p := c.self.past; p != nil && m.Heard && m.Of == c.cfg.Self && m.Inc == p.inc && m.Nonce == p.nonce && !mutant.Is(mutant.NoStepBack) {
+	p := c.self.past
+	if p == nil || !m.Heard || m.Of != c.cfg.Self || m.Inc != p.inc || m.Nonce != p.nonce || mutant.Is(mutant.NoStepBack) {
+		return
+	}
+	if m.AgoMs < m.AtMs { // what was heard before we found the card may be ourselves before an older store was put back
 		c.stepBack()
 	}
 }

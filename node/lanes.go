@@ -340,7 +340,7 @@ func (c *Core) condemn(l *lane, w ledger.Wanted, cl *ledger.Claim) bool {
 			return false
 		}
 		after := min(w.Task.Delay()<<min(cl.Refuted, 6), max(maxFailover, w.Task.Delay()))
-		if w.Task.Failover.InIsland == "wait" && (c.mem.MayBeMe(c.now) || c.mem.WentWithMany(cl.Peer)) {
+		if w.Task.Failover.InIsland == "wait" && (c.mem.MayBeMe(c.now) || c.AwaitsMany(cl.Peer)) {
 			c.reach(BranchMayBeMe)
 			return false
 		}
@@ -369,6 +369,10 @@ func (c *Core) condemn(l *lane, w ledger.Wanted, cl *ledger.Claim) bool {
 		Text: fmt.Sprintf("%s on %s is lost: %s", cl.Slot, c.nameOf(cl.Peer), why)})
 	return true
 }
+
+// AwaitsMany reports whether a peer went together with many others, as in a split, and
+// is not back: what says `inIsland: wait` is not repaired before it is.
+func (c *Core) AwaitsMany(p wire.PeerID) bool { return c.mem.WentWithMany(p) }
 
 func (c *Core) hasLeft(p wire.PeerID) bool {
 	m := c.led.Member(p)

@@ -337,6 +337,8 @@ func (c *Core) slotView(cl *ledger.Claim, w ledger.Wanted, surplus bool) SlotVie
 	switch {
 	case c.led.IsLost(cl):
 		v.Detail = "declared lost"
+	case v.Doubted && w.Task != nil && w.Task.Failover.InIsland == "wait" && c.AwaitsMany(cl.Peer):
+		v.Detail = "waits for " + v.PeerName + ", which went together with many others: failover.inIsland is wait"
 	case w.Paused && cl.Spec != w.Spec:
 		v.Detail = c.whyPaused(cl.Slot.Job, w.Spec)
 	}

@@ -65,15 +65,13 @@ func (d *drawer) wreck(at time.Duration) {
 	}
 }
 
-// oldImage puts a store back from an image of some time before. That takes a while: who
-// is back within 10 s of its own end may find that end's start still spoken of, and step
-// back for good (testdata/open/old_image_soon.txt).
+// oldImage puts a store back from an image of some time before.
 func (d *drawer) oldImage(at time.Duration) {
 	p := d.peer()
 	d.add(at, "image %s", p)
 	at += d.seconds(1, 90)
 	d.add(at, "crash %s", p)
-	d.add(at+d.seconds(12, 20), "restart %s disk=image", p)
+	d.add(at+d.seconds(1, 20), "restart %s disk=image", p)
 }
 
 // flood has a peer send each of its messages again and again.

@@ -250,6 +250,9 @@ func (h host) Trusts(p wire.PeerID) bool {
 	return ok && v.State == "ready" && v.Votes == 0
 }
 
+// Awaits implements check.Host.
+func (h host) Awaits(p wire.PeerID) bool { return h.m.core != nil && h.m.core.AwaitsMany(p) }
+
 func (h host) Forgeries() bool { return h.m.w.network.forged > 0 || h.m.w.mixed }
 
 func (h host) Forges(p wire.PeerID) bool {

@@ -96,6 +96,8 @@ type Probe struct {
 	Nonce  uint64 `cbor:"3,keyasint"`
 	Answer bool   `cbor:"4,keyasint,omitempty"`
 	Heard  bool   `cbor:"5,keyasint,omitempty"` // beats of that very start came within the last 10 s
+	AgoMs  uint32 `cbor:"6,keyasint,omitempty"` // with Heard: how long ago the last one came, in milliseconds
+	AtMs   uint32 `cbor:"7,keyasint,omitempty"` // for how long the asker has known that card when it asked; the answer repeats it
 }
 
 // A Vote is an observer's signed word that it has missed DeadBeats beats of a

@@ -40,7 +40,7 @@ func samples() []Message {
 		&Beat{Inc: 1, Nonce: 2, Beat: 3, Every: time.Second, Ready: true},
 		&Observe{For: 10 * time.Second},
 		&Votes{Votes: []Vote{{Of: p, Inc: 1, Last: 9, By: p, Sig: []byte{1}}}},
-		&Probe{Of: p, Inc: 1, Nonce: 2, Answer: true, Heard: true},
+		&Probe{Of: p, Inc: 1, Nonce: 2, Answer: true, Heard: true, AgoMs: 900, AtMs: 4000},
 		&Digest{ID: 1, Hash: testSwarm, Ready: true, Equal: true},
 		&Vector{ID: 1, Marks: []Mark{{UpTo: r.Num, Sum: [16]byte{1}, Count: 2}}, Ready: true},
 		&Lists{ID: 1, Issuers: []IssuerList{{Mark: Mark{UpTo: r.Num}, Numbers: []Version{{Inc: 1, Nonce: 2, Seq: 3}}}}, Ready: true, More: true},

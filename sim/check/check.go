@@ -41,6 +41,7 @@ type Host interface {
 	Joining() bool           // its daemon runs and is not ready yet
 	SteppedBack() bool       // it has found its key at work elsewhere
 	Trusts(wire.PeerID) bool // it hears that peer, and knows of no vote against it
+	Awaits(wire.PeerID) bool // to it that peer went together with many, and is not back
 	Forgeries() bool         // somebody has forged records in this world, or writes what others do not know
 	Forges(wire.PeerID) bool // the machine with that key was made to forge, or another has used it too
 	Signed(*wire.Record) bool

@@ -2,6 +2,7 @@ package check
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"shoal/job"
@@ -82,6 +83,9 @@ func unmet(w World, l *ledger.State, slot job.SlotID, t *job.Task, life uint64) 
 	}
 	if t.Failover.Never || len(t.Volumes()) > 0 {
 		return "" // it waits for its own peer
+	}
+	if t.Failover.InIsland == "wait" && slices.ContainsFunc(w.Hosts(), func(h Host) bool { return h.Counts() && h.Awaits(holder.Peer) }) {
+		return "" // it waits for whoever went with many, however many of them are back
 	}
 	if holder.Refuted > 1 {
 		return "" // each refutation doubles how long its peer is waited for
