@@ -103,7 +103,7 @@ func (m *Membership) planVote(t *member) {
 	}
 	o.voteGap = min(2*o.voteGap, slowestBeats*m.cfg.BeatEvery)
 	o.voteAt = m.now.Add(o.voteGap)
-	again := o.voteGap > 2*m.cfg.BeatEvery && o.voteGap < slowestBeats*m.cfg.BeatEvery
+	again := o.voteGap >= 2*m.cfg.BeatEvery && o.voteGap < slowestBeats*m.cfg.BeatEvery
 	if again && m.successor(0, t, func(o *member) bool { return !doubtful(o.state) }) == m.me && !slices.Contains(m.notices, t) {
 		m.notices = append(m.notices, t)
 		m.noticeAt = m.now.Add(m.jitter(0, noticeWithin))

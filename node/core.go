@@ -68,6 +68,7 @@ type Core struct {
 	stepped  bool                   // Step has been called
 	branches uint32                 // by Branch
 	incs     map[wire.PeerID]uint32 // the start of each peer that was last told of
+	twins    map[wire.PeerID]*twin
 }
 
 // course is how this peer itself came to be where it is.
@@ -131,6 +132,7 @@ func New(cfg Config, stored Stored) (*Core, error) {
 		},
 	}
 	c.incs = map[wire.PeerID]uint32{}
+	c.twins = map[wire.PeerID]*twin{}
 	c.faults.of = map[wire.PeerID]*standing{}
 	c.self.linked = map[wire.PeerID]clock.Instant{}
 	c.self.addrs = cfg.Addrs
@@ -220,6 +222,7 @@ func (c *Core) handle(from wire.PeerID, msg wire.Message) error {
 			c.self.readyHeard = c.now
 		}
 		c.mem.Receive(c.now, from, m)
+		c.tellTwin(from, m)
 	case *wire.Observe, *wire.Votes:
 		c.mem.Receive(c.now, from, m)
 	case *wire.Probe:

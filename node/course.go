@@ -416,6 +416,13 @@ func (c *Core) probed(from wire.PeerID, m *wire.Probe) {
 			answer.Heard, answer.AgoMs = true, uint32(ago.Milliseconds())
 		}
 		c.send(from, answer)
+		if answer.Heard && answer.AgoMs < answer.AtMs && from == m.Of {
+			c.noteTwin(from, m.Inc, m.Nonce)
+		}
+		return
+	}
+	if m.Heard && c.isMe(m) {
+		c.copied()
 		return
 	}
 	p := c.self.past

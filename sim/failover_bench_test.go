@@ -113,12 +113,13 @@ func (f *field) runElsewhere(b *testing.B, slots []string, at time.Duration) (to
 // BenchmarkMassLoss cuts the power of 30 % of the peers at one moment and measures when
 // each slot runs again, ten to a peer with room for all, SHOAL_TRIALS (5) times; and how
 // many messages a peer sends in the busiest second of the next two minutes, the mean of
-// those that live and the busiest one, against the mean of the 20 s before.
+// those that live and the busiest one, against the mean of the 20 s before and of the last
+// 20 s of the two minutes.
 func BenchmarkMassLoss(b *testing.B) {
 	for _, peers := range []int{20, 100, 300} {
 		b.Run(fmt.Sprint(peers), func(b *testing.B) {
 			var took []time.Duration
-			var idle, peak, busiest float64
+			var idle, peak, busiest, after float64
 			for b.Loop() {
 				n := trialsOr(b, 5)
 				for trial := range n {
@@ -134,8 +135,9 @@ func BenchmarkMassLoss(b *testing.B) {
 						slots = append(slots, f.runningAt(m)...)
 					}
 					at := f.crash(victims...)
-					all, one := f.peaks(b, count)
+					all, one, last := f.peaks(b, count)
 					peak, busiest = max(peak, all), max(busiest, one)
+					after += last / float64(n)
 					took = append(took, f.ranAgain(b, slots, at)...)
 				}
 			}
@@ -143,22 +145,28 @@ func BenchmarkMassLoss(b *testing.B) {
 			b.ReportMetric(idle, "idle-msgs/peer·s")
 			b.ReportMetric(peak, "peak-msgs/peer·s")
 			b.ReportMetric(busiest, "busiest-msgs/s")
+			b.ReportMetric(after, "after-msgs/peer·s")
 		})
 	}
 }
 
-// peaks runs two minutes and returns the most messages sent in a second: by the mean
-// of those that live, and by one.
-func (f *field) peaks(b *testing.B, count *sentCount) (mean, one float64) {
+// peaks runs two minutes and returns the most messages sent in a second, by the mean
+// of those that live and by one, and that mean over the last 20 s.
+func (f *field) peaks(b *testing.B, count *sentCount) (mean, one, last float64) {
+	b.Helper()
+	const seconds, tail = 120, 20
 	alive := float64(len(f.w.machines) - len(f.lost))
-	for range 120 {
+	for s := range seconds {
 		clear(count.by)
 		count.total = 0
 		f.advance(b, time.Second)
-		mean = max(mean, float64(count.total)/alive)
-		one = max(one, float64(slices.Max(count.by)))
+		each := float64(count.total) / alive
+		mean, one = max(mean, each), max(one, float64(slices.Max(count.by)))
+		if s >= seconds-tail {
+			last += each / tail
+		}
 	}
-	return mean, one
+	return mean, one, last
 }
 
 // ranAgain returns how long after at each slot was started again.
