@@ -89,7 +89,7 @@ func (m *Membership) receiveBeat(p *member, b *wire.Beat) {
 		}
 	}
 	m.unvote(p)
-	p.votes = nil
+	p.votes, p.withdrawn = nil, nil
 	if p.state == Dead && !anew {
 		m.healUntil = m.now.Add(healBeats * m.cfg.BeatEvery)
 		m.redialAt = min(m.redialAt, m.now.Add(m.jitter(0, m.cfg.BeatEvery)))

@@ -48,8 +48,9 @@ type member struct {
 	spokeAt clock.Instant // when the last message of it, of any kind, came; 0: none since our own start
 	state   State
 
-	obs   *observation // we want its beats; nil: we do not
-	votes []held       // on it, unvoided, by voter
+	obs       *observation // we want its beats; nil: we do not
+	votes     []held       // on it, unvoided, by voter
+	withdrawn []withdrawal // lately, at most maxHeld
 
 	doubted   bool
 	weighed   bool // in evidence

@@ -127,7 +127,7 @@ func (m *Membership) isAppeal(p, from *member, votes []wire.Vote) bool {
 // suffices reports whether votes condemn p by themselves.
 func (m *Membership) suffices(p *member, votes []wire.Vote) bool {
 	return m.condemned(p, func(id wire.PeerID) bool {
-		return slices.ContainsFunc(votes, func(v wire.Vote) bool { return v.Of == p.ID && v.By == id && !m.void(p, &v) })
+		return slices.ContainsFunc(votes, func(v wire.Vote) bool { return v.Of == p.ID && v.By == id && !m.void(p, &v) && !m.isWithdrawn(p, &v) })
 	})
 }
 
@@ -141,7 +141,7 @@ func (m *Membership) notePublished(p *member) {
 // take holds a vote by another peer, unless it is void. It returns false if the
 // vote is forged.
 func (m *Membership) take(p, by *member, v *wire.Vote) bool {
-	if m.void(p, v) {
+	if m.void(p, v) || m.isWithdrawn(p, v) {
 		return true
 	}
 	beats := lapseBeats
@@ -233,6 +233,7 @@ func (m *Membership) takeSigns(from *member, signs []wire.Sign) {
 		if p == nil || p == m.me || p == from {
 			continue
 		}
+		m.noteWithdrawal(p, from.ID, s)
 		i := p.voteBy(from.ID)
 		if i < 0 {
 			continue
@@ -246,6 +247,30 @@ func (m *Membership) takeSigns(from *member, signs []wire.Sign) {
 		}
 		m.weigh(p)
 	}
+}
+
+// A withdrawal is a voter's word that it heard the accused again. Who heard it must
+// miss DeadBeats anew before it votes again, so what comes of that voter until then was
+// passed on by others who do not know yet. Later it says nothing: a voter that started
+// again votes without having heard any beat.
+type withdrawal struct {
+	by    wire.PeerID
+	sign  wire.Sign
+	until clock.Instant
+}
+
+func (m *Membership) noteWithdrawal(p *member, by wire.PeerID, s wire.Sign) {
+	p.withdrawn = slices.DeleteFunc(p.withdrawn, func(w withdrawal) bool { return w.by == by || w.until <= m.now })
+	if len(p.withdrawn) < maxHeld {
+		p.withdrawn = append(p.withdrawn, withdrawal{by, s, m.now.Add(time.Duration(m.cfg.DeadBeats) * p.every)})
+	}
+}
+
+// isWithdrawn reports whether the voter has just withdrawn this very vote on p.
+func (m *Membership) isWithdrawn(p *member, v *wire.Vote) bool {
+	return slices.ContainsFunc(p.withdrawn, func(w withdrawal) bool {
+		return w.by == v.By && m.now < w.until && (v.Inc < w.sign.Inc || v.Inc == w.sign.Inc && v.Last < w.sign.Beat)
+	})
 }
 
 // unvote drops our own vote on p.
