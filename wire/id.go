@@ -35,8 +35,15 @@ func (p PeerID) IsZero() bool { return p == PeerID{} }
 // itself decides nothing.
 func (p PeerID) Compare(q PeerID) int { return bytes.Compare(p[:], q[:]) }
 
+// maxPeerText is more than any 38 bytes take in base 58, whose decoding takes time by
+// the square of its length.
+const maxPeerText = 64
+
 // ParsePeerID reads libp2p's text form of an Ed25519 peer ID.
 func ParsePeerID(s string) (PeerID, error) {
+	if len(s) > maxPeerText {
+		return PeerID{}, fmt.Errorf("peer ID %.20q… has %d characters, at most %d are one", s, len(s), maxPeerText)
+	}
 	b, err := base58.Decode(s)
 	if err != nil {
 		return PeerID{}, fmt.Errorf("peer ID %q: %w", s, err)
