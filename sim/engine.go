@@ -29,6 +29,7 @@ type engine struct {
 	cached     []runtime.Observed
 	fresh      bool
 	starts     int // containers made, and runs of them: a source of names
+	left       int // containers that nobody's doing left behind
 	runs       int
 }
 
@@ -42,6 +43,7 @@ type container struct {
 
 	pretended bool // its machine only says that it runs
 	alien     bool // not ours: the daemon's lists do not show it
+	unseen    bool // left behind by nobody, and no list has shown it yet
 	kills     int  // of children, by the kernel at the memory limit: only the cgroup counts them
 }
 
@@ -304,6 +306,18 @@ func (e *engine) snapshot() runtime.Snapshot {
 		return runtime.Snapshot{Err: "connect to the engine: connection refused"}
 	}
 	return runtime.Snapshot{Containers: e.observed()}
+}
+
+// shown notes which containers its daemon has now seen.
+func (e *engine) shown(s *runtime.Snapshot) {
+	if e.left == 0 {
+		return
+	}
+	for i := range s.Containers {
+		if c := e.find(s.Containers[i].Container); c != nil {
+			c.unseen = false
+		}
+	}
 }
 
 func (e *engine) observed() []runtime.Observed {

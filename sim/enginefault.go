@@ -150,11 +150,12 @@ func (e *engine) restart(down time.Duration, live bool) {
 // leave puts a container there that an earlier life of this peer has left behind.
 func (e *engine) leave(ref runtime.Ref, running bool, acts behaviour) {
 	e.starts++
+	e.left++
 	c := &container{
 		Observed: runtime.Observed{
 			Container: runtime.Name(ref), ID: fmt.Sprintf("%s-left-%d", e.m.name, e.starts), Ref: ref, State: runtime.StateExited,
 		},
-		task: &job.Task{Image: "sim/orphan"}, acts: acts, ran: true,
+		task: &job.Task{Image: "sim/orphan"}, acts: acts, ran: true, unseen: true,
 	}
 	if e.find(c.Container) != nil {
 		return // it is there: nothing was left behind

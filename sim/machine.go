@@ -257,6 +257,9 @@ func (m *machine) wake(e event) {
 func (m *machine) step(in node.Input) {
 	w := m.w
 	in.Now, in.Wall = m.now(), m.wallSeconds()
+	if in.Snapshot != nil {
+		m.engine.shown(in.Snapshot)
+	}
 	w.current = m
 	rd, err := m.core.Step(in)
 	w.current = nil

@@ -279,6 +279,12 @@ func (h host) Pending(n wire.Number) bool { return h.m.disk.pends(n) }
 
 func (h host) Containers() []runtime.Observed { return h.m.engine.observed() }
 
+// Unseen implements check.Host.
+func (h host) Unseen(name string) bool {
+	c := h.m.engine.find(name)
+	return c != nil && c.unseen
+}
+
 // Ledger is what the running core holds, if it shows it.
 func (h host) Ledger() *ledger.State {
 	if h.m.core == nil {

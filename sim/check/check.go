@@ -48,8 +48,9 @@ type Host interface {
 	Capacity() job.Resources
 	Ledger() *ledger.State // read only; nil if the daemon does not run
 	Containers() []runtime.Observed
-	Disk(func(*wire.Record))     // every record written, in no order
-	DiskJobs(func(*wire.Record)) // the heads and specs among them
+	Unseen(container string) bool // it was left behind by no daemon's doing, and none has been shown it yet
+	Disk(func(*wire.Record))      // every record written, in no order
+	DiskJobs(func(*wire.Record))  // the heads and specs among them
 	Synced(wire.Number) bool
 	Pending(wire.Number) bool // written and not yet synced
 }

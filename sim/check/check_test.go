@@ -40,6 +40,7 @@ func (f *fake) Joining() bool                           { return f.joining }
 func (f *fake) SteppedBack() bool                       { return false }
 func (f *fake) Trusts(wire.PeerID) bool                 { return true }
 func (f *fake) Awaits(wire.PeerID) bool                 { return false }
+func (f *fake) Unseen(string) bool                      { return false }
 func (f *fake) Forgeries() bool                         { return true }
 func (f *fake) Forges(wire.PeerID) bool                 { return f.forger }
 func (f *fake) Signed(r *wire.Record) bool              { return len(r.Sig) == 0 }

@@ -26,7 +26,8 @@ const orphanBound = 60 * time.Second
 // Rule implements Checker.
 func (*Orphans) Rule() string { return "S7" }
 
-// Wrote implements WriteWatcher: a claim that ends must have no running container.
+// Wrote implements WriteWatcher: a claim that ends must have no running container, as
+// far as its daemon could see.
 func (o *Orphans) Wrote(h Host, writes []node.Write) error {
 	for i := range writes {
 		c := o.own.wrote(h, &writes[i])
@@ -34,7 +35,7 @@ func (o *Orphans) Wrote(h Host, writes []node.Write) error {
 			continue
 		}
 		for _, x := range h.Containers() {
-			if x.State == runtime.StateRunning && x.Ref.Peer == h.Peer() && keyOfRef(&x.Ref) == keyOf(c) {
+			if x.State == runtime.StateRunning && x.Ref.Peer == h.Peer() && keyOfRef(&x.Ref) == keyOf(c) && !h.Unseen(x.Container) {
 				return violation("S7", "%s ends its claim on %s, token %d, as %v while its container runs", h.Name(), c.Slot, c.Token, c.Phase)
 			}
 		}
