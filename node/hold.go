@@ -131,7 +131,7 @@ func (c *Core) lookEvery() time.Duration {
 		if cl.Phase.Ended() {
 			continue
 		}
-		if w, ok := c.wantedOf(cl); !ok || cl.Phase != ledger.Serving || cl.Spec != w.Spec || cl.Leaving {
+		if w, ok := c.wantedOf(cl); !ok || cl.Phase != ledger.Serving || cl.Spec != w.Spec && !w.Paused || cl.Leaving {
 			return holdEvery
 		}
 	}

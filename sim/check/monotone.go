@@ -20,7 +20,6 @@ type Monotone struct {
 	kept   []map[slotLife]wire.Token    // by host: the greatest of those that no crash takes back
 	out    []map[wire.Version]bool      // by host: those that have left it, and may come back
 	lost   []bool                       // by host: its disk was lost since its last start
-	spoilt []map[claimKey]bool          // by host: claims as a damaged disk had them
 }
 
 type slotLife struct {
@@ -42,7 +41,6 @@ func (m *Monotone) grow(h Host) {
 		m.kept = append(m.kept, map[slotLife]wire.Token{})
 		m.out = append(m.out, map[wire.Version]bool{})
 		m.lost = append(m.lost, false)
-		m.spoilt = append(m.spoilt, nil)
 	}
 }
 
@@ -101,7 +99,7 @@ func (m *Monotone) claim(h Host, c *ledger.Claim) error {
 		return violation("S5", "%s writes an open claim on %s with token %d after one with token %d", h.Name(), c.Slot, c.Token, top)
 	}
 	m.tokens[h.Index()][key] = c.Token
-	open, spoilt := 0, m.spoilt[h.Index()]
+	open, spoilt := 0, m.own.of(h).spoilt
 	for k, other := range m.own.of(h).claims {
 		// A damaged disk may have forgotten the end of a claim: that one ends soon.
 		if other.Slot == c.Slot && !other.Phase.Ended() && !spoilt[k] {
@@ -175,10 +173,6 @@ func (m *Monotone) Booted(h Host) {
 	m.last[h.Index()] = wire.Version{}
 	if m.lost[h.Index()] {
 		m.lost[h.Index()] = false
-		m.spoilt[h.Index()] = map[claimKey]bool{}
-		for k := range m.own.of(h).claims {
-			m.spoilt[h.Index()][k] = true
-		}
 		return
 	}
 	for v := range m.seen[h.Index()] {
@@ -210,6 +204,7 @@ func (m *Monotone) Finish(w World) error {
 // DiskLost implements LifeWatcher: who has lost its disk knows its tokens no more.
 func (m *Monotone) DiskLost(h Host) {
 	m.grow(h)
+	m.own.lose(h)
 	m.tokens[h.Index()] = map[slotLife]wire.Token{}
 	m.kept[h.Index()] = map[slotLife]wire.Token{}
 	m.lost[h.Index()] = true

@@ -26,6 +26,7 @@ func (m *Moves) Wrote(h Host, writes []node.Write) error {
 	var moved []*ledger.Claim
 	wrote := map[job.SlotID]bool{}  // slots of which a claim was written
 	moving := map[job.SlotID]bool{} // those of moved
+	back := m.back(h, writes)
 	for _, r := range m.news.of(h, writes) {
 		c := claimOf(h, r)
 		if c == nil {
@@ -33,6 +34,9 @@ func (m *Moves) Wrote(h Host, writes []node.Write) error {
 		}
 		wrote[c.Slot] = true
 		old := m.own.of(h).claims[keyOf(c)]
+		if b := back[keyOf(c)]; b != nil {
+			old = b
+		}
 		if old != nil && !c.Phase.Ended() && c.Spec != old.Spec && !moving[c.Slot] {
 			moved, moving[c.Slot] = append(moved, c), true
 		}
@@ -54,6 +58,25 @@ func (m *Moves) Wrote(h Host, writes []node.Write) error {
 		}
 	}
 	return nil
+}
+
+// back returns the claims that h's disk had forgotten, and that come back from others
+// within this very step.
+func (m *Moves) back(h Host, writes []node.Write) map[claimKey]*ledger.Claim {
+	var out map[claimKey]*ledger.Claim
+	for i := range writes {
+		r := writes[i].Put
+		if r == nil || !m.news.knows(h, r) {
+			continue
+		}
+		if c := claimOf(h, r); c != nil {
+			if out == nil {
+				out = map[claimKey]*ledger.Claim{}
+			}
+			out[keyOf(c)] = c
+		}
+	}
+	return out
 }
 
 // Booted implements LifeWatcher: a claim that a crash took back is no move when it

@@ -27,9 +27,11 @@ func (o *Overcommit) Wrote(h Host, writes []node.Write) error {
 		return nil
 	}
 	var sum job.Resources
-	open := o.own.of(h).open()
+	open, spoilt := o.own.of(h).open(), o.own.of(h).spoilt
 	for _, c := range open {
-		sum = sum.Plus(c.Needs)
+		if !spoilt[keyOf(c)] { // those of a lost disk end soon, if their end is what it forgot
+			sum = sum.Plus(c.Needs)
+		}
 	}
 	if have := h.Capacity(); !sum.Fits(have) {
 		return violation("S4", "%s has bound %+v by %d claims, and has only %+v", h.Name(), sum, len(open), have)
@@ -41,4 +43,4 @@ func (o *Overcommit) Wrote(h Host, writes []node.Write) error {
 func (o *Overcommit) Booted(h Host) { o.own.reload(h) }
 
 // DiskLost implements LifeWatcher.
-func (*Overcommit) DiskLost(Host) {}
+func (o *Overcommit) DiskLost(h Host) { o.own.lose(h) }

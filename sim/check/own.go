@@ -28,14 +28,19 @@ type own struct {
 type ownClaims struct {
 	claims  map[claimKey]*ledger.Claim
 	numbers map[wire.Number]claimKey
+	lost    bool              // its disk was lost or exchanged since the last start
+	spoilt  map[claimKey]bool // claims as such a disk had them: it may have forgotten their end
 }
 
 func (o *own) of(h Host) *ownClaims {
 	for len(o.hosts) <= h.Index() {
-		o.hosts = append(o.hosts, ownClaims{map[claimKey]*ledger.Claim{}, map[wire.Number]claimKey{}})
+		o.hosts = append(o.hosts, ownClaims{claims: map[claimKey]*ledger.Claim{}, numbers: map[wire.Number]claimKey{}})
 	}
 	return &o.hosts[h.Index()]
 }
+
+// lose notes that h's disk was lost, or exchanged for an older one.
+func (o *own) lose(h Host) { o.of(h).lost = true }
 
 // reload forgets what was written but not kept.
 func (o *own) reload(h Host) {
@@ -47,6 +52,12 @@ func (o *own) reload(h Host) {
 			c.put(r, claim)
 		}
 	})
+	if c.lost {
+		c.lost, c.spoilt = false, map[claimKey]bool{}
+		for k := range c.claims {
+			c.spoilt[k] = true
+		}
+	}
 }
 
 func (c *ownClaims) put(r *wire.Record, claim *ledger.Claim) {
