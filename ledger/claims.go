@@ -17,6 +17,8 @@ type jobState struct {
 	version  uint64          // of the State, at the last change of a record about this job
 	wanted   []Wanted        // as of wantedAt
 	wantedAt Stamp
+	wants    *wire.Record // the head that counts, as of wantsAt; nil: none does
+	wantsAt  Stamp
 }
 
 // A Stamp stands for all that Wanted and the claims of a job depend on: its own

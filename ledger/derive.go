@@ -27,15 +27,20 @@ func (s *State) Head(id job.ID) *Head {
 // come to be known, and change, apart from heads.
 func (s *State) HeadRecord(id job.ID) *wire.Record {
 	j := s.lookJob(id)
-	if j == nil {
+	switch {
+	case j == nil || len(j.heads) == 0:
 		return nil
+	case s.may == nil:
+		return j.heads[0]
 	}
-	for _, r := range j.heads {
-		if s.entitles(r.Num.Issuer) {
-			return r
+	if at := (Stamp{j.version, 0, s.peers}); j.wantsAt != at {
+		i := slices.IndexFunc(j.heads, func(r *wire.Record) bool { return s.entitles(r.Num.Issuer) })
+		j.wants, j.wantsAt = nil, at
+		if i >= 0 {
+			j.wants = j.heads[i]
 		}
 	}
-	return nil
+	return j.wants
 }
 
 // Heads returns the heads kept of a job that count, the wanted one first.
@@ -48,10 +53,12 @@ func (s *State) Heads(id job.ID) []*wire.Record {
 }
 
 // AwaitsCard reports whether a head above the wanted one is by a peer whose card has
-// not arrived, so that nobody can say whether it counts.
+// not arrived, so that it cannot be said whether it counts. It ends once this ledger is
+// whole: what counts and was claimed here has its card here by then, and a head of
+// somebody whom nobody knows must not hold a job for ever.
 func (s *State) AwaitsCard(id job.ID) bool {
 	j := s.lookJob(id)
-	if j == nil || s.may == nil {
+	if j == nil || s.may == nil || s.whole {
 		return false
 	}
 	for _, r := range j.heads {
@@ -461,6 +468,17 @@ func (s *State) entitles(p wire.PeerID) bool {
 func (s *State) IsRevoked(p wire.PeerID) bool {
 	m := s.Member(p)
 	return m != nil && m.Revoked
+}
+
+// HasEarlierStart reports whether a peer wrote something that is held under that
+// incarnation in a start with a lesser boot nonce: which neither mark covers, see covers.
+func (s *State) HasEarlierStart(p wire.PeerID, inc uint32, nonce uint64) bool {
+	l := s.logs[p]
+	if l == nil {
+		return false
+	}
+	at, _ := slices.BinarySearchFunc(l.recs, inc, func(r *wire.Record, inc uint32) int { return cmp.Or(cmp.Compare(r.Num.Inc, inc), 1) })
+	return at < len(l.recs) && l.recs[at].Num.Inc == inc && l.recs[at].Num.Nonce < nonce
 }
 
 // MaxIncarnation is the greatest incarnation of a peer that any of its records

@@ -301,13 +301,17 @@ func fit(cell []*wire.Record, at int, r *wire.Record) (kept, out []*wire.Record)
 		return []*wire.Record{r}, cell
 	}
 	all := slices.Insert(slices.Clone(cell), at, r)
+	if len(all) <= MaxHeads {
+		return all, nil
+	}
+	seen := make(map[wire.PeerID]bool, len(all))
 	for i, x := range all {
-		byIssuer := func(y *wire.Record) bool { return y.Num.Issuer == x.Num.Issuer }
-		if i < MaxHeads || !slices.ContainsFunc(all[:i], byIssuer) {
+		if i < MaxHeads || !seen[x.Num.Issuer] {
 			kept = append(kept, x)
 		} else {
 			out = append(out, x)
 		}
+		seen[x.Num.Issuer] = true
 	}
 	return kept, out
 }

@@ -137,6 +137,9 @@ func (c *Core) chooseIncarnation() {
 
 // settleCourse moves this peer along: incarnation, own claims, readiness.
 func (c *Core) settleCourse() {
+	if c.self.inc > 0 && c.self.stage != muted && c.led.HasEarlierStart(c.cfg.Self, c.self.inc, c.cfg.Nonce) {
+		c.outlive() // a store put back to an older image did not know of that start
+	}
 	switch c.self.stage {
 	case starting:
 		if c.knowsItsPast() || c.led.IsRevoked(c.cfg.Self) { // nobody would exchange with it
@@ -394,7 +397,11 @@ func (c *Core) settlePast() {
 // that holds anew, since others may have taken it for stale.
 func (c *Core) outlive() {
 	c.chooseIncarnation()
+	disowned := c.endDisowned()
 	for _, cl := range c.led.ClaimsBy(c.cfg.Self) {
+		if slices.Contains(disowned, cl) {
+			continue // it had ended
+		}
 		again := *cl
 		c.write(wire.KindClaim, &again)
 	}
@@ -406,7 +413,7 @@ func (c *Core) outlive() {
 	if c.self.stage == ready {
 		c.publishCard()
 	}
-	c.event(Event{Kind: "outlived", Peer: c.cfg.Self, Text: fmt.Sprintf("a card of an earlier start of %s was found; nobody hears that start, so this one goes on as incarnation %d", c.cfg.Name, c.self.inc)})
+	c.event(Event{Kind: "outlived", Peer: c.cfg.Self, Text: fmt.Sprintf("an earlier start of %s, which its store does not know, was found; nobody hears that start, so this one goes on as incarnation %d", c.cfg.Name, c.self.inc)})
 }
 
 func (c *Core) probed(from wire.PeerID, m *wire.Probe) {

@@ -103,13 +103,18 @@ func (c *Core) settleHolding() {
 }
 
 // endDisowned ends own claims that only this store takes for open: it is damaged, or
-// was put back from an old image, which own records that come from others show.
-func (c *Core) endDisowned() {
-	for _, cl := range c.led.Disowned() {
-		if c.cfg.Damaged || c.self.forgot {
-			c.end(cl, ledger.Stopped, "it had ended before: this peer's store had forgotten that")
-		}
+// was put back from an old image, which own records that come from others show. It
+// returns them.
+func (c *Core) endDisowned() []*ledger.Claim {
+	if !c.cfg.Damaged && !c.self.forgot {
+		c.led.Disowned()
+		return nil
 	}
+	disowned := c.led.Disowned()
+	for _, cl := range disowned {
+		c.end(cl, ledger.Stopped, "it had ended before: this peer's store had forgotten that")
+	}
+	return disowned
 }
 
 // mustLook reports whether something may have changed for the own claims, or they

@@ -91,25 +91,39 @@ func bytesOf(w *node.Write) int {
 	}
 }
 
-// tearValue is a power cut that finds the log of the store on the disk, and of the
-// values beside it one missing: of what was kept without a sync one record is gone.
-// The store's sums show that, so it opens damaged. It reports whether there was one
-// to lose.
-func (d *disk) tearValue(r *rand.Rand) (lost int, seen bool) {
-	written := slices.Clone(d.pending)
+// tearOne is a power cut after which, of the transactions that were kept without a
+// sync, one is gone from between others: no order of writing explains that, and the
+// store's sums show it, so it opens damaged. What a transaction wrote goes together. It
+// reports whether there was one to lose.
+func (d *disk) tearOne(r *rand.Rand) (lost int, seen bool) {
+	written, ends := slices.Clone(d.pending), slices.Clone(d.ends)
 	lost = d.tear(r)
-	var fresh []wire.Number
-	for _, w := range written[:len(written)-lost] {
-		if w.Put != nil && d.records.get(w.Put.Num) != nil {
-			fresh = append(fresh, w.Put.Num)
+	var fresh [][]wire.Number
+	for begin := 0; len(ends) > 0 && ends[0] <= len(written)-lost; ends = ends[1:] {
+		if put := d.held(written[begin:ends[0]]); len(put) > 0 {
+			fresh = append(fresh, put)
 		}
+		begin = ends[0]
 	}
 	if len(fresh) == 0 {
 		return lost, false
 	}
-	d.records.drop(fresh[r.IntN(len(fresh))])
+	gone := fresh[r.IntN(len(fresh))]
+	for _, n := range gone {
+		d.records.drop(n)
+	}
 	d.recountJobs()
-	return lost + 1, true
+	return lost + len(gone), true
+}
+
+// held returns what of some writes is on the disk.
+func (d *disk) held(writes []node.Write) (out []wire.Number) {
+	for i := range writes {
+		if put := writes[i].Put; put != nil && d.records.get(put.Num) != nil {
+			out = append(out, put.Num)
+		}
+	}
+	return out
 }
 
 // recordKey names an entry of the store; locals have another first letter.

@@ -106,7 +106,7 @@ func (m *machine) cutPower(torn bool) {
 	var lost int
 	var seen bool
 	if r := m.chanceOf("tear"); torn {
-		lost, seen = m.disk.tearValue(r)
+		lost, seen = m.disk.tearOne(r)
 	} else {
 		lost = m.disk.tear(r)
 	}

@@ -186,6 +186,7 @@ func (a *Accepted) judge(h Host, id job.ID, b *ledger.Head, specs []*wire.Record
 		return violation("S1", "%s of life %d, revision %d was accepted with %s among its stores, and is not on its disk",
 			id, x.life, x.revision, h.Name())
 	case b.Life > x.life, b.Life == x.life && b.Deleted:
+	case a.removed[id] >= x.life && h.Tainted(): // a removal that only a cloned key has may be lost again, with what it ended
 	case b.Life < x.life || b.Revision < x.revision:
 		return violation("S1", "%s of life %d, revision %d was accepted with %s among its stores, whose disk has life %d, revision %d",
 			id, x.life, x.revision, h.Name(), b.Life, b.Revision)

@@ -119,6 +119,12 @@ func (r *Removed) Replied(_ Host, asked *node.Request, rep *node.Reply) error {
 // grace of each, and the way of the word.
 const stopBound = 30 * time.Second
 
+// isStored reports whether a removal was on the store of somebody whose key nobody else
+// uses: of two logs under one name each drops what the other has.
+func isStored(w World, gone *removal) bool {
+	return slices.ContainsFunc(w.Hosts(), func(h Host) bool { return !h.Shared() && slices.Contains(gone.stores, h.Peer()) })
+}
+
 // Finish implements Finisher.
 func (r *Removed) Finish(w World) error {
 	for _, h := range w.Hosts() {
@@ -128,7 +134,7 @@ func (r *Removed) Finish(w World) error {
 		}
 		for _, id := range l.Jobs() {
 			gone := r.removed[id]
-			if head := l.Head(id); len(gone.stores) > 0 && !head.Deleted && head.Life <= gone.life {
+			if head := l.Head(id); isStored(w, &gone) && !head.Deleted && head.Life <= gone.life {
 				return violation("S8", "%s wants %s in life %d, whose removal was accepted", h.Name(), id, head.Life)
 			}
 		}
