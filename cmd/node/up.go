@@ -211,6 +211,9 @@ func (c *cli) checkMembership(ctx context.Context, o *upOptions, id *identity) e
 	case o.ticket != nil && id != nil && id.past == hasLeft && o.ticket.Swarm != id.cert.Swarm:
 		return fmt.Errorf("this machine left swarm %s and keeps its ledger, the ticket is of swarm %s: `shoal leave --purge` first, or give another --state",
 			id.cert.Swarm.Short(), o.ticket.Swarm.Short())
+	case o.ticket != nil && id != nil && id.past == hasLeft && id.cert.Rights.Has(admit.Deploy) && !o.ticket.Rights.Has(admit.Deploy):
+		return fmt.Errorf("the ticket gives only the rights %s: under the key that this machine had, the jobs that it deployed and its removals of peers would end; "+
+			"use a ticket with the right deploy, or `shoal leave --purge` first, to join as a new peer", o.ticket.Rights)
 	case o.founds && isMember:
 		return fmt.Errorf("--new: this machine is a member of swarm %s already: `shoal up` alone resumes it; "+
 			"for another swarm `shoal leave --purge` first, or give another --state", id.cert.Swarm.Short())
