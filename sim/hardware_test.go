@@ -21,7 +21,7 @@ func TestCrashSync_EveryBarrier(t *testing.T) {
 	const plan = `peers 3
 run 40s seed=51
 at 1s   crashsync n2 after=%d when=%s %s for=3s
-at 2s   submit web replicas=4 cpu=200m mem=64MiB at=n2
+at 2s   submit web replicas=4 cpu=200m mem=64MiB at=n2 fails=no
 at 8s   update web version=2 at=n1 fails=no
 at 12s  crashdaemon n1 for=9s
 at 20s  remove web at=n3 fails=no

@@ -80,6 +80,7 @@ type Result struct {
 	Replay     string            `json:"replay"`
 	Lines      []string          `json:"lines,omitempty"`      // notable lines, if they were asked for
 	DidNothing []string          `json:"didNothing,omitempty"` // lines of the scenario that found nothing to do, and why
+	Waits      []string          `json:"waits,omitempty"`      // slots that nobody holds at the end, and why: "t/db.0: 0 of 3 peers: 3 memory"
 	Wall       time.Duration     `json:"wall"`                 // how long the run took; the only field that differs
 	Recording  *Recording        `json:"-"`                    // if Options.Record asked for it
 }
@@ -98,6 +99,9 @@ func (r *Result) String() string {
 	fmt.Fprintf(&b, ", trace %s", r.Hash)
 	for _, line := range r.DidNothing {
 		fmt.Fprintf(&b, "\n  did nothing: %s", line)
+	}
+	for _, line := range r.Waits {
+		fmt.Fprintf(&b, "\n  waits: %s", line)
 	}
 	if idle := r.Unexercised(); len(idle) > 0 && r.Verdict == OK {
 		fmt.Fprintf(&b, "\n  not exercised: %s", strings.Join(idle, ", "))

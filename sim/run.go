@@ -226,6 +226,9 @@ func (r *run) finish() {
 			}
 		}
 	}
+	for _, q := range r.w.asked {
+		r.w.unanswered(q)
+	}
 	r.settle()
 	r.w.checks.finish()
 }
@@ -301,6 +304,9 @@ func (r *run) result(seed uint64, wall time.Duration) Result {
 		w.census.ended(m.core)
 	}
 	res.Rare = w.census.counts
+	if !w.stopped && (w.failure == nil || w.failure.Kind != Crash) {
+		res.Waits = w.waits()
+	}
 	if w.rec != nil {
 		res.Recording = w.rec.finish(r.s.Run)
 	}

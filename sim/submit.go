@@ -234,6 +234,7 @@ func (r *run) askAt(op *Op, from string, req node.Request) error {
 		q.machine = m
 	}
 	r.w.requests[req.ID] = q
+	r.w.asked = append(r.w.asked, q)
 	r.w.put(q)
 	return nil
 }
@@ -264,6 +265,32 @@ func (w *World) nextID(q *request) uint64 {
 func (w *World) again(q *request) {
 	if q.tries++; q.tries < maxTries {
 		w.later(retryRequest, func() { w.put(q) })
+		return
+	}
+	w.unanswered(q)
+}
+
+// unanswered fails the run for a request that nobody has answered: what it should
+// have done never began. A line with fails= says itself that this may be, as a drawn
+// plan's do: the peer that was asked may have died, and stay dead.
+func (w *World) unanswered(q *request) {
+	if q.done || hasKey(q.op.Opts, "fails") {
+		return
+	}
+	w.fail(Liveness, "%s of line %d was never answered: %s", q.op.Verb, q.op.Line, w.whyUnanswered(q))
+}
+
+// whyUnanswered says in what state who was asked is now.
+func (w *World) whyUnanswered(q *request) string {
+	switch m := q.machine; {
+	case m == nil || q.from == "" && w.witness() == nil:
+		return "no peer is ready"
+	case m.core == nil:
+		return m.name + " was asked, and is down"
+	case m.state() != "ready":
+		return fmt.Sprintf("%s was asked, and is %s%s", m.name, m.state(), m.why())
+	default:
+		return m.name + " was asked, and has lost it"
 	}
 }
 

@@ -31,6 +31,7 @@ type World struct {
 	refused uint64 // inputs that a core refused
 
 	requests    map[uint64]*request
+	asked       []*request // in their order
 	wrecks      []*wreck
 	lastID      uint64
 	outcomes    map[string]*outcome // the latest reply about a job, by its name

@@ -117,6 +117,12 @@ func newView(res *sim.Result, o Options) *view {
 			sim.Crash: "A core crashed.", sim.Safety: "An invariant was broken.", sim.Liveness: "Something that had to come about did not.",
 		}[res.Verdict]
 	}
+	for _, slot := range res.Waits {
+		v.note("At the end a slot waits: %s.", slot)
+	}
+	for _, line := range res.DidNothing {
+		v.note("A line did nothing: %s.", line)
+	}
 	v.lanes(rec, o.Names)
 	v.bars(rec)
 	v.faults(rec)
