@@ -248,7 +248,11 @@ func (r *run) newer(op *Op) error {
 	boot := m.boot
 	m.give(node.Input{Received: &node.Received{From: by, Msg: &wire.Push{Records: []*wire.Record{rec}, Hops: 1}}})
 	w.later(newerWithin, func() {
-		if m.boot == boot && m.up() && !m.syncing && !m.holds(rec) {
+		if m.boot != boot || !m.up() || m.syncing {
+			return
+		}
+		w.checks.counts["kinds"]++
+		if !m.holds(rec) {
 			w.fail(Safety, "%s has been given a %v and does not keep it", m.name, rec.Kind)
 			w.failure.Rule = "kinds"
 		}

@@ -310,6 +310,9 @@ func (r *recorder) carried(bytes int) {
 // finish closes what is open and returns the recording.
 func (r *recorder) finish(run time.Duration) *Recording {
 	r.out.End, r.out.Run = r.w.now, min(run, r.w.now)
+	for _, m := range r.w.machines {
+		r.grow(m) // one that has not started yet has its lane too
+	}
 	for i := range r.out.Faults {
 		f := &r.out.Faults[i]
 		f.id = nil

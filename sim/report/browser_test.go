@@ -81,6 +81,19 @@ func TestPage_InABrowser(t *testing.T) {
 	}
 }
 
+// A run with little to draw has its page all the same.
+func TestPage_OfALittleInABrowser(t *testing.T) {
+	for name, text := range bare {
+		dom, console := browse(t, write(t, run(t, text), Options{}), "zoom=0,2", 1280)
+		if console != "" {
+			t.Errorf("%s: %s", name, console)
+		}
+		if !drawn.MatchString(dom) || !strings.Contains(dom, ">n3</text>") {
+			t.Errorf("%s: the lanes are not drawn", name)
+		}
+	}
+}
+
 // A large run opens with a lane for each site, and one of them can be opened.
 func TestPage_LargeRunInABrowser(t *testing.T) {
 	dom, console := browse(t, write(t, large(), Options{}), "open=site3", 1280)

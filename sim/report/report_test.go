@@ -10,6 +10,7 @@ import (
 
 	"shoal/job"
 	"shoal/sim"
+	simcheck "shoal/sim/check"
 )
 
 const small = `peers 6 cpu=2000m mem=4GiB datacenter=home
@@ -20,6 +21,15 @@ at 40s cut n5|rest for=20s
 at 50s net loss=5%
 at 70s net loss=0%
 `
+
+// bare are the runs that have least to draw.
+var bare = map[string]string{
+	"no fault":     "peers 3\nrun 20s\nat 1s submit web replicas=2\n",
+	"no container": "peers 3 cpu=100m\nrun 20s\n",
+	"nothing fits": "peers 3 cpu=100m\nrun 20s\nat 1s submit web cpu=4\n",
+	"soon over":    "peers 3\nrun 20s\nat 500ms submit web\nat 1s running 3 web\n",
+	"over at once": "peers 3\nrun 20s\nat 0s submit web\nat 10ms crash n3\nat 100ms running 3 web\n",
+}
 
 // run records a scenario.
 func run(t *testing.T, text string) *sim.Result {
@@ -113,6 +123,59 @@ func large() *sim.Result {
 func TestWrite_StaysWithinFiveMegabytes(t *testing.T) {
 	if n := len(write(t, large(), Options{Text: strings.Repeat("at 1s crash n1\n", 1e6)})); n > 5<<20 {
 		t.Errorf("%d bytes", n)
+	}
+}
+
+// Lists with nothing in them reach the script as lists.
+func TestWrite_HasNoNull(t *testing.T) {
+	for name, text := range bare {
+		page := string(write(t, run(t, text), Options{}))
+		_, data, _ := strings.Cut(page, "<script>const D=")
+		data, _, _ = strings.Cut(data, "</script>")
+		if data == "" || strings.Contains(data, "null") {
+			t.Errorf("%s: %s", name, data)
+		}
+	}
+}
+
+// Every rule that a run counts, or that may be broken, has its row.
+func TestChecks_HaveARowEach(t *testing.T) {
+	known := map[string]bool{"kinds": false} // of the verb newer, no checker
+	for _, c := range simcheck.All() {
+		known[c.Rule()] = false
+	}
+	for rule := range run(t, small).Checks {
+		known[rule] = false
+	}
+	for _, r := range rules {
+		if done, ok := known[r.name]; !ok || done {
+			t.Errorf("%s has a row and is no rule, or has two", r.name)
+		}
+		known[r.name] = true
+	}
+	for rule, done := range known {
+		if !done {
+			t.Errorf("%s has no row", rule)
+		}
+	}
+}
+
+// A percentile is the nearest rank: of two times the median is the first, p99 the second.
+func TestPercentile(t *testing.T) {
+	for _, c := range []struct {
+		n, p int
+		want string
+	}{
+		{0, 50, "–"}, {1, 50, "1 ms"}, {1, 99, "1 ms"}, {2, 50, "1 ms"}, {2, 99, "2 ms"}, {3, 50, "2 ms"}, {3, 99, "3 ms"},
+		{4, 50, "2 ms"}, {100, 99, "99 ms"}, {101, 99, "100 ms"},
+	} {
+		var list []sim.Handover
+		for i := range c.n {
+			list = append(list, sim.Handover{Took: time.Duration(i+1) * time.Millisecond})
+		}
+		if got := percentile(list, c.p); got != c.want {
+			t.Errorf("p%d of %d: %s, want %s", c.p, c.n, got, c.want)
+		}
 	}
 }
 

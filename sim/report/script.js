@@ -276,7 +276,7 @@ function cdf(id, list, what) {
   }
   let line = `M${f1(X(list[0]))} ${base}`;
   list.forEach((v, i) => { line += `H${f1(X(v))}V${f1(Y((i + 1) / list.length))}`; });
-  const q = p => list[Math.min(list.length - 1, Math.floor((list.length - 1) * p))];
+  const q = p => list[Math.max(0, Math.ceil(list.length * p) - 1)];
   for (const [p, name] of [[.5, 'median'], [.99, 'p99']]) {
     const x = X(q(p)), end = x > w - 120;
     s += `<circle cx="${f1(x)}" cy="${f1(Y(p))}" r="3.5" fill="var(--accent)"/><text class="ink b halo" x="${f1(x + (end ? -9 : 9))}" y="${f1(Y(p) + (p > .9 ? 16 : 4))}" text-anchor="${end ? 'end' : 'start'}">${name} ${span(q(p))}</text>`;

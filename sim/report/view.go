@@ -104,12 +104,23 @@ type arrow struct {
 	Lost bool   `json:"l,omitempty"`
 }
 
+// emptyData is that of a run in which nothing happened. No list of it is nil: JSON
+// would write null, and the script asks each list for its length.
+func emptyData() data {
+	return data{
+		Fail: -1, Peers: []lane{}, Tasks: []string{}, Whys: []string{}, Bars: [][7]int64{}, Kinds: []string{}, Texts: []string{},
+		Faults: [][5]int64{}, Marks: []mark{}, Placed: []int64{}, Failed: []int64{}, Diagram: diagram{Arrows: []arrow{}},
+		Samples: samples{Same: []float64{}, Run: []int{}, Msg: []float64{}, Bytes: []float64{}},
+	}
+}
+
 func ms(d time.Duration) int64 { return d.Milliseconds() }
 
 func newView(res *sim.Result, o Options) *view {
 	v := &view{Title: o.Title, Verdict: string(res.Verdict), Failure: res.Failure, Replay: res.Replay, Hash: res.Hash, names: o.Names}
 	rec := res.Recording
-	v.data = data{End: ms(rec.End), Run: ms(rec.Run), Fail: -1, Step: ms(rec.Step)}
+	v.data = emptyData()
+	v.data.End, v.data.Run, v.data.Step = ms(rec.End), ms(rec.Run), ms(rec.Step)
 	v.Headline = "All invariants held."
 	if f := res.Failure; f != nil {
 		v.Bad, v.FailedAt, v.data.Fail, v.data.Rule = true, clock(f.At), ms(f.At), f.Rule
@@ -171,7 +182,7 @@ func (v *view) bars(rec *sim.Recording) {
 		v.data.Bars = append(v.data.Bars, [7]int64{int64(c.Peer), int64(tasks.of(taskName(c.Slot))), int64(c.Slot.Index),
 			int64(c.Token), ms(c.From), ms(c.To), int64(why)})
 	}
-	v.data.Tasks, v.data.Whys = tasks.list, whys.list
+	v.data.Tasks, v.data.Whys = append(v.data.Tasks, tasks.list...), append(v.data.Whys, whys.list...)
 }
 
 // named writes the peers in a text as people call them.
@@ -214,7 +225,7 @@ func (v *view) faults(rec *sim.Recording) {
 		f := &rec.Faults[i]
 		v.data.Faults = append(v.data.Faults, [5]int64{int64(f.Peer), int64(kinds.of(f.Kind)), ms(f.From), ms(f.To), int64(texts.of(f.Text))})
 	}
-	v.data.Kinds, v.data.Texts = kinds.list, texts.list
+	v.data.Kinds, v.data.Texts = append(v.data.Kinds, kinds.list...), append(v.data.Texts, texts.list...)
 	for i, m := range rec.Marks {
 		if i == maxMarks {
 			v.note("%d of %d things done are listed.", maxMarks, len(rec.Marks))
@@ -319,12 +330,13 @@ func sites(rec *sim.Recording) string {
 	return fmt.Sprintf("at %d sites", len(seen))
 }
 
+// percentile is the nearest rank: the least time that p percent of all do not exceed.
 func percentile(list []sim.Handover, p int) string {
 	q := quantiles(list)
 	if len(q) == 0 {
 		return "–"
 	}
-	return seconds(q[(len(q)-1)*p/100])
+	return seconds(q[(len(q)*p+99)/100-1])
 }
 
 func seconds(ms int64) string {

@@ -19,6 +19,12 @@ var rules = []struct{ name, means string }{
 	{"V2", "every slot that can run, runs"},
 	{"V3", "surplus copies end"},
 	{"V4", "traffic falls back to its idle rate"},
+	{"joining", "only a ready peer takes slots and accepts changes of jobs"},
+	{"yield", "who is declared lost refutes only with its container there, or while nobody else has the slot"},
+	{"deaths", "nobody is believed dead by half of its observers or fewer; what goes with many waits 30 s"},
+	{"moves", "an update moves no more slots at a time than its parallelism"},
+	{"keys", "of two machines with one key all but one step back"},
+	{"kinds", "a record of a later version's kind is kept"},
 	{"ready", "every running peer comes to be ready"},
 	{"fair", "only who was made to forge is blamed"},
 }
