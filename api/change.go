@@ -102,9 +102,13 @@ func (s *Server) stop(ctx context.Context, q TargetRequest) (Change, error) {
 
 // peer finds a member, and whether it is this one.
 func (s *Server) peer(ctx context.Context, text string) (id wire.PeerID, isSelf bool, err error) {
+	return s.peerBy(ctx, text, findPeer)
+}
+
+func (s *Server) peerBy(ctx context.Context, text string, find func(*node.Core, string) (wire.PeerID, error)) (id wire.PeerID, isSelf bool, err error) {
 	var found error
 	err = s.view(ctx, func(c *node.Core) {
-		id, found = findPeer(c, text)
+		id, found = find(c, text)
 		isSelf = id == c.Status().Self.ID
 	})
 	return id, isSelf, first(err, found)
@@ -152,7 +156,7 @@ func (s *Server) expel(ctx context.Context, q ExpelRequest) (Empty, error) {
 	if q.Peer == "" {
 		return Empty{}, failf(http.StatusBadRequest, "no peer named")
 	}
-	id, _, err := s.peer(ctx, q.Peer)
+	id, _, err := s.peerBy(ctx, q.Peer, findExpelled)
 	if err != nil {
 		return Empty{}, err
 	}

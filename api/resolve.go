@@ -75,9 +75,14 @@ func noSuch(c *node.Core, text string) error {
 }
 
 // findPeer finds a member by name, by ID or by the end of its ID; an empty text is
-// the answering peer.
-func findPeer(c *node.Core, text string) (wire.PeerID, error) {
-	var found []node.PeerView
+// the answering peer. One that is gone is found by its ID alone.
+func findPeer(c *node.Core, text string) (wire.PeerID, error) { return pickPeer(c, text, false) }
+
+// findExpelled finds a peer to remove: a member, as findPeer does, or one that left.
+func findExpelled(c *node.Core, text string) (wire.PeerID, error) { return pickPeer(c, text, true) }
+
+func pickPeer(c *node.Core, text string, orLeft bool) (wire.PeerID, error) {
+	var found, left []node.PeerView
 	var known []string
 	for _, p := range c.Peers() {
 		if text == "" && p.Self {
@@ -86,13 +91,22 @@ func findPeer(c *node.Core, text string) (wire.PeerID, error) {
 		if p.ID.String() == text {
 			return p.ID, nil
 		}
-		gone := p.State == "removed" || p.State == "left"
-		if text != "" && !gone && (p.Name == text || p.ID.Short() == text) {
-			found = append(found, p)
-		}
-		if !gone {
+		called := text != "" && (p.Name == text || p.ID.Short() == text)
+		switch {
+		case p.State == "removed" || p.State == "left" && !orLeft:
+		case p.State == "left":
+			if called {
+				left = append(left, p)
+			}
+		default:
 			known = append(known, p.Name)
+			if called {
+				found = append(found, p)
+			}
 		}
+	}
+	if len(found) == 0 { // a member goes before one that left and had its name
+		found = left
 	}
 	switch len(found) {
 	case 1:

@@ -240,6 +240,7 @@ type Why struct {
 	Slot     Slot     `json:"slot"`
 	Sale     *Sale    `json:"sale,omitempty"`
 	Surplus  []Slot   `json:"surplus,omitempty"`
+	WaysOut  string   `json:"waysOut,omitempty"`  // of a wait for a volume, or its peer: what a person can do
 	Stewards []string `json:"stewards,omitempty"` // of its lane, first in charge
 }
 

@@ -132,7 +132,7 @@ func saleOf(v *wire.Summary, n names) *Sale {
 }
 
 func whyOf(v node.WhyView, n names, at reachable) Why {
-	w := Why{Slot: slotOf(v.Slot, at), Sale: saleOf(v.Summary, n), Stewards: n.all(v.Stewards)}
+	w := Why{Slot: slotOf(v.Slot, at), Sale: saleOf(v.Summary, n), Stewards: n.all(v.Stewards), WaysOut: v.WaysOut}
 	if v.Waiting != nil {
 		wt := waitingOf(*v.Waiting, "")
 		w.Slot.Waits = &wt

@@ -17,10 +17,10 @@ func (s *State) HadOf(p wire.PeerID) (out []*wire.Record) {
 	return out
 }
 
-// DropGone drops, as its issuer would have, a record by a peer that was removed. Others
-// drop it when they next compare logs.
+// DropGone drops, as its issuer would have, a record by a peer that left or was removed.
+// Others drop it when they next compare logs.
 func (s *State) DropGone(r *wire.Record) {
-	if s.IsRevoked(r.Num.Issuer) {
+	if m := s.Member(r.Num.Issuer); m != nil && (m.Revoked || m.Left) {
 		s.drop(r)
 	}
 }

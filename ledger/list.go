@@ -133,14 +133,15 @@ func (s *State) StandingOf(r *wire.Record) Standing {
 		if v.Gone {
 			return Deleted
 		}
-		return liveIf(!s.IsReleased(v))
+		return liveIf(!s.IsReleased(v) && !s.IsRevoked(v.Peer))
 	case *Card:
 		return liveIf(s.IsMember(v.Peer))
 	case *Member:
-		if v.Revoked || v.Left {
+		if counts := s.MemberRecord(v.Peer) == r; counts && (v.Revoked || v.Left) {
 			return Deleted
+		} else {
+			return liveIf(counts)
 		}
-		return Live
 	}
 	return Unknown
 }

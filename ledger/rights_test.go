@@ -135,3 +135,21 @@ func TestMember_RemovalStands(t *testing.T) {
 		t.Error("the removal no longer stands")
 	}
 }
+
+// TestStanding_OfWhatDoesNotCount has a removal by a peer without the right, one by an
+// operator, and a volume on the peer that this one removed.
+func TestStanding_OfWhatDoesNotCount(t *testing.T) {
+	x := newCourt(t)
+	x.card(x.operator, ledgertest.Entitled)
+	x.card(x.other, ledgertest.Entitled)
+	x.card(x.no, nil)
+	void := x.merge(x.no.Seal(wire.KindMember, &ledger.Member{Peer: x.other.ID, Revoked: true, Seq: 9}))
+	place := x.merge(x.other.Seal(wire.KindVolumePlace, &ledger.VolumePlace{Job: ledgertest.Slots[0].Job, Volume: "db", Peer: x.other.ID, Life: 1}))
+	if m, p := x.led.StandingOf(void), x.led.StandingOf(place); m != ledger.Ended || p != ledger.Live {
+		t.Errorf("a removal that does not count is %v, the volume of its peer %v", m, p)
+	}
+	removal := x.merge(x.operator.Seal(wire.KindMember, &ledger.Member{Peer: x.other.ID, Revoked: true, Seq: 1}))
+	if m, p := x.led.StandingOf(removal), x.led.StandingOf(place); m != ledger.Deleted || p != ledger.Ended {
+		t.Errorf("a removal that counts is %v, the volume of its peer %v", m, p)
+	}
+}

@@ -33,9 +33,9 @@ type holding struct {
 	lost      map[claimID]clock.Instant // since when a verdict is known here
 	unstarted map[claimID]clock.Instant // since when nothing runs of a task that this version does not wholly know
 	deleted   map[job.ID]deletedAt
-	gone      map[wire.PeerID]time.Duration // since when, in this keeper's own running time, a peer is known to be removed
-	removed   []wire.PeerID                 // those, as of removedAt, the ledger's PeersVersion
-	removedAt uint64
+	gone      map[wire.PeerID]time.Duration // since when, in this keeper's own running time, a peer is known to have left or been removed
+	away      []wire.PeerID                 // those, as of awayAt, the ledger's PeersVersion
+	awayAt    uint64
 	silenced  bool
 	stopFirst map[*job.Task]*job.Task // tasks whose start-first has no room here
 }

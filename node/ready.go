@@ -199,6 +199,7 @@ type WhyView struct {
 	Slot     SlotView          `json:"slot"`
 	Summary  *wire.Summary     `json:"summary,omitempty"` // of the winning claim
 	Waiting  *WaitingView      `json:"waiting,omitempty"`
+	WaysOut  string            `json:"waysOut,omitempty"` // of a wait for a volume, or its peer: what a person can do
 	Losers   []SlotView        `json:"surplus,omitempty"`
 	Stewards []wire.PeerID     `json:"stewards"` // of its lane, first in charge; only they know why a slot waits
 	Names    map[string]string `json:"names"`    // peer ID to name, for the peers above

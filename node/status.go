@@ -72,7 +72,10 @@ func (c *Core) Peers() []PeerView {
 }
 
 func (c *Core) peerView(id wire.PeerID) PeerView {
-	v := PeerView{ID: id, Name: c.nameOf(id), Self: id == c.cfg.Self, State: c.peerState(id), Claimed: c.led.Claimed(id)}
+	v := PeerView{ID: id, Name: c.nameOf(id), Self: id == c.cfg.Self, State: c.peerState(id)}
+	if !c.wentWithPeer(id) {
+		v.Claimed = c.led.Claimed(id)
+	}
 	if r := c.led.CardRecord(id); r != nil {
 		card := r.Value.(*ledger.Card)
 		v.Incarnation, v.Datacenter, v.Labels, v.Profile = r.Num.Inc, card.Datacenter, card.Labels, cmp.Or(card.Profile, "lan")
@@ -312,7 +315,9 @@ func (c *Core) unwantedViews(id job.ID) []SlotView {
 		for _, cl := range c.led.ClaimsOf(slot) {
 			if !cl.Phase.Ended() && !c.led.WantsSlot(slot, cl.Life) {
 				v := c.slotView(cl, ledger.Wanted{}, true)
-				v.Detail = "the job does not want it any more"
+				if v.Phase != phaseRemoved {
+					v.Detail = "the job does not want it any more"
+				}
 				out = append(out, v)
 			}
 		}
@@ -335,6 +340,8 @@ func (c *Core) slotView(cl *ledger.Claim, w ledger.Wanted, surplus bool) SlotVie
 		v.Doubted = c.mem.Doubted(cl.Peer) || c.mem.Dead(cl.Peer)
 	}
 	switch {
+	case !cl.Phase.Ended() && c.wentWithPeer(cl.Peer):
+		v.Phase, v.Detail = phaseRemoved, "removed with its peer"
 	case c.led.IsLost(cl):
 		v.Detail = "declared lost"
 	case v.Doubted && w.Task != nil && w.Task.Failover.InIsland == "wait" && c.AwaitsMany(cl.Peer):
@@ -345,6 +352,13 @@ func (c *Core) slotView(cl *ledger.Claim, w ledger.Wanted, surplus bool) SlotVie
 	v.Since = c.since(cl)
 	return v
 }
+
+// phaseRemoved is shown of a claim whose holder was removed: nobody will ever end it.
+const phaseRemoved = "removed"
+
+// wentWithPeer reports whether what a peer's claims say went with it when it was
+// removed. This peer knows better of its own.
+func (c *Core) wentWithPeer(p wire.PeerID) bool { return p != c.cfg.Self && c.led.IsRevoked(p) }
 
 func (c *Core) containerOf(cl *ledger.Claim) string {
 	r := c.ref(cl)
@@ -399,6 +413,9 @@ func (c *Core) Why(text string) (WhyView, error) {
 		if wt := c.waits[slot]; wt != nil {
 			wv := c.waitView(slot, wt)
 			v.Waiting = &wv
+		}
+		if v.Slot.Phase == "waiting" || c.mem.Dead(v.Slot.Peer) {
+			v.WaysOut = c.waysOut(w, slot)
 		}
 		for _, p := range c.led.AllPeers() {
 			v.Names[p.String()] = c.nameOf(p)

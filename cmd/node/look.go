@@ -101,6 +101,8 @@ func (c *cli) printSlots(slots api.Slots, of string) {
 
 func phaseText(s api.Slot) string {
 	switch {
+	case s.Phase == "removed": // with its peer: it does not end as surplus does
+		return s.Phase
 	case s.Surplus:
 		return s.Phase + " (surplus)"
 	case s.Phase == "completed" && s.Exit != 0:

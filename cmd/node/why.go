@@ -43,10 +43,17 @@ func (c *cli) printWhy(w api.Why) {
 			fmt.Fprintf(c.out, "  %s\n", text)
 		}
 	}
+	if w.WaysOut != "" {
+		fmt.Fprintf(c.out, "  %s\n", oneLine(w.WaysOut))
+	}
 	if w.Sale != nil {
 		c.printSale(s, w.Sale)
 	}
 	for _, l := range w.Surplus {
+		if l.Phase == "removed" {
+			fmt.Fprintf(c.out, "  another copy, under token %d, went with %s, which was removed\n", l.Token, l.Peer)
+			continue
+		}
 		fmt.Fprintf(c.out, "  another copy is %s on %s under token %d and will end: %s\n", l.Phase, l.Peer, l.Token, s.Slot+" goes to the claim that wins")
 	}
 	if len(w.Stewards) > 0 {
