@@ -416,3 +416,27 @@ func TestMakeWhole_VouchesForItsOwnStart(t *testing.T) {
 		t.Errorf("the mark is at %d, and nothing was written here", got)
 	}
 }
+
+// An altered record is told as forged even where its number is at or below a mark, or
+// its life is over: nobody is to think that this peer has had it.
+func TestOffer_AlteredBelowAMark(t *testing.T) {
+	s := New(peer(9), swarm, verify)
+	w := &writer{id: peer(1)}
+	head, removed := w.head("shop", 1, 1, false, 1), w.head("gone", 1, 1, false, 1)
+	s.LoadMark(head.Num)
+	s.LoadRemoved(Removed{Job: "default/gone", Life: 1})
+	for _, c := range []struct {
+		r    *wire.Record
+		want Offered
+	}{{head, OfferedDropped}, {removed, OfferedRemoved}} {
+		altered := *c.r
+		altered.Sig = slices.Clone(c.r.Sig)
+		altered.Sig[0] ^= 1
+		if got := s.Offer(c.r); got != c.want {
+			t.Errorf("%v: %v, want %v", c.r.Num, got, c.want)
+		}
+		if got := s.Offer(&altered); got != OfferedForged {
+			t.Errorf("%v, altered: %v, want forged", c.r.Num, got)
+		}
+	}
+}

@@ -30,7 +30,11 @@ func (o Offered) Refused() bool { return o >= OfferedDropped }
 func (s *State) Offer(r *wire.Record) Offered {
 	out, err := s.Merge(r)
 	if err != nil {
-		return refusedAs(wire.FaultOf(err))
+		o := refusedAs(wire.FaultOf(err))
+		if (o == OfferedDropped || o == OfferedRemoved) && !r.Verify(s.swarm, s.verify) {
+			return OfferedForged // Merge looks at signatures last; whoever reads a file wants to know
+		}
+		return o
 	}
 	h, isHead := r.Value.(*Head)
 	switch {
