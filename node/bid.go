@@ -284,12 +284,14 @@ func (c *Core) waitsFor() string {
 	switch {
 	case c.led.IsRevoked(c.cfg.Self):
 		return fmt.Sprintf("it was removed from swarm %s by its members; it ends when its slots have", c.cfg.Swarm)
-	case c.self.stage == starting:
-		return "it has no store and waits for a member to give it the ledger"
 	case c.self.stage == muted:
 		return "its key runs elsewhere"
 	case c.cfg.Damaged && !c.cfg.AcceptLoss && len(c.self.linked) == 0:
 		return "its store is damaged and nobody is there to refill it; `shoal up --accept-loss` goes on with what is left"
+	case c.self.stage == starting && c.cfg.AcceptLoss:
+		return fmt.Sprintf("its store is lost; it goes on with what is left once no member has told it of its earlier starts for %s", aloneAfter)
+	case c.self.stage == starting:
+		return "it has no store and waits for a member to give it the ledger"
 	case len(c.self.linked) == 0:
 		return "it hears no other peer"
 	default:

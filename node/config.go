@@ -34,7 +34,7 @@ type Config struct {
 
 	Founder    bool // this run creates the swarm: ready at once
 	Damaged    bool // the store opened shortened or altered: not ready before it is refilled
-	AcceptLoss bool // be ready all the same
+	AcceptLoss bool // be ready all the same, even if what was lost is that it ever was, and its incarnation
 
 	Horizon time.Duration // running time for which removed jobs are remembered whole; 0: 30 days
 }

@@ -117,9 +117,12 @@ func (c *Core) begin() {
 
 // knowsItsPast reports whether a peer without a store has heard of its earlier starts,
 // if there were any. Another that lost its store at the same time knows as little, so
-// one that is not ready counts only when no ready peer has answered for a while.
+// one that is not ready counts only when no ready peer has answered for a while. Who
+// accepts the loss need not hear of it: if others still know of an earlier start, this
+// one outlives it.
 func (c *Core) knowsItsPast() bool {
-	return c.self.withReady || c.self.exchanged && c.due(clock.Instant(aloneAfter))
+	heard := c.self.exchanged || c.cfg.AcceptLoss && c.exchangedWithLinked()
+	return c.self.withReady || heard && c.due(clock.Instant(aloneAfter))
 }
 
 func (c *Core) chooseIncarnation() {
@@ -238,7 +241,7 @@ func (c *Core) settleJoining() {
 		c.becomeReady("it exchanged ledgers with a ready peer")
 	case c.self.readyHeard != 0 && c.now.Sub(c.self.readyHeard) < aloneAfter:
 		c.wake(c.self.readyHeard.Add(aloneAfter))
-	case !c.self.onceReady || c.cfg.Damaged && !c.cfg.AcceptLoss:
+	case !c.cfg.AcceptLoss && (!c.self.onceReady || c.cfg.Damaged):
 	case c.due(clock.Instant(aloneAfter)) && c.exchangedWithLinked():
 		c.becomeReady("it was ready before, and no ready peer answers")
 	}

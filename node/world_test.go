@@ -49,6 +49,8 @@ type testPeer struct {
 	cut     bool
 	halt    Halt
 	extend  func(wire.RecordKind, []byte) []byte // Config.Extend
+	damaged bool                                 // Config.Damaged
+	accept  bool                                 // Config.AcceptLoss
 }
 
 type testKey wire.PeerID
@@ -81,7 +83,7 @@ func (w *world) boot(p *testPeer, founder bool) {
 	core, err := New(Config{
 		Self: p.id, Swarm: wire.HashOf([]byte("w")), Key: testKey(p.id), Verify: testVerify,
 		Seed: uint64(p.id[0]), Nonce: uint64(p.starts), Name: p.name, Founder: founder, Version: "test",
-		Extend: p.extend,
+		Extend: p.extend, Damaged: p.damaged, AcceptLoss: p.accept,
 	}, p.stored)
 	if err != nil {
 		w.t.Fatal(err)

@@ -163,7 +163,7 @@ func (l looker) port(ctx context.Context) doctor.Port {
 func (p *peer) vitals(ctx context.Context) (doctor.Peer, doctor.Machine) {
 	m := looker{o: p.o, p: p}.look(ctx)
 	v := doctor.Peer{Expires: p.id.cert.NotAfter, Now: time.Now(), Conns: doctor.Conns(p.host.Conns())}
-	v.Store.Held = p.daemon.Held()
+	v.Store.Held, v.Store.AcceptLoss = p.daemon.Held(), p.o.acceptLoss
 	v.Store.Damage, _ = bounded(ctx, machineWait, func(context.Context) (string, error) { return p.store.Damage(), nil })
 	r := p.host.Reach()
 	v.Reach = doctor.Reach{

@@ -171,6 +171,8 @@ type Store struct {
 	Digest  string
 	Damage  string // and not refilled yet
 	Held    string // why the peer holds still
+
+	AcceptLoss bool // the peer was told to go on with what is left
 }
 
 // Outside is what can be seen of a daemon that does not answer.

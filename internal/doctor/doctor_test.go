@@ -87,6 +87,7 @@ func TestRunning_FindsWhatIsWrong(t *testing.T) {
 		{"versions mixed", func(p *Peer, _ *Machine) { p.Members[1].Version = "1.3" }, "versions", Warn, "1.2 on kitchen, attic; 1.3 on cellar"},
 		{"protocols differ", func(p *Peer, _ *Machine) { p.Protocol = []Lack{{"attic", []string{"/shoal/alive/1"}}} }, "versions", Fail, "attic does not speak /shoal/alive/1"},
 		{"store damaged", func(p *Peer, _ *Machine) { p.Store.Damage = "12 of 40 entries are left" }, "store", Fail, "12 of 40"},
+		{"store damaged, loss accepted", func(p *Peer, _ *Machine) { p.Store.Damage, p.Store.AcceptLoss = "12 of 40", true }, "store", Warn, "12 of 40"},
 		{"holds still", func(p *Peer, _ *Machine) { p.Store.Held = "the disk is full" }, "store", Fail, "holds still: the disk is full"},
 		{"metric missing", func(p *Peer, _ *Machine) { p.Missing = []string{"memory: no /proc"} }, "facts", Fail, "memory: no /proc"},
 		{"port taken", func(p *Peer, _ *Machine) { p.Ports = []string{"shop: port 80 is taken"} }, "published", Warn, "port 80"},

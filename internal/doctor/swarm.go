@@ -162,6 +162,8 @@ func store(p Peer) Finding {
 	switch {
 	case s.Held != "":
 		return fail("store", "make room on the disk: the peer goes on by itself.", "the peer holds still: %s", s.Held)
+	case s.Damage != "" && s.AcceptLoss:
+		return warn("store", "wait: as `--accept-loss` says, the peer goes on with what is left if no member answers within half a minute.", "%s", s.Damage)
 	case s.Damage != "":
 		return fail("store", "let another member refill it; where none is left, `shoal up --accept-loss`.", "%s", s.Damage)
 	}
