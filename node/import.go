@@ -61,6 +61,10 @@ func (c *Core) ImportAtRest(recs []*wire.Record) ([]ledger.Offered, []Write) {
 	return out, rd.Records
 }
 
+// WasReady reports whether this peer has been ready, now or in an earlier start that its
+// disk tells of.
+func (c *Core) WasReady() bool { return c.self.onceReady }
+
 // RestoreAtRest makes of a core that is never stepped one of a peer that was ready
 // before: it is ready alone if nobody answers.
 func (c *Core) RestoreAtRest() []Write {

@@ -36,6 +36,9 @@ func (c *cli) create(path string, force bool) (*target, error) {
 	if path == "-" {
 		return &target{out: c.out}, nil
 	}
+	if path == "" {
+		return nil, usagef("the name of the file is empty: want one, or - for standard output")
+	}
 	info, err := os.Lstat(path)
 	switch {
 	case err == nil && !info.Mode().IsRegular():
@@ -45,7 +48,7 @@ func (c *cli) create(path string, force bool) (*target, error) {
 	case err != nil && !errors.Is(err, fs.ErrNotExist):
 		return nil, cannotWrite(path, err)
 	}
-	tmp, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-*") // with mode 0600
+	tmp, err := createUnfinished(path)
 	if err != nil {
 		return nil, cannotWrite(path, err)
 	}
@@ -281,6 +284,9 @@ func (a *archiveReader) note(r *wire.Record) {
 // input, which is put aside whole first, so that it too is known to be whole before
 // anything of it is taken.
 func openInput(ctx context.Context, path string) (f *os.File, name string, err error) {
+	if path == "" {
+		return nil, "", usagef("the name of the file is empty: want one, or - for standard input")
+	}
 	if path != "-" {
 		f, err = openFile(path)
 		return f, path, err

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -16,7 +17,7 @@ import (
 )
 
 func (c *cli) backupCommand() *cobra.Command {
-	var force, withKeys bool
+	var force, withKeys, partial bool
 	var state string
 	cmd := &cobra.Command{
 		Use:   "backup FILE",
@@ -25,22 +26,56 @@ func (c *cli) backupCommand() *cobra.Command {
 revisions and specs, members with their certificates, where volumes are, what was removed. What peers only
 say of their own work, claims and verdicts, is not in it, nor is any data of containers.
 
-Any peer's backup is of the whole swarm. Without --with-keys it holds no secret but what Compose files
+Any ready peer's backup is of the whole swarm; one that is not ready is refused. Without --with-keys it holds no secret but what Compose files
 themselves hold; to bring back a swarm that is wholly lost, the root key is needed as well: root.key in the
 state directory of the first machine, kept apart, or --with-keys on that machine, which puts it into the file.
 Then the file is worth as much as the swarm: whoever has it can act as its owner.`,
 		Args: wants(1, 1, "one file, or - for standard output"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			a := archived{File: args[0], Content: archive.Backup}
-			return c.withLedger(cmd.Context(), state, func(cl *client.Client) error {
+			return c.withWhole(cmd.Context(), state, partial, func(cl *client.Client) error {
 				return c.backup(cmd.Context(), cl, &a, state, force, withKeys)
 			})
 		},
 	}
 	cmd.Flags().BoolVar(&force, "force", false, "replace the file if it exists")
 	cmd.Flags().BoolVar(&withKeys, "with-keys", false, "put this machine's private keys into it, the root key where this is the first machine")
+	cmd.Flags().BoolVar(&partial, "partial", false, "take what there is of a peer that is not ready, or of a damaged store")
 	cmd.Flags().StringVar(&state, "state", "", stateFlag)
 	return cmd
+}
+
+// withWhole is withLedger for a ledger that is known to miss nothing: that of a ready
+// peer or, at rest, of one that was ready, its store undamaged. A backup of another
+// would replace a good one by less. With partial any ledger will do.
+func (c *cli) withWhole(ctx context.Context, state string, partial bool, f func(*client.Client) error) error {
+	switch {
+	case partial:
+		return c.withLedger(ctx, state, f)
+	case state == "":
+		st, err := c.client().Status(ctx)
+		if err != nil {
+			return err
+		}
+		if st.State != "ready" {
+			return incomplete(fmt.Sprintf("%s is %s, not ready (%s)", st.Peer.Name, st.State, cmp.Or(st.Why, "see `shoal status`")))
+		}
+		return f(c.client())
+	}
+	return c.withRest(ctx, state, func(r *rest, cl *client.Client) error {
+		switch {
+		case r.damage != nil:
+			return incomplete("this store is damaged")
+		case !r.core.WasReady():
+			return incomplete("this peer has never been ready")
+		}
+		return f(cl)
+	})
+}
+
+// incomplete refuses a backup of a ledger that may lack what the swarm has.
+func incomplete(why string) error {
+	return fmt.Errorf("%s, so its backup may lack what the swarm has: ask a ready peer, or take what there is with --partial", why)
 }
 
 func (c *cli) backup(ctx context.Context, cl *client.Client, a *archived, state string, force, withKeys bool) error {

@@ -145,6 +145,10 @@ func (c *cli) bringIn(ctx context.Context, cl *client.Client, a *archiveReader, 
 		}
 	}
 	err = errors.Join(b.send(ctx), err)
+	if err != nil && b.pace.done == 0 {
+		a.sum.Outcomes = nil // there is nothing to tell
+		return err
+	}
 	a.sum.Jobs = a.latest()
 	for i := range a.sum.Jobs {
 		j := &a.sum.Jobs[i]
@@ -218,7 +222,10 @@ func (b *batch) send(ctx context.Context) error {
 	if err == nil && len(got.Outcomes) != len(b.recs) {
 		err = fmt.Errorf("the daemon answers %d of %d records", len(got.Outcomes), len(b.recs))
 	}
-	if err != nil {
+	switch {
+	case err != nil && b.pace.done == 0:
+		return err
+	case err != nil:
 		return fmt.Errorf("after %s: %w", count(b.pace.done, "record"), err)
 	}
 	for i, o := range got.Outcomes {

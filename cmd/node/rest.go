@@ -24,6 +24,11 @@ func (c *cli) withLedger(ctx context.Context, state string, f func(*client.Clien
 	if state == "" {
 		return f(c.client())
 	}
+	return c.withRest(ctx, state, func(_ *rest, cl *client.Client) error { return f(cl) })
+}
+
+// withRest calls f with the ledger that a stopped peer left, and a client of it.
+func (c *cli) withRest(ctx context.Context, state string, f func(*rest, *client.Client) error) error {
 	dir, err := stateAt(state)
 	if err != nil {
 		return err
@@ -32,16 +37,17 @@ func (c *cli) withLedger(ctx context.Context, state string, f func(*client.Clien
 	if err != nil {
 		return err
 	}
-	return errors.Join(f(r.serve(ctx)), r.close())
+	return errors.Join(f(r, r.serve(ctx)), r.close())
 }
 
 // A rest is the ledger of a stopped peer: its core is made and never stepped. It
 // serves the same API as a daemon, as far as a ledger alone can answer.
 type rest struct {
-	mu    sync.Mutex // guards core
-	core  *node.Core
-	store restStore
-	stop  func() // what serve began
+	mu     sync.Mutex // guards core
+	core   *node.Core
+	store  restStore
+	damage error  // of the store; nil: none
+	stop   func() // what serve began
 }
 
 // restStore is a store, or a copy of one.
@@ -79,6 +85,7 @@ func (c *cli) openRest(dir stateDir, write bool) (*rest, error) {
 
 func (r *rest) load(c *cli, id *identity) (err error) {
 	records, locals, damage := r.store.Load()
+	r.damage = damage
 	if damage != nil {
 		c.progress("the store is damaged, and what is left is shown: %v", damage)
 	}

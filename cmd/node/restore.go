@@ -9,7 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
+	"strings"
 	"syscall"
 	"time"
 
@@ -74,9 +74,33 @@ func (c *cli) restore(ctx context.Context, name, state, rootFile string, partial
 			return err
 		}
 		c.progress("no daemon is asked: into the stopped peer of state directory %s", dir)
-		return errors.Join(c.importFile(ctx, r.serve(ctx), name, partial), r.close())
+		err = errors.Join(c.importFile(ctx, r.serve(ctx), name, partial), r.close())
+		if err == nil && r.damage != nil {
+			c.progress("the peer's store is still damaged: `%s` waits for another member to refill it, `%s` goes on with what it holds now",
+				upLine(state, ""), upLine(state, " --accept-loss"))
+		}
+		return err
 	}
-	return c.restoreFresh(ctx, name, dir, rootFile, partial)
+	return c.restoreFresh(ctx, name, dir, rootFile, upLine(state, ""), partial)
+}
+
+// upLine is the command that starts the peer of the state directory that a flag named.
+func upLine(state, flags string) string {
+	if state != "" {
+		flags += " --state " + shellWord(state)
+	}
+	return "shoal up" + flags
+}
+
+// shellWord is a word as a shell is to be given it.
+func shellWord(s string) string {
+	plain := func(r rune) bool {
+		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("_./:@%+=,-", r)
+	}
+	if s != "" && strings.IndexFunc(s, func(r rune) bool { return !plain(r) }) < 0 {
+		return s
+	}
+	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
 }
 
 // answers reports whether a daemon is to be asked: not where a state directory is
@@ -97,14 +121,11 @@ func (c *cli) answers(ctx context.Context, state string) (bool, error) {
 }
 
 // restoreFresh makes of an empty state directory that of a peer that was ready
-// before. All is built beside it and takes its place at once.
-func (c *cli) restoreFresh(ctx context.Context, name string, dir stateDir, rootFile string, partial bool) error {
-	entries, err := os.ReadDir(string(dir))
-	there := err == nil // perhaps a mount point, which nothing can take the place of
-	if slices.ContainsFunc(entries, func(e fs.DirEntry) bool { return e.Name() != "lost+found" }) {
-		return fmt.Errorf("state directory %s is not empty and holds no member: name an empty one with --state", dir)
-	} else if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return dir.cannot(err)
+// before. All is built beside it and takes its place at once. Up is the command that
+// starts the peer then.
+func (c *cli) restoreFresh(ctx context.Context, name string, dir stateDir, rootFile, up string, partial bool) error {
+	if err := dir.checkFree(); err != nil {
+		return err
 	}
 	f, name, err := openInput(ctx, name)
 	if err != nil {
@@ -119,53 +140,21 @@ func (c *cli) restoreFresh(ctx context.Context, name string, dir stateDir, rootF
 	if err != nil {
 		return err
 	}
-	beside := filepath.Dir(string(dir))
-	if there {
-		beside = string(dir)
-	} else if err := os.MkdirAll(beside, 0o700); err != nil {
-		return dir.cannot(err)
-	}
-	tmp, err := os.MkdirTemp(beside, ".restore-*") // with mode 0700
+	s, err := dir.stage()
 	if err != nil {
-		return dir.cannot(err)
-	}
-	defer os.RemoveAll(tmp)
-	if err := c.build(ctx, stateDir(tmp), w, a, f, partial); err != nil {
 		return err
 	}
-	if there {
-		err = moveInto(tmp, string(dir))
-	} else {
-		err = os.Rename(tmp, string(dir))
-	}
-	if err != nil {
-		return dir.cannot(err)
-	}
-	if err := stateDir(beside).sync(); err != nil {
+	defer s.close()
+	if err := c.build(ctx, s.tmp, w, a, f, partial); err != nil {
 		return err
+	}
+	if err := s.place(); err != nil {
+		return dir.cannot(err)
 	}
 	err = c.told(a, nil)
-	c.progress("this machine is peer %s of swarm %s: `shoal up` starts it; `shoal peers rm` removes those that are gone for good",
-		a.sum.NewPeer, a.sum.Swarm)
+	c.progress("this machine is peer %s of swarm %s: `%s` starts it; `shoal peers rm` removes those that are gone for good",
+		a.sum.NewPeer, a.sum.Swarm, up)
 	return err
-}
-
-// moveInto moves all that is in from into a directory of the same file system. Where
-// that fails, what was moved is taken away again.
-func moveInto(from, into string) error {
-	entries, err := os.ReadDir(from)
-	if err != nil {
-		return err
-	}
-	for i, e := range entries {
-		if err := os.Rename(filepath.Join(from, e.Name()), filepath.Join(into, e.Name())); err != nil {
-			for _, e := range entries[:i] {
-				err = errors.Join(err, os.RemoveAll(filepath.Join(into, e.Name())))
-			}
-			return err
-		}
-	}
-	return nil
 }
 
 // readWhole reads all of an archive but takes nothing; it is to be read again.
@@ -196,7 +185,10 @@ func (c *cli) warrantOf(a *archiveReader, rootFile string) (w warrant, err error
 	switch {
 	case rootFile != "":
 		if w.root, err = stateDir(filepath.Dir(rootFile)).readKey(filepath.Base(rootFile)); err != nil {
-			return w, badArchive(rootFile, err)
+			if errors.As(err, new(*fs.PathError)) {
+				err = badArchive(rootFile, err)
+			}
+			return w, err
 		}
 	case a.keys != nil && len(a.keys.Root) == ed25519.SeedSize:
 		w.root = ed25519.NewKeyFromSeed(a.keys.Root)
