@@ -23,9 +23,11 @@ type engine struct {
 	missing    map[string]bool // images that cannot be fetched
 	paces      paces
 	faults     engineFaults
-	hung       bool     // answers nothing
-	down       bool     // refuses everything
-	waiting    []func() // what a hung engine was asked for
+	hung       bool          // answers nothing
+	down       bool          // refuses everything
+	hungUntil  time.Duration // the last end of the faults that let it hang
+	downUntil  time.Duration // and of those that keep it down
+	waiting    []func()      // what a hung engine was asked for
 	cached     []runtime.Observed
 	fresh      bool
 	starts     int // containers made, and runs of them: a source of names
@@ -336,7 +338,7 @@ func (e *engine) observed() []runtime.Observed {
 // fix ends a hang or an outage. Of what it was asked meanwhile a hung engine does
 // some, late, and has forgotten the rest.
 func (e *engine) fix() {
-	e.hung, e.down = false, false
+	e.hung, e.down, e.hungUntil, e.downUntil = false, false, 0, 0
 	waiting, rnd := e.waiting, e.m.chanceOf("late calls")
 	e.waiting = nil
 	for _, do := range waiting {
@@ -349,7 +351,7 @@ func (e *engine) fix() {
 
 // powerCut ends every container the hard way.
 func (e *engine) powerCut() {
-	e.waiting, e.hung, e.down = nil, false, false
+	e.waiting, e.hung, e.down, e.hungUntil, e.downUntil = nil, false, false, 0, 0
 	for _, c := range e.containers {
 		if c.State == runtime.StateRunning {
 			c.State, c.ExitCode, c.Address, c.Health = runtime.StateExited, 137, "", runtime.HealthNone

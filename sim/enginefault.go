@@ -129,14 +129,14 @@ func (e *engine) outOfMemory(c *container, child bool) {
 // later. Without live restore every container is killed.
 func (e *engine) restart(down time.Duration, live bool) {
 	m, power, rnd := e.m, e.m.power, e.m.chanceOf("engine restart")
-	e.down = true
+	e.down, e.downUntil = true, max(e.downUntil, m.w.now+down)
 	m.w.checks.changed(m)
 	e.faults.deafUntil = m.w.now + down + span{50 * time.Millisecond, 5 * time.Second}.draw(rnd)
 	m.w.later(down, func() {
 		if m.power != power {
 			return
 		}
-		e.down = false
+		e.down = e.down && m.w.now < e.downUntil // stopped besides
 		for _, c := range e.containers {
 			if !live && c.State == runtime.StateRunning {
 				e.end(c, 137)

@@ -2,8 +2,10 @@ package sim
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"strings"
+	"time"
 
 	"shoal/node"
 	"shoal/wire"
@@ -28,7 +30,7 @@ func (r *run) crash(op *Op) error {
 		return err
 	}
 	m.cutPower(op.has("torn"))
-	r.backAfter(m, op)
+	m.backAfter(op.duration("for"))
 	return nil
 }
 
@@ -37,15 +39,31 @@ func (r *run) crashDaemon(op *Op) error {
 	if err != nil {
 		return err
 	}
+	if m.dark {
+		r.didNothing(op, m.name+" is without power")
+		return nil
+	}
 	m.stopDaemon()
-	r.backAfter(m, op)
+	m.backAfter(op.duration("for"))
 	return nil
 }
 
-func (r *run) backAfter(m *machine, op *Op) {
-	if d := op.duration("for"); d > 0 {
-		r.w.later(d, m.start)
+// noEnd is the end of what a restart alone ends.
+const noEnd = time.Duration(math.MaxInt64)
+
+// backAfter starts the machine again after d, or, of several faults that overlap, at
+// the last one's end; 0: not by itself.
+func (m *machine) backAfter(d time.Duration) {
+	if d <= 0 {
+		m.backAt = noEnd
+		return
 	}
+	m.backAt = max(m.backAt, m.w.now+d)
+	m.w.later(d, func() {
+		if m.w.now >= m.backAt {
+			m.start()
+		}
+	})
 }
 
 // restart starts a machine's daemon, with the disk it had or another.
@@ -55,6 +73,13 @@ func (r *run) restart(op *Op) error {
 		return err
 	}
 	disk := op.Opts["disk"]
+	if m.gone != "" {
+		if disk != "image" && !strings.HasPrefix(disk, "clone-of:") { // those know nothing of its leaving
+			r.didNothing(op, fmt.Sprintf("%s has halted: %s; a join brings another", m.name, m.gone))
+			return nil
+		}
+		m.gone = ""
+	}
 	if m.core != nil && disk != "" && disk != "keep" {
 		m.powerCut()
 	}

@@ -83,7 +83,7 @@ func (m *machine) setRoom(free int64) {
 			m.give(node.Input{Disk: m.room()})
 		}
 	})
-	if m.refused && m.core == nil && m.disk.hasRoom(m.small()) {
+	if m.refused && m.core == nil && !m.dark && m.disk.hasRoom(m.small()) {
 		m.start()
 	}
 }

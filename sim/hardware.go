@@ -90,9 +90,7 @@ func (m *machine) dieAt(b *barrier) {
 	}
 	m.w.trace.note(m.w.now, m.name, "dies %s its sync %d", when, m.syncs)
 	m.cutPower(b.torn)
-	if b.down > 0 {
-		m.w.later(b.down, m.start)
-	}
+	m.backAfter(b.down)
 }
 
 // powerCut ends everything on the machine at once.
@@ -102,6 +100,7 @@ func (m *machine) powerCut() { m.cutPower(false) }
 // that no order of writing explains, which the store then sees.
 func (m *machine) cutPower(torn bool) {
 	m.power++
+	m.dark = true
 	m.engine.powerCut()
 	var lost int
 	var seen bool

@@ -265,20 +265,38 @@ func (r *run) hangCall(op *Op) error {
 }
 
 func (r *run) hang(op *Op) error {
+	end := noEnd
+	if d := op.duration("for"); d > 0 {
+		end = r.w.now + d
+	}
 	return r.each(op, func(m *machine) {
+		e := m.engine
 		if op.has("down") {
-			m.engine.down = true
+			e.down, e.downUntil = true, max(e.downUntil, end)
 		} else {
-			m.engine.hung = true
+			e.hung, e.hungUntil = true, max(e.hungUntil, end)
 		}
 		r.w.checks.changed(m)
 		power := m.power
 		r.after(op, func() {
 			if m.power == power {
-				r.mend(m)
+				r.mendDue(m)
 			}
 		})
 	})
+}
+
+// mendDue ends what is wrong with an engine as far as its time is over: of faults
+// that overlap the last end counts.
+func (r *run) mendDue(m *machine) {
+	e := m.engine
+	hung, down := e.hung && r.w.now < e.hungUntil, e.down && r.w.now < e.downUntil
+	if !hung && !down {
+		r.mend(m)
+		return
+	}
+	e.hung, e.down = hung, down
+	r.w.checks.changed(m)
 }
 
 func (r *run) fix(op *Op) error { return r.each(op, r.mend) }

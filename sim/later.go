@@ -43,7 +43,7 @@ func (r *run) upgrade(op *Op) error {
 	if down == 0 {
 		down = upgradeTime
 	}
-	r.w.later(down, m.start)
+	m.backAfter(down)
 	return nil
 }
 

@@ -54,6 +54,9 @@ type machine struct {
 	barrier   *barrier      // the sync at which its power goes; nil: none
 	syncs     int           // barriers reached
 	joined    bool          // has ever been started
+	dark      bool          // without power since a fault
+	backAt    time.Duration // the last end of the faults that keep its daemon down; noEnd: a restart ends them
+	gone      node.Halt     // why its core wanted no daemon any more: it is no member, whatever starts
 
 	syncing bool
 	held    node.Ready // of the step that waits for the sync
@@ -108,10 +111,11 @@ func (m *machine) wallSeconds() int64 { return wallEpoch + int64((m.w.now+m.wall
 
 // start boots the daemon with what the disk holds.
 func (m *machine) start() {
-	if m.core != nil {
+	if m.core != nil || m.gone != "" {
 		return
 	}
 	w := m.w
+	m.dark, m.backAt = false, 0
 	if !m.openDisk() {
 		return
 	}
@@ -365,6 +369,7 @@ func (m *machine) perform(rd *node.Ready) {
 	if rd.Halt != "" {
 		m.w.trace.note(m.w.now, m.name, "halts: %s", rd.Halt)
 		m.stopDaemon()
+		m.gone = rd.Halt
 	}
 }
 

@@ -174,9 +174,7 @@ func (n *network) spring(m *machine, t *trap) {
 	t.done = true
 	n.w.trace.note(n.w.now, m.name, "dies at its %s", messageName(t.kind))
 	m.powerCut()
-	if t.down > 0 {
-		n.w.later(t.down, m.start)
-	}
+	m.backAfter(t.down)
 }
 
 // connectionPatience is how long a frame may be under way, its resends included,

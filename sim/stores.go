@@ -58,9 +58,7 @@ func (w *World) wreckStores(m *machine, rep *node.Reply) {
 				w.trace.note(w.now, store.name, "its store is destroyed")
 				store.powerCut()
 				store.loseDisk()
-				if x.down > 0 {
-					w.later(x.down, store.start)
-				}
+				store.backAfter(x.down)
 			}
 		}
 	})

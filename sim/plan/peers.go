@@ -51,7 +51,7 @@ func (c *compiler) weather(v value) error {
 // link writes what is so between two sides from the begin.
 func (c *compiler) link(origin int, a, b []int, opts string) {
 	if opts != "" {
-		c.links = append(c.links, line{text: fmt.Sprintf("link %s|%s%s", names(a), names(b), opts), origin: origin})
+		c.links = append(c.links, linkLine{origin, a, b, opts})
 	}
 }
 

@@ -70,22 +70,23 @@ func Read(data []byte, name string, o Options) (*Plan, error) {
 
 // A compiler turns a file into lines of a scenario, each with its origin.
 type compiler struct {
-	o       Options
-	p       *Plan
-	file    string
-	out     strings.Builder
-	lines   []int // of the file, for each line of out
-	ops     []line
-	length  time.Duration
-	seed    uint64
-	net     map[string]string // options of net
-	links   []line            // lines of sites: and links:, in order
-	sites   map[string]*site
-	order   []string         // of the sites
-	groups  map[string][]int // machines, by the group's name
-	jobs    []*job.Spec
-	at      time.Duration // of the last job's deployment
-	drawing string        // the act being written, whose peers are drawn
+	o        Options
+	p        *Plan
+	file     string
+	out      strings.Builder
+	lines    []int // of the file, for each line of out
+	ops      []line
+	length   time.Duration
+	seed     uint64
+	net      map[string]string // options of net
+	links    []linkLine        // lines of sites: and links:, in order
+	overlays []overlay         // weather and slow links that faults: make
+	sites    map[string]*site
+	order    []string         // of the sites
+	groups   map[string][]int // machines, by the group's name
+	jobs     []*job.Spec
+	at       time.Duration // of the last job's deployment
+	drawing  string        // the act being written, whose peers are drawn
 }
 
 // sections are the keys of a file, in the order they are compiled in.
@@ -135,8 +136,9 @@ func (c *compiler) compile(data []byte) error {
 		}
 	}
 	for _, l := range c.links {
-		c.emit(l.origin, "%s", l.text)
+		c.emit(l.origin, "%s", l.text())
 	}
+	c.lapses()
 	if len(c.ops) > maxLines {
 		return root.errorf("makes a scenario of %d lines; at most %d are run", len(c.ops), maxLines)
 	}

@@ -2,6 +2,7 @@ package plan
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 
@@ -79,7 +80,6 @@ at 12m0s crash n4 for=2m0s
 # slow link home | shop
 at 15m0s link n1..n2|n3..n6 loss=10%
 at 16m0s link n1..n2|n3..n6 loss=0%
-at 16m0s link n1..n2|n1..n2 delay=1ms..2ms
 at 16m0s link n1..n2|n3..n6 delay=20ms..40ms bandwidth=10Mbit
 # power off holder of web.0
 at 17m0s crash holder(shop/web.0) for=1m0s
@@ -249,4 +249,39 @@ func FuzzRead(f *testing.F) {
 			t.Fatal(err)
 		}
 	})
+}
+
+// TestRead_OverlaysEndAlone: what ends one change of links or weather leaves the
+// others as they are, and speaks of its own links alone.
+func TestRead_OverlaysEndAlone(t *testing.T) {
+	p, err := Read([]byte(`
+duration: 4m
+compose: shop.yaml
+sites: {x: {delay: 1ms..2ms}, y: {delay: 1ms..2ms}}
+links: [{between: x | y, delay: 30ms..40ms, loss: 1%}]
+peers: [{group: a, site: x, count: 3}, {group: b, site: y, count: 3}]
+faults:
+  - {at: 60s, weather: {loss: 5%}, for: 60s}
+  - {at: 90s, weather: {loss: 20%}, for: 10s}
+  - {at: 60s, slow link: a.1 | b.1, loss: 5%, for: 60s}
+  - {at: 90s, slow link: a.1 | rest, loss: 20%, for: 10s}
+`), "my.yaml", Options{Compose: shop})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, l := range strings.Split(p.Text, "\n") {
+		if strings.HasPrefix(l, "at 1m40s ") || strings.HasPrefix(l, "at 2m0s ") {
+			got = append(got, l)
+		}
+	}
+	want := []string{
+		"at 1m40s net loss=0%", "at 1m40s net loss=5%",
+		"at 1m40s link n1|n2..n6 loss=0%", "at 1m40s link n1|n2..n3 delay=1ms..2ms",
+		"at 1m40s link n1|n4..n6 delay=30ms..40ms loss=1%", "at 1m40s link n1|n4 loss=5%",
+		"at 2m0s net loss=0%", "at 2m0s link n1|n4 loss=0%", "at 2m0s link n1|n4 delay=30ms..40ms loss=1%",
+	}
+	if !slices.Equal(got, want) {
+		t.Fatalf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
 }

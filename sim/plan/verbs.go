@@ -86,7 +86,8 @@ func cut(verb, sign string) write {
 	}
 }
 
-// weatherAct changes all links that no other line speaks of, and then back.
+// weatherAct changes all links that no other line speaks of; lapses writes how they
+// go back.
 func (c *compiler) weatherAct(a *act) error {
 	o, err := a.what.object(weatherKeys...)
 	if err != nil {
@@ -96,10 +97,11 @@ func (c *compiler) weatherAct(a *act) error {
 	if err != nil {
 		return err
 	}
-	c.timed(a.line(), a.at, "net%s", opts)
-	if a.lasts > 0 {
-		c.timed(a.line(), a.at+a.lasts, "net%s", c.usual(o))
+	if opts == "" {
+		return a.what.errorf("says nothing of the network; add some of %s", strings.Join(weatherKeys, ", "))
 	}
+	c.timed(a.line(), a.at, "net%s", opts)
+	c.overlays = append(c.overlays, overlay{linkLine{origin: a.line(), opts: opts}, a.at, a.lasts, c.usual(o)})
 	return nil
 }
 
@@ -114,8 +116,7 @@ func (c *compiler) usual(o object) string {
 	return out
 }
 
-// slowLink changes the links between two sides, and then back: the usual weather,
-// and on top of it what sites: and links: say.
+// slowLink changes the links between two sides; lapses writes how they go back.
 func (c *compiler) slowLink(a *act) error {
 	left, right, err := c.ends(a.what.scalar(a.text))
 	if err != nil {
@@ -128,15 +129,9 @@ func (c *compiler) slowLink(a *act) error {
 	if opts == "" {
 		return a.errorf("says nothing of the link; add some of %s", strings.Join(weatherKeys, ", "))
 	}
-	sides := names(left) + "|" + names(right)
-	c.timed(a.line(), a.at, "link %s%s", sides, opts)
-	if a.lasts == 0 {
-		return nil
-	}
-	c.timed(a.line(), a.at+a.lasts, "link %s%s", sides, c.usual(a.object))
-	for _, l := range c.links {
-		c.timed(a.line(), a.at+a.lasts, "%s", l.text)
-	}
+	l := linkLine{a.line(), left, right, opts}
+	c.timed(a.line(), a.at, "%s", l.text())
+	c.overlays = append(c.overlays, overlay{l, a.at, a.lasts, c.usual(a.object)})
 	return nil
 }
 
