@@ -248,7 +248,7 @@ func (r *run) newer(op *Op) error {
 	boot := m.boot
 	m.give(node.Input{Received: &node.Received{From: by, Msg: &wire.Push{Records: []*wire.Record{rec}, Hops: 1}}})
 	w.later(newerWithin, func() {
-		if m.boot != boot || !m.up() || m.syncing {
+		if w.checks.off["kinds"] || m.boot != boot || !m.up() || m.syncing {
 			return
 		}
 		w.checks.counts["kinds"]++

@@ -239,6 +239,9 @@ func (p *parser) verb(op Op, words []string) error {
 		if op.Opts == nil {
 			op.Opts = map[string]string{}
 		}
+		if hasKey(op.Opts, key) {
+			return fmt.Errorf("%s: %s stands here twice; leave one out", op.Verb, key)
+		}
 		op.Opts[key] = value
 	}
 	switch {
@@ -270,6 +273,7 @@ var ruleNames = map[string]string{
 	"no-orphans": "S7", "removed-stays-removed": "S8", "S1": "S1", "S4": "S4", "S5": "S5", "S6": "S6", "S7": "S7",
 	"S8": "S8", "V1": "V1", "V2": "V2", "V3": "V3", "V4": "V4", "invariants": "", "S3": "S3",
 	"joining": "joining", "yield": "yield", "deaths": "deaths", "moves": "moves", "keys": "keys",
+	"ready": "ready", "fair": "fair", "kinds": "kinds",
 }
 
 // always names rules: all are on anyway, unless "except" takes some out.

@@ -27,6 +27,10 @@ func TestParse_ErrorsNameThePlace(t *testing.T) {
 		{"deploy", "peers 2\nat 1s deploy shop\n", "x.txt:2: deploy: there is no line job {…} of shop"},
 		{"image", "peers 2\nimage redis fetch=2s\n", "x.txt:2: image: fetch=2s: unknown option; known are exit, "},
 		{"from", "peers 2\nfrom 3s crash n1\n", `x.txt:2: "crash" is no assertion; those are accepted, `},
+		{"option twice", "peers 2\nat 1s crash n1 for=3s for=4s\n", "x.txt:2: crash: for stands here twice; leave one out"},
+		{"nobody in rest", "peers 3\nat 1s cut n1..n3|rest\n", "x.txt:2: cut: n1..n3|rest: rest is nobody, all 3 peers stand there by name"},
+		{"nobody in rest of a link", "peers 3\nlink n1..n3|rest loss=5%\n", "x.txt:2: link: n1..n3|rest: rest is nobody"},
+		{"years", "peers 2\nat 1s clockjump n1 by=-9999999y\n", `x.txt:2: clockjump: by=-9999999y: "-9999999y" is no number of years from -200y to 200y`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			_, err := Parse(strings.NewReader(c.text), "x.txt")
@@ -34,6 +38,19 @@ func TestParse_ErrorsNameThePlace(t *testing.T) {
 				t.Fatalf("got %v, want %s…", err, c.want)
 			}
 		})
+	}
+}
+
+// TestParse_AlwaysExcept: every rule that a result names can be taken out.
+func TestParse_AlwaysExcept(t *testing.T) {
+	res := runText(t, "peers 3 run 20s\nalways except ready, fair, kinds", "x.txt")
+	if _, on := res.Checks["fair"]; on || res.Verdict != OK {
+		t.Fatalf("%v: %s", res.Checks, res.String())
+	}
+	for rule := range runText(t, "peers 3 run 20s", "x.txt").Checks {
+		if _, ok := ruleNames[rule]; !ok {
+			t.Errorf("always except %s is refused", rule)
+		}
 	}
 }
 

@@ -16,14 +16,18 @@ import (
 func (p *parser) makesSense() error {
 	for i := range p.s.Ops {
 		op := &p.s.Ops[i]
-		for _, check := range []func(*Op) error{p.withinRun, p.peersExist, p.jobExists, p.slotsExist} {
+		for _, check := range []func(*Op) error{p.withinRun, p.peersExist, p.restIsSomebody, p.jobExists, p.slotsExist} {
 			if err := check(op); err != nil {
 				return fmt.Errorf("%s:%d: %w", p.name, op.Line, err)
 			}
 		}
 	}
 	for _, l := range p.s.Net.Links {
-		if err := p.exist(refWords(l.Sides), 0); err != nil {
+		err := p.exist(refWords(l.Sides), 0)
+		if err == nil {
+			err = p.someRest(l.Sides, 0)
+		}
+		if err != nil {
 			return fmt.Errorf("%s:%d: link: %w", p.name, l.Line, err)
 		}
 	}
@@ -100,6 +104,52 @@ func (p *parser) exist(words []string, by time.Duration) error {
 		}
 	}
 	return nil
+}
+
+// restIsSomebody refuses a side "rest" that has nobody, so that the line does nothing.
+func (p *parser) restIsSomebody(op *Op) error {
+	if !slices.Contains([]string{"cut", "oneway", "bridge", "link"}, op.Verb) || len(op.Args) == 0 {
+		return nil
+	}
+	if err := p.someRest(op.Args[0], op.Time); err != nil {
+		return fmt.Errorf("%s: %w", op.Verb, err)
+	}
+	return nil
+}
+
+// someRest looks for a machine, of those there by a time, that the sides do not name.
+func (p *parser) someRest(sides string, by time.Duration) error {
+	named, rest := map[int]bool{}, false
+	for _, side := range strings.FieldsFunc(sides, func(r rune) bool { return r == '|' || r == '>' }) {
+		refs, err := splitRefs(side)
+		if err != nil {
+			return err
+		}
+		for _, text := range refs {
+			r, err := parseRef(text)
+			switch {
+			case text == "rest":
+				rest = true
+			case err == nil && r.kind == "n":
+				named[r.n] = true
+			}
+		}
+	}
+	if n := p.peersBy(by); rest && len(named) >= n {
+		return fmt.Errorf("%s: rest is nobody, all %d peers stand there by name", sides, n)
+	}
+	return nil
+}
+
+// peersBy is how many machines there are by a time.
+func (p *parser) peersBy(by time.Duration) int {
+	n := p.s.peers()
+	for i := range p.s.Ops {
+		if p.s.Ops[i].Verb == "join" && p.s.Ops[i].Time <= by {
+			n++
+		}
+	}
+	return n
 }
 
 // asksOfJobs are the verbs whose last argument is a job, or a slot, that must have

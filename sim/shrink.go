@@ -214,22 +214,39 @@ func (h *shrinker) halveAt(i int) bool {
 	return at == i // one that has passed others is looked at where it stands now
 }
 
-// peers tries fewer machines, the fewest first.
+// peers tries fewer machines: of each group in turn, the last one first, since the
+// machines of those behind it would have other numbers; the fewest first.
 func (h *shrinker) peers() {
-	if len(h.best.Groups) != 1 {
-		return
+	for g := len(h.best.Groups) - 1; g >= 0; g-- {
+		if !h.fewer(g) {
+			return
+		}
 	}
-	for n := 1; n < h.best.Groups[0].Count && h.left > 0; n++ {
-		if h.best.CheckPeers(n) != nil {
+}
+
+// fewer tries fewer machines of a group; a group that is not the only one may go as a
+// whole. It reports whether it has.
+func (h *shrinker) fewer(g int) bool {
+	least := 0
+	if len(h.best.Groups) == 1 {
+		least = 1
+	}
+	count := h.best.Groups[g].Count
+	others := h.best.peers() - count
+	for n := least; n < count && h.left > 0; n++ {
+		if h.best.namesAtMost(others+n) != nil {
 			continue
 		}
 		c := *h.best
 		c.Groups = slices.Clone(c.Groups)
-		c.Groups[0].Count = n
+		if c.Groups[g].Count = n; n == 0 {
+			c.Groups = slices.Delete(c.Groups, g, g+1)
+		}
 		if h.try(&c) {
-			return
+			return n == 0
 		}
 	}
+	return false
 }
 
 // time brings the calm as near to the last line as it goes.

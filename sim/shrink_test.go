@@ -2,6 +2,7 @@ package sim
 
 import (
 	"slices"
+	"strings"
 	"testing"
 	"time"
 )
@@ -33,5 +34,27 @@ func TestShrink_Halves(t *testing.T) {
 	got, _ := Shrink(s, 60)
 	if len(got.Ops) > 3 || slices.ContainsFunc(got.Ops, func(op Op) bool { return op.duration("for") > 4*time.Second }) {
 		t.Fatalf("left:\n%s", got)
+	}
+}
+
+// TestShrink_Groups: peers of several groups go too, the last group's first, as far as
+// no line names them.
+func TestShrink_Groups(t *testing.T) {
+	s, err := Parse(strings.NewReader(`peers 3 cpu=2
+peers 4
+peers 5 mem=1GiB
+run 20s
+at 9s crash n5
+at 10s running 77`), "groups")
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, _ := Shrink(s, 60)
+	if len(got.Groups) != 1 || got.peers() != 1 {
+		t.Fatalf("left:\n%s", got)
+	}
+	h := &shrinker{best: s, left: 60, want: signatureOf(Run(s, Options{}).Failure)}
+	if h.peers(); len(h.best.Groups) != 2 || h.best.peers() != 5 {
+		t.Fatalf("n5 is named; left:\n%s", h.best)
 	}
 }

@@ -166,8 +166,9 @@ func isDuration(s string) error { _, err := parseDuration(s); return err }
 
 // isShift reads what "by" means in clockjump; in held it is a peer.
 func isShift(s string) error {
-	if _, err := parseShift(s); err == nil {
-		return nil
+	_, err := parseShift(s)
+	if err == nil || strings.ContainsAny(s[:min(1, len(s))], "+-0123456789") {
+		return err
 	}
 	return isRef(s)
 }
@@ -177,7 +178,7 @@ func parseShift(s string) (time.Duration, error) {
 	if years, ok := strings.CutSuffix(s, "y"); ok {
 		n, err := strconv.Atoi(years)
 		if err != nil || n < -200 || n > 200 {
-			return 0, fmt.Errorf("%q is no number of years", s)
+			return 0, fmt.Errorf("%q is no number of years from -200y to 200y", s)
 		}
 		return time.Duration(n) * 365 * 24 * time.Hour, nil
 	}

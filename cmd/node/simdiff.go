@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 
 	"github.com/spf13/cobra"
@@ -19,17 +20,21 @@ func (c *cli) diff(cmd *cobra.Command, args []string, o replayOptions) error {
 		return usagef("--diff shows the first step that differs; leave --step and --dump out")
 	}
 	var p *sim.Parting
+	var t *toRun
 	var err error
 	if len(args) == 3 {
-		p, err = c.diffSeeds(cmd.Context(), args[0], args[1], args[2], &o)
+		t, p, err = c.diffSeeds(cmd.Context(), args[0], args[1], args[2], &o)
 	} else {
-		p, err = c.diffFiles(cmd, args[0], args[1], &o)
+		t, p, err = c.diffFiles(cmd, args[0], args[1], &o)
 	}
 	if errors.Is(err, sim.ErrInterrupted) {
 		return &coded{exitInterrupted, err}
 	}
 	if err != nil {
 		return err
+	}
+	if t != nil {
+		defer c.speakOf(t)()
 	}
 	a, b := args[len(args)-2], args[len(args)-1]
 	if err := c.answer(map[string]any{"equal": p == nil, "difference": p}, func() { c.parting(a, b, p) }); err != nil {
@@ -41,57 +46,64 @@ func (c *cli) diff(cmd *cobra.Command, args []string, o replayOptions) error {
 	return nil
 }
 
-func (c *cli) diffSeeds(ctx context.Context, file, a, b string, o *replayOptions) (*sim.Parting, error) {
+func (c *cli) diffSeeds(ctx context.Context, file, a, b string, o *replayOptions) (*toRun, *sim.Parting, error) {
 	if o.run.Seed != nil {
-		return nil, usagef("--seed: the two seeds stand behind %s already; leave the flag out", file)
+		return nil, nil, usagef("--seed: the two seeds stand behind %s already; leave the flag out", file)
 	}
 	var both [2]*toRun
 	for i, text := range []string{a, b} {
 		seed, err := strconv.ParseUint(text, 10, 64)
 		if err != nil {
-			return nil, usagef("--diff %s: %q is no seed; want a whole number from 0 on", file, text)
+			return nil, nil, usagef("--diff %s: %q is no seed; want a whole number from 0 on", file, text)
 		}
 		run := o.run
 		run.Seed = &seed
 		if both[i], err = c.load(ctx, file, run, &o.loads); err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 	}
 	return diffRuns(both[0], both[1])
 }
 
-func diffRuns(a, b *toRun) (*sim.Parting, error) {
+// diffRuns compares two runs; the first of them names the peers, where both call them
+// the same.
+func diffRuns(a, b *toRun) (*toRun, *sim.Parting, error) {
 	for _, t := range []*toRun{a, b} {
 		if err := fits(t.s, t.o); err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 	}
-	return sim.Diff(a.s, a.o, b.s, b.o)
+	p, err := sim.Diff(a.s, a.o, b.s, b.o)
+	if a.p == nil || b.p == nil || !slices.Equal(a.p.Peers, b.p.Peers) {
+		return nil, p, err
+	}
+	return a, p, err
 }
 
-func (c *cli) diffFiles(cmd *cobra.Command, a, b string, o *replayOptions) (*sim.Parting, error) {
+func (c *cli) diffFiles(cmd *cobra.Command, a, b string, o *replayOptions) (*toRun, *sim.Parting, error) {
 	ta, errA := c.load(cmd.Context(), a, o.run, &o.loads)
 	tb, errB := c.load(cmd.Context(), b, o.run, &o.loads)
 	if errA == nil && errB == nil {
 		return diffRuns(ta, tb)
 	}
 	if errA == nil || errB == nil { // one scenario, and one file that is none
-		return nil, errors.Join(errA, errB)
+		return nil, nil, errors.Join(errA, errB)
 	}
 	if err := o.loads.none(cmd, a, "a trace"); err != nil {
-		return nil, errA
+		return nil, nil, errA
 	}
 	fa, err := plain.Open(a, "a trace", 0)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	defer fa.Close()
 	fb, err := plain.Open(b, "a trace", 0)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	defer fb.Close()
-	return sim.DiffTraces(fa, fb)
+	p, err := sim.DiffTraces(fa, fb)
+	return nil, p, err
 }
 
 func (c *cli) parting(a, b string, p *sim.Parting) {

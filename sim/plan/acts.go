@@ -205,6 +205,14 @@ func (a *act) suffix() string {
 	return fmt.Sprintf(" for=%v", a.lasts)
 }
 
+// noFor refuses a time for what is done at once.
+func (a *act) noFor() error {
+	if a.lasts > 0 {
+		return a.errorf("%s has no for:; leave it out", a.kind.verb)
+	}
+	return nil
+}
+
 // refs are the peers an act is about, as a scenario names them.
 func (c *compiler) refs(a *act) ([]string, error) {
 	if a.text == "" {
@@ -228,8 +236,8 @@ func each(format string, withFor bool) write {
 		if err != nil {
 			return err
 		}
-		if a.lasts > 0 && !withFor {
-			return a.errorf("%s has no for:", a.kind.verb)
+		if err := a.noFor(); err != nil && !withFor {
+			return err
 		}
 		for _, r := range refs {
 			args := []any{r}

@@ -44,6 +44,9 @@ func (c *compiler) weather(v value) error {
 			}
 		}
 		c.net[key] = word
+		if c.netLine == 0 || key == "matrix" {
+			c.netLine = field.line()
+		}
 	}
 	return nil
 }

@@ -79,6 +79,7 @@ type compiler struct {
 	length   time.Duration
 	seed     uint64
 	net      map[string]string // options of net
+	netLine  int               // of the file: matrix:, or net:
 	links    []linkLine        // lines of sites: and links:, in order
 	overlays []overlay         // weather and slow links that faults: make
 	sites    map[string]*site
@@ -156,7 +157,7 @@ func (c *compiler) header(line int) {
 			text += " " + key + "=" + value
 		}
 	}
-	c.emit(line, "%s", text)
+	c.emit(cmp.Or(c.netLine, line), "%s", text)
 	c.emit(line, "run %v seed=%d", c.length, c.seed)
 }
 

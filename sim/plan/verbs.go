@@ -152,12 +152,15 @@ func with(verb string, withFor bool, option string) write {
 func (c *compiler) loseImage(a *act) error {
 	image, err := c.imageOf(a.what, a.text)
 	if err == nil {
-		c.timed(a.line(), a.at, "lose %s", image)
+		c.timed(a.line(), a.at, "lose %s%s", image, a.suffix())
 	}
 	return err
 }
 
 func (c *compiler) endContainer(a *act) error {
+	if err := a.noFor(); err != nil {
+		return err
+	}
 	slot, err := c.slot(a.what, a.text)
 	if err != nil {
 		return err
