@@ -126,7 +126,7 @@ func (s *Server) atPeer(ctx context.Context, name, path string, body any, here f
 	err = s.fetch(ctx, id, http.MethodPost, path, body, nil)
 	var p *Problem
 	if err != nil && !errors.As(err, &p) {
-		err = failf(http.StatusBadGateway, "peer %s does not answer, so nothing was changed: %v", name, err)
+		err = failf(http.StatusBadGateway, "peer %s does not answer, so nothing was changed: %v", name, causeOf(err))
 	}
 	return Empty{}, err
 }

@@ -9,6 +9,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 
 	"shoal/node"
@@ -54,14 +55,30 @@ func fetchFrom[A any](ctx context.Context, s *Server, id wire.PeerID, path strin
 
 func (s *Server) unanswered(ctx context.Context, id wire.PeerID, err error) error {
 	var p *Problem
-	name := id.Short()
-	_ = s.view(ctx, func(c *node.Core) { name = namesOf(c).of(id) })
+	name, state := id.Short(), ""
+	_ = s.view(context.WithoutCancel(ctx), func(c *node.Core) {
+		name = namesOf(c).of(id)
+		v, _ := c.Peer(id)
+		state = v.State
+	})
 	switch {
 	case err == nil:
 	case errors.As(err, &p) && p.Status == http.StatusNotFound:
 		err = failf(http.StatusBadGateway, "peer %s runs a shoal that cannot show its ledger: update it", name)
+	case !errors.As(err, &p) && slices.Contains([]string{"dead", "left", "removed"}, state):
+		err = failf(http.StatusBadGateway, "peer %s does not answer: it is %s", name, state)
 	case !errors.As(err, &p):
-		err = failf(http.StatusBadGateway, "peer %s does not answer: %v", name, err)
+		err = failf(http.StatusBadGateway, "peer %s does not answer: %v", name, causeOf(err))
+	}
+	return err
+}
+
+// causeOf leaves out of an error the address that members ask one another by, which
+// tells a person nothing.
+func causeOf(err error) error {
+	var u *url.Error
+	if errors.As(err, &u) {
+		return u.Err
 	}
 	return err
 }

@@ -39,7 +39,8 @@ type Self struct {
 	// CanRun says why the driver cannot run the task, or "". Without it, a
 	// process driver runs the images that HasImage reports present.
 	CanRun func(task *job.Task) string
-	// Later names a field of the task or its job that only a later version knows, or "".
+	// Later names what of the task or its job only a later version knows, such as
+	// "field 13.4" or "type 99", or "".
 	Later func(spec *job.Spec, task *job.Task) string
 	// FailsOf counts recent failures here of a task at a spec.
 	FailsOf func(id job.ID, task string, spec wire.Hash) int
@@ -154,8 +155,8 @@ func refuses(self *Self, spec *job.Spec, task *job.Task) string {
 		return fmt.Sprintf("%s: namespace %s", OwnerRefuses, spec.ID().Namespace())
 	}
 	if self.Later != nil {
-		if field := self.Later(spec, task); field != "" {
-			return fmt.Sprintf("%s: the task has field %s, which this peer does not know", LaterVersion, field)
+		if what := self.Later(spec, task); what != "" {
+			return clip(fmt.Sprintf("%s: the task has %s, which this peer does not know", LaterVersion, what))
 		}
 	}
 	if len(spec.Datacenters) > 0 && !slices.Contains(spec.Datacenters, self.Datacenter) {

@@ -54,7 +54,7 @@ func TestAnswer_HardFilters(t *testing.T) {
 		{"process driver, image absent", func(c *in) { c.self.Driver = "process"; c.task.Image = "nginx:1.29" }, "no container engine"},
 		{"process driver, image present", func(c *in) { c.self.Driver = "process" }, ""},
 		{"the driver's own word", func(c *in) { c.self.CanRun = func(*job.Task) string { return "no container engine: x" } }, "no container engine: x"},
-		{"a field that it does not know", func(c *in) { c.self.Later = func(*job.Spec, *job.Task) string { return "13.4" } },
+		{"a field that it does not know", func(c *in) { c.self.Later = func(*job.Spec, *job.Task) string { return "field 13.4" } },
 			"later version: the task has field 13.4"},
 		{"label missing", func(c *in) { c.task.Constraints = []string{"zone == attic", "ssd"} }, "label: wants ssd"},
 		{"label of another value", func(c *in) { c.task.Constraints = []string{"zone == cellar"} }, "label: wants zone == cellar"},

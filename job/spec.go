@@ -3,7 +3,10 @@
 // which a Spec is valid. It decides nothing about where or when anything runs.
 package job
 
-import "time"
+import (
+	"fmt"
+	"time"
+)
 
 // A Spec is a whole job as submitted: immutable, named by the hash of its
 // deterministic encoding (wire.Hash). Tasks are sorted by name.
@@ -40,7 +43,10 @@ const (
 )
 
 func (t Type) String() string {
-	return [...]string{"service", "batch", "system", "cron"}[min(t, Cron)]
+	if t > Cron {
+		return fmt.Sprintf("type %d", uint8(t))
+	}
+	return [...]string{"service", "batch", "system", "cron"}[t]
 }
 
 // A Task is one container template of a job.

@@ -56,9 +56,26 @@ func (p *Problems) Error() string {
 // The error is a *Problems.
 func (s *Spec) Validate() error {
 	c := &checker{}
+	c.spec(s)
+	return c.result()
+}
+
+// Judge tells what a later version may have written from what no version would. It
+// returns by task the first value, with its field, that this version does not know,
+// such as "type 99", or as a *Problems why the whole Spec is not valid.
+func (s *Spec) Judge() (later map[string]string, err error) {
+	c := &checker{}
+	c.spec(s)
+	if c.fatal {
+		return nil, c.result()
+	}
+	return c.later, nil
+}
+
+func (c *checker) spec(s *Spec) {
 	if s == nil {
 		c.add("job", "is missing")
-		return c.result()
+		return
 	}
 	c.job(s)
 	for i := range s.Tasks {
@@ -66,13 +83,14 @@ func (s *Spec) Validate() error {
 	}
 	c.task = ""
 	c.across(s)
-	return c.result()
 }
 
 // A checker gathers problems while it walks a Spec.
 type checker struct {
 	task  string
 	found Problems
+	fatal bool              // one of them is no matter of versions
+	later map[string]string // see Judge
 }
 
 func (c *checker) result() error {
@@ -83,6 +101,22 @@ func (c *checker) result() error {
 }
 
 func (c *checker) add(field, format string, args ...any) {
+	c.fatal = true
+	c.put(field, format, args...)
+}
+
+// unknown adds a value of a task that a later version may know.
+func (c *checker) unknown(field, value, format string, args ...any) {
+	if c.later == nil {
+		c.later = map[string]string{}
+	}
+	if c.later[c.task] == "" {
+		c.later[c.task] = field + " " + value
+	}
+	c.put(field, format, args...)
+}
+
+func (c *checker) put(field, format string, args ...any) {
 	if len(c.found.List) >= maxProblems {
 		c.found.More++
 		return
@@ -101,7 +135,7 @@ func (c *checker) name(field, value string) {
 
 func (c *checker) oneOf(field, value string, allowed ...string) {
 	if !slices.Contains(allowed, value) {
-		c.add(field, "%s is not one of %s", quote(value), strings.Join(allowed, ", "))
+		c.unknown(field, quote(value), "%s is not one of %s", quote(value), strings.Join(allowed, ", "))
 	}
 }
 

@@ -3,6 +3,7 @@ package job
 import (
 	"fmt"
 	"path"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -13,9 +14,9 @@ func (c *checker) inTask(t *Task) {
 	c.name("name", t.Name)
 	switch {
 	case t.Type == System || t.Type == Cron:
-		c.add("type", "%s is not supported yet; use service or batch", t.Type)
+		c.unknown("type", t.Type.String(), "%s is not supported yet; use service or batch", t.Type)
 	case t.Type > Cron:
-		c.add("type", "%d is none of service, batch", uint8(t.Type))
+		c.unknown("type", strconv.Itoa(int(t.Type)), "%d is none of service, batch", uint8(t.Type))
 	}
 	c.inRange("count", int64(t.Count), 0, MaxCount)
 	c.container(t)
@@ -26,7 +27,7 @@ func (c *checker) inTask(t *Task) {
 	c.health(t.Health)
 	for i, text := range t.Constraints {
 		if _, err := ParseConstraint(text); err != nil {
-			c.add(fmt.Sprintf("constraints[%d]", i), "%v", err)
+			c.unknown(fmt.Sprintf("constraints[%d]", i), quote(text), "%v", err)
 		}
 	}
 }
@@ -141,9 +142,9 @@ func (c *checker) ports(t *Task) {
 		switch p.Protocol {
 		case "tcp":
 		case "udp":
-			c.add(field+".protocol", "udp is not supported yet; only tcp ports are forwarded")
+			c.unknown(field+".protocol", "udp", "udp is not supported yet; only tcp ports are forwarded")
 		default:
-			c.add(field+".protocol", "%s is not one of tcp", quote(p.Protocol))
+			c.unknown(field+".protocol", quote(p.Protocol), "%s is not one of tcp", quote(p.Protocol))
 		}
 		if p.Target == 0 {
 			c.add(field+".target", "0 is not between 1 and 65535")

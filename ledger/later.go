@@ -88,6 +88,16 @@ func (s *State) LaterField(spec wire.Hash, task string) string {
 	return s.taskOf(r, t).later
 }
 
+// LaterValue returns the field of a task with a value that this version does not know:
+// "type 99". It is empty for none, and for a task that is not held.
+func (s *State) LaterValue(spec wire.Hash, task string) string {
+	r := s.SpecRecord(spec)
+	if r == nil {
+		return ""
+	}
+	return s.beyond[r.Value.(*job.Spec)][task]
+}
+
 func (s *State) findTask(spec wire.Hash, task string) (*wire.Record, *job.Task) {
 	r := s.SpecRecord(spec)
 	if r == nil {

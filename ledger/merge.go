@@ -54,10 +54,11 @@ type State struct {
 	may      func(p wire.PeerID, cert []byte) bool
 	judged   map[*Card]bool // answers of may
 	count    int
-	whole    bool               // our own log is known to miss nothing: our own mark follows what we write
-	disowned []*Claim           // own open claims that others have dropped
-	revive   []*wire.Record     // specs that another dropped and that are still named here
-	unfit    map[*job.Spec]bool // specs that no valid submission has: nothing of theirs is wanted
+	whole    bool                            // our own log is known to miss nothing: our own mark follows what we write
+	disowned []*Claim                        // own open claims that others have dropped
+	revive   []*wire.Record                  // specs that another dropped and that are still named here
+	beyond   map[*job.Spec]map[string]string // see LaterValue
+	unfit    map[*job.Spec]bool              // specs that no valid submission has: nothing of theirs is wanted
 	refused  wire.FaultCounts
 	verified int    // records that verified and were not yet spent on looking at forged ones, see checkSignature
 	version  uint64 // grows with every change, for caches
@@ -92,7 +93,7 @@ func New(self wire.PeerID, swarm wire.Hash, verify wire.Verifier) *State {
 		heads: map[job.ID]struct{}{}, lost: map[claimRef]*Verdict{},
 		bad: map[job.ID][]*wire.Record{}, places: map[placeKey][]*wire.Record{},
 		cards: map[wire.PeerID]*wire.Record{}, named: map[wire.Hash]*wire.Record{}, said: map[wire.PeerID][]*wire.Record{},
-		judged: map[*Card]bool{}, unfit: map[*job.Spec]bool{}, mine: map[job.ID]int{}, tasks: map[*job.Task]namedTask{},
+		judged: map[*Card]bool{}, unfit: map[*job.Spec]bool{}, beyond: map[*job.Spec]map[string]string{}, mine: map[job.ID]int{}, tasks: map[*job.Task]namedTask{},
 	}
 }
 
@@ -387,8 +388,10 @@ func (s *State) insert(r *wire.Record) {
 			s.mine[v.Slot.Job]++
 		}
 	case *job.Spec:
-		if v.Validate() != nil {
+		if later, err := v.Judge(); err != nil {
 			s.unfit[v] = true
+		} else if len(later) > 0 {
+			s.beyond[v] = later
 		}
 	case *Head:
 		if _, known := s.heads[v.Job]; !known || s.may != nil {
@@ -427,6 +430,7 @@ func (s *State) forget(r *wire.Record, quiet bool) {
 		}
 	case *job.Spec:
 		delete(s.unfit, v)
+		delete(s.beyond, v)
 		for i := range v.Tasks {
 			delete(s.tasks, &v.Tasks[i])
 		}

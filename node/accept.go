@@ -79,6 +79,9 @@ func (c *Core) request(r *Request) {
 func (c *Core) change(r *Request) (Code, error) {
 	switch {
 	case r.Deploy != nil:
+		if err := r.Deploy.Spec.Validate(); err != nil {
+			return CodeInvalid, err
+		}
 		return c.deploy(r.ID, &r.Deploy.Spec, c.encode(wire.KindSpec, &r.Deploy.Spec), r.Deploy.Base)
 	case r.Remove != nil:
 		return c.remove(r.ID, r.Remove)
@@ -97,9 +100,10 @@ func (c *Core) change(r *Request) (Code, error) {
 }
 
 // deploy makes a spec the wanted one: durable here first, then on two more stores.
-// Its encoding may have fields of a later version, which the spec has no place for.
+// Its encoding may have fields of a later version, which the spec has no place for, and
+// the spec values of one: what is made from a job's own spec may keep both.
 func (c *Core) deploy(id uint64, spec *job.Spec, body []byte, base uint64) (Code, error) {
-	if err := spec.Validate(); err != nil {
+	if _, err := spec.Judge(); err != nil {
 		return CodeInvalid, err
 	}
 	if len(body) > job.MaxSpecBytes {

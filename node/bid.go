@@ -36,7 +36,7 @@ func (c *Core) bidder() *auction.Self {
 		s.Free = f.Capacity
 	}
 	s.CanRun = func(t *job.Task) string { return canRun(f.Driver, t) }
-	s.Later = c.laterField
+	s.Later = c.later
 	return s
 }
 

@@ -8,7 +8,7 @@ import (
 	"shoal/wire"
 )
 
-// A task may have fields that only a later version knows. This one cannot tell what
+// A task may have fields, or values in fields, that only a later version knows. This one cannot tell what
 // they promise to the user, and leaves such a task to others: it does not bid, gives a
 // slot up rather than move to such a spec, and starts no container of one that it held
 // before it was put back to this version. One that runs goes on.
@@ -17,9 +17,9 @@ import (
 // before it is given up: a started peer hears of its containers only after a while.
 const unstartedFor = 15 * time.Second
 
-// laterField is a field of a task, or of its job, that this peer does not know; "" for
-// none.
-func (c *Core) laterField(spec *job.Spec, task *job.Task) string {
+// later is what of a task, or of its job, this peer does not know, such as "field 13.4"
+// or "type 99"; "" for nothing.
+func (c *Core) later(spec *job.Spec, task *job.Task) string {
 	for _, w := range c.led.Wanted(spec.ID()) {
 		switch {
 		case w.Task == task:
@@ -35,15 +35,18 @@ func (c *Core) laterOf(spec wire.Hash, task string) string {
 	if c.cfg.Extend != nil {
 		return ""
 	}
-	return c.led.LaterField(spec, task)
+	if field := c.led.LaterField(spec, task); field != "" {
+		return "field " + field
+	}
+	return c.led.LaterValue(spec, task)
 }
 
 // judgeLater gives an own claim up whose task this peer does not wholly know, once
 // nothing of it has run for a while.
 func (c *Core) judgeLater(cl *ledger.Claim) {
 	id := idOf(cl)
-	field := c.laterOf(cl.JobSpec, cl.Slot.Task)
-	if field == "" || c.runs(cl) || c.rec.Silent(c.now) {
+	what := c.laterOf(cl.JobSpec, cl.Slot.Task)
+	if what == "" || c.runs(cl) || c.rec.Silent(c.now) {
 		delete(c.holding.unstarted, id)
 		return
 	}
@@ -51,10 +54,10 @@ func (c *Core) judgeLater(cl *ledger.Claim) {
 	if !ok {
 		c.holding.unstarted[id] = max(c.now, 1)
 	} else if c.due(since.Add(unstartedFor)) {
-		c.end(cl, ledger.Stopped, laterText(field))
+		c.end(cl, ledger.Stopped, laterText(what))
 	}
 }
 
-func laterText(field string) string {
-	return "the task has field " + field + ", which this peer does not know: only a later version of shoal starts it"
+func laterText(what string) string {
+	return "the task has " + what + ", which this peer does not know: only a later version of shoal starts it"
 }

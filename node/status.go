@@ -424,6 +424,9 @@ func (c *Core) Why(text string) (WhyView, error) {
 	}
 	var names []string
 	if spec := c.led.Spec(h.Spec); spec != nil {
+		if _, err := spec.Judge(); err != nil {
+			return WhyView{}, fmt.Errorf("job %s: this peer can do nothing for revision %d, which perhaps a later version of shoal wrote: %w", slot.Job, h.Revision, err)
+		}
 		names = taskNames(spec)
 	}
 	return WhyView{}, fmt.Errorf("job %s has no task %q: it has %s", slot.Job, slot.Task, strings.Join(names, ", "))

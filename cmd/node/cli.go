@@ -266,6 +266,18 @@ func slotNames(ctx context.Context, cl *client.Client) []string {
 	return out
 }
 
+// otherPeerNames are those of all but the peer that is asked.
+func otherPeerNames(ctx context.Context, cl *client.Client) []string {
+	peers, _ := cl.Peers(ctx)
+	var out []string
+	for _, p := range peers {
+		if !p.Self {
+			out = append(out, p.Name)
+		}
+	}
+	return out
+}
+
 func peerNames(ctx context.Context, cl *client.Client) []string {
 	peers, _ := cl.Peers(ctx)
 	var out []string

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -146,7 +147,8 @@ func recordKeys(ctx context.Context, cl *client.Client) (keys []string) {
 		keys = append(keys, r.Key)
 		return nil
 	})
-	return keys
+	slices.Sort(keys)
+	return slices.Compact(keys) // several records may compete for one key
 }
 
 func (c *cli) printEntry(e api.LedgerEntry) {
@@ -183,7 +185,7 @@ func (c *cli) ledgerDiffCommand() *cobra.Command {
 Each side is seen at its own moment, so what is on its way shows as a difference: run it again.
 Exit codes as of diff: 0 the same, 1 it differs, 2 or more it could not be told.`,
 		Args:              wants(1, 1, "one peer"),
-		ValidArgsFunction: c.complete(false, peerNames),
+		ValidArgsFunction: c.complete(false, otherPeerNames),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			err := c.diffLedger(cmd.Context(), args[0])
 			if err != nil && !errors.Is(err, errDiffers) && codeOf(err) == exitError {
