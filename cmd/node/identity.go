@@ -301,9 +301,33 @@ func (d stateDir) loadSettings() (settings, error) {
 		return s, d.cannot(err)
 	}
 	if err := json.Unmarshal(b, &s); err != nil {
-		return s, fmt.Errorf("%s: %w; mend it, or delete it and give the flags of `shoal up` again", d.path("settings.json"), err)
+		return settings{}, fmt.Errorf("%w: %s: %w", errDamagedSettings, d.path("settings.json"), err)
 	}
 	return s, nil
+}
+
+var errDamagedSettings = errors.New("damaged settings")
+
+// damagedSettings is where settings that cannot be read are set aside.
+const damagedSettings = "settings.json.damaged"
+
+// recallSettings loads what was said at the last `up`. Settings that are damaged, as by a
+// power cut, keep no peer from starting: they are set aside, and it goes on with none.
+func (d stateDir) recallSettings() (settings, error) {
+	s, err := d.loadSettings()
+	if errors.Is(err, errDamagedSettings) {
+		err = os.Rename(d.path("settings.json"), d.path(damagedSettings))
+	}
+	return s, err
+}
+
+// setAside says that earlier settings were damaged; "" if they were not, or whoever
+// looked at them has deleted them since.
+func (d stateDir) setAside() string {
+	if _, err := os.Stat(d.path(damagedSettings)); err != nil {
+		return ""
+	}
+	return fmt.Sprintf("the settings of an earlier `shoal up` could not be read and are set aside in %s", d.path(damagedSettings))
 }
 
 func (d stateDir) saveSettings(s settings) error {

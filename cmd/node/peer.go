@@ -56,6 +56,9 @@ func (p *peer) openStore() (err error) {
 	if p.log, err = logger(p.cli.err, p.o.logLevel); err != nil {
 		return err
 	}
+	if text := p.o.state.setAside(); text != "" {
+		p.log.Warn(text + "; give its flags again, then delete that file")
+	}
 	p.store, err = badger.Open(p.o.state.path("store"), badger.Options{Small: p.o.Profile == "small", Logger: p.log})
 	return err
 }

@@ -126,7 +126,7 @@ func (o *upOptions) parse(state string, args []string) error {
 
 // recall fills in what an earlier `up` was told and this one was not.
 func (o *upOptions) recall(given func(string) bool) error {
-	had, err := o.state.loadSettings()
+	had, err := o.state.recallSettings()
 	if err != nil {
 		return err
 	}

@@ -59,6 +59,7 @@ func (l looker) look(ctx context.Context) doctor.Machine {
 	parts.Go(func() { m.Disk = l.disk(ctx) })
 	parts.Go(func() { m.Port = l.port(ctx) })
 	parts.Go(func() { m.Files = l.files() })
+	m.Aside, _ = bounded(ctx, machineWait, func(context.Context) (string, error) { return l.o.state.setAside(), nil })
 	m.Synced = clockSynced()
 	parts.Wait()
 	return m

@@ -57,6 +57,7 @@ type Machine struct {
 	Engine Engine
 	Disk   Disk
 	Files  Files
+	Aside  string // settings of an earlier start that could not be read, and what became of them; empty: none
 	Port   Port
 	Synced *bool // what the kernel says of its clock; nil: unknown
 }

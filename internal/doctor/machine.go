@@ -18,7 +18,11 @@ const (
 )
 
 func machine(m Machine) []Finding {
-	return append(engine(m.Engine), port(m.Port), disk(m.Disk), files(m.Files))
+	found := append(engine(m.Engine), port(m.Port), disk(m.Disk), files(m.Files))
+	if m.Aside != "" {
+		found = append(found, warn("settings", "give the flags of `shoal up` again, then delete that file.", "%s", m.Aside))
+	}
+	return found
 }
 
 func daemon(o Outside) Finding {
