@@ -45,6 +45,23 @@ func TestMemoryNeeded_IsOfTheRightSize(t *testing.T) {
 	}
 }
 
+// What whole processes were seen to take fits into the estimate, with little to spare.
+func TestMemoryNeeded_CoversWhatWasMeasured(t *testing.T) {
+	for _, c := range []struct {
+		peers    int
+		slots    string
+		measured int64 // MiB
+	}{{300, "3105", 774}, {1000, "10000", 6485}} {
+		s := &Scenario{
+			Groups: []PeerGroup{{Count: c.peers}},
+			Ops:    []Op{{Verb: "submit", Args: []string{"web"}, Opts: map[string]string{"replicas": c.slots}}},
+		}
+		if said := s.MemoryNeeded(Options{}) >> 20; said < c.measured || said > c.measured*3/2 {
+			t.Errorf("%d peers with %s slots took %d MiB, estimated %d", c.peers, c.slots, c.measured, said)
+		}
+	}
+}
+
 func BenchmarkMemory(b *testing.B) {
 	for _, peers := range []int{30, 100, 300, 1000} {
 		for _, slots := range []int{1, 5} {

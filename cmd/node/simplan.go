@@ -55,6 +55,7 @@ func (c *cli) scenario(ctx context.Context, file string, seed *uint64) (*sim.Sce
 func fits(s *sim.Scenario, o sim.Options) error {
 	need, have := s.MemoryNeeded(o), freeMemory()
 	if have == 0 || need <= have {
+		collectLess(need, have)
 		return nil
 	}
 	return fmt.Errorf("%s: %d peers need about %s of memory with their slots, and %s is free: take fewer peers, less work, or another machine",
@@ -65,6 +66,7 @@ func fits(s *sim.Scenario, o sim.Options) error {
 func soakFits(p *sim.SoakPlan) error {
 	need, have := p.MemoryNeeded(), freeMemory()
 	if have == 0 || need <= have {
+		collectLess(need, have)
 		return nil
 	}
 	return fmt.Errorf("plans of %d peers, several at once, need about %s of memory, and %s is free: take fewer --peers or --jobs",

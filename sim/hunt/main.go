@@ -16,6 +16,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"sync"
@@ -46,6 +47,9 @@ const betweenRounds = 1_000_000
 
 func main() {
 	flag.Parse()
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(400) // plans are small and make much garbage
+	}
 	bugs := mutant.Catalogue()
 	if *only != "" {
 		names := strings.Split(*only, ",")
