@@ -180,6 +180,7 @@ func (r *run) quiet() {
 	r.changeLinks()
 	if w.rec != nil {
 		w.rec.weather(false, "")
+		w.rec.calmLinks()
 	}
 	w.network.drops, w.network.traps, w.network.forgeries, w.wrecks = nil, nil, nil, nil
 	for _, m := range w.machines {

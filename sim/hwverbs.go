@@ -371,7 +371,13 @@ func (r *run) loseImage(op *Op) error {
 	for _, m := range where {
 		m.engine.missing[op.Args[0]] = true
 	}
+	if r.w.rec != nil {
+		r.w.rec.image(op, true)
+	}
 	r.after(op, func() {
+		if r.w.rec != nil {
+			r.w.rec.image(op, false)
+		}
 		for _, m := range where {
 			delete(m.engine.missing, op.Args[0])
 		}

@@ -2,6 +2,7 @@ package sim
 
 import (
 	"fmt"
+	"regexp"
 	"strconv"
 	"strings"
 )
@@ -75,4 +76,19 @@ func (s *Scenario) CheckPeer(text string, o Options) error {
 		}
 	}
 	return nil
+}
+
+// plainWord is what a shell takes for one word as it stands.
+var plainWord = regexp.MustCompile(`^[\pL\pN_./:@%+,-]+$`)
+
+// Quote writes a text so that a shell reads it as one word, which no command takes for
+// a flag.
+func Quote(text string) string {
+	if strings.HasPrefix(text, "-") {
+		text = "./" + text
+	}
+	if plainWord.MatchString(text) {
+		return text
+	}
+	return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'"
 }

@@ -24,3 +24,29 @@ func TestNamePeers_ReplacesWholeWordsAlone(t *testing.T) {
 		t.Error("no names, and yet another")
 	}
 }
+
+func TestQuote(t *testing.T) {
+	for text, want := range map[string]string{
+		"sim/testdata/a_b-1.txt": "sim/testdata/a_b-1.txt",
+		"größe.yaml":             "größe.yaml",
+		"my plan.yaml":           "'my plan.yaml'",
+		"f'x y.yaml":             `'f'\''x y.yaml'`,
+		"$(touch x);.txt":        "'$(touch x);.txt'",
+		"~a.txt":                 "'~a.txt'",
+		"-n.txt":                 "./-n.txt",
+		"":                       "''",
+	} {
+		if got := Quote(text); got != want {
+			t.Errorf("%q: %s, want %s", text, got, want)
+		}
+	}
+}
+
+// The line to run again what a file with a space in its name says can be pasted.
+func TestReplay_QuotesTheFile(t *testing.T) {
+	s := parseText(t, "peers 2\nrun 1s\n")
+	s.Name = "my plan.yaml"
+	if res := Run(s, Options{}); res.Replay != "shoal sim run 'my plan.yaml' --seed 1" {
+		t.Error(res.Replay)
+	}
+}

@@ -60,7 +60,18 @@ func linkArgs(op *Op) error {
 }
 
 // setLink changes single links until the calm.
-func (r *run) setLink(op *Op) error { return r.changeLink(op.Args[0], op.Opts) }
+func (r *run) setLink(op *Op) error {
+	a, b, err := r.sides(op.Args[0])
+	if err != nil {
+		return err
+	}
+	both := strings.Contains(op.Args[0], "|")
+	err = r.layLinks(a, b, both, op.Opts)
+	if err == nil && r.w.rec != nil {
+		r.w.rec.linked(op, a, b, both)
+	}
+	return err
+}
 
 // changeLinks makes links what the scenario's head says of them.
 func (r *run) changeLinks() {
@@ -69,6 +80,9 @@ func (r *run) changeLinks() {
 			r.miss(&Op{Verb: "link", Args: []string{l.Sides}, Line: l.Line}, err.Error())
 		}
 	}
+	if r.w.rec != nil {
+		r.w.rec.linksAreUsual()
+	}
 }
 
 func (r *run) changeLink(sides string, opts map[string]string) error {
@@ -76,10 +90,15 @@ func (r *run) changeLink(sides string, opts map[string]string) error {
 	if err != nil {
 		return err
 	}
+	return r.layLinks(a, b, strings.Contains(sides, "|"), opts)
+}
+
+// layLinks lays options over the links from a to b and, if both, over those back.
+func (r *run) layLinks(a, b []*machine, both bool, opts map[string]string) error {
 	n := &r.w.network
 	n.meter(opts["bandwidth"] != "")
 	done := n.links.change(a, b, opts, len(r.w.machines))
-	if done && strings.Contains(sides, "|") {
+	if done && both {
 		done = n.links.change(b, a, opts, len(r.w.machines))
 	}
 	if !done {

@@ -179,7 +179,7 @@ func (s *Scenario) UseNodes(path string, n int) error {
 	if err != nil {
 		return err
 	}
-	flag := "--nodes " + path
+	flag := "--nodes " + Quote(path)
 	if n == 0 {
 		n = s.peers()
 	} else {

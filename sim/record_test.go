@@ -1,7 +1,9 @@
 package sim
 
 import (
+	"fmt"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -86,5 +88,45 @@ func TestRecorder_HalvesItsSamples(t *testing.T) {
 	}
 	if len(r.out.Samples) > maxSamples || r.out.Step != 4*time.Second || sum != maxSamples*2+100 {
 		t.Errorf("%d samples of %v with %d messages", len(r.out.Samples), r.out.Step, sum)
+	}
+}
+
+// What befalls links and images stands in the lane of the network until it ends, and a
+// line that ends something is not counted as harm.
+func TestRecording_ShowsLinksAndImages(t *testing.T) {
+	const text = `net delay=1ms..5ms
+peers 5 datacenter=home
+link n4|n5 delay=20ms
+run 90s
+at 1s submit web
+at 10s lose nginx for=20s
+at 20s link n1|rest delay=200ms
+at 40s link n1|rest delay=1ms..5ms
+at 50s link n1>n3 loss=20%
+at 55s link n1>n3 loss=0% delay=2ms..20ms bandwidth=100Mbit
+at 60s link n2|n4..n5 loss=10%
+at 70s link n2|n4..n5 loss=0%
+at 70s link n4|n5 delay=20ms
+at 80s link n3|n4 loss=5%
+at 85s drain n1
+at 86s drain n1 undo
+`
+	res := Run(parseText(t, text), Options{Record: true})
+	if res.Failure != nil {
+		t.Fatal(res.Failure)
+	}
+	var got []string
+	for _, f := range res.Recording.Faults {
+		got = append(got, fmt.Sprintf("%d %s %v-%v %s", f.Peer, f.Kind, f.From, f.To, f.Text))
+	}
+	want := []string{
+		"-1 image 10s-30s lose nginx for=20s",
+		"-1 link 20s-40s link n1|rest delay=200ms",
+		"-1 link 50s-55s link n1>n3 loss=20%",
+		"-1 link 1m0s-1m10s link n2|n4..n5 loss=10%",
+		"-1 link 1m20s-1m30s link n3|n4 loss=5%",
+	}
+	if !slices.Equal(got, want) || res.Recording.Harms != 5 {
+		t.Errorf("%d harms, want 5; faults:\n%s", res.Recording.Harms, strings.Join(got, "\n"))
 	}
 }

@@ -3,6 +3,7 @@ package sim
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"shoal/job"
@@ -22,6 +23,7 @@ type recorder struct {
 	asked   map[job.ID]time.Duration
 	sample  Sample
 	seconds int
+	links   linkWatch
 	ring    []sentMessage
 	next    int
 }
@@ -117,8 +119,20 @@ func (r *recorder) cut(c *activeCut, on bool) {
 func (r *recorder) weather(on bool, text string) {
 	r.turn(false, -1, "weather", "", "weather")
 	if on {
+		r.out.Harms++
 		r.turn(true, -1, "weather", text, "weather")
 	}
+}
+
+// image notes that an image cannot be fetched any more, or can again.
+func (r *recorder) image(op *Op, on bool) {
+	r.turn(on, -1, "image", phrase(op), op)
+}
+
+// phrase is a line without its time.
+func phrase(op *Op) string {
+	_, text, _ := strings.Cut(strings.TrimPrefix(op.String(), "at "), " ")
+	return text
 }
 
 // tellsItself are the verbs whose effect on a peer a FaultSpan tells of.
@@ -128,6 +142,9 @@ var tellsItself = []string{
 
 // did keeps a line of the scenario that was performed.
 func (r *recorder) did(op *Op) {
+	if isFault(op) && !endsFault(op) && op.Verb != "net" && op.Verb != "link" { // these two say themselves if they harm
+		r.out.Harms++
+	}
 	if len(r.out.Marks) >= maxRecorded {
 		return
 	}

@@ -15,6 +15,7 @@ type Recording struct {
 	Peers      []PeerTrack
 	Containers []ContainerRun // in order of start, at most maxRecorded
 	Faults     []FaultSpan    // in order of begin
+	Harms      int            // lines that did harm; what ends one is not counted
 	Marks      []Mark         // what the scenario did, in order
 	Step       time.Duration  // between samples
 	Samples    []Sample
@@ -43,7 +44,7 @@ type ContainerRun struct {
 // A FaultSpan is a time in which a peer, or the world (Peer -1), was not well.
 type FaultSpan struct {
 	Peer     int
-	Kind     string // "off", "daemon", "paused", "engine", "slow", "cut", "weather"
+	Kind     string // "off", "daemon", "paused", "engine", "slow", "cut", "weather", "link", "image"
 	From, To time.Duration
 	Open     bool
 	Text     string

@@ -341,7 +341,7 @@ func firstDifference(want, got []string) string {
 
 // again is the command that runs the very same.
 func (r *run) again(seed uint64) string {
-	text := fmt.Sprintf("shoal sim run %s --seed %d", r.s.Name, seed)
+	text := fmt.Sprintf("shoal sim run %s --seed %d", Quote(r.s.Name), seed)
 	if r.o.Peers > 0 {
 		text += fmt.Sprintf(" --peers %d", r.o.Peers)
 	}

@@ -171,7 +171,7 @@ func (s *soak) keep(plan *Scenario, f *SoakFailure) {
 	}
 	small, _ := shrink(plan, shrinkRuns, s.stop)
 	f.File = filepath.Join(s.p.Keep, fmt.Sprintf("soak-%d.txt", f.Seed))
-	f.Lines, f.Replay = len(small.Ops), "shoal sim run "+f.File
+	f.Lines, f.Replay = len(small.Ops), "shoal sim run "+Quote(f.File)
 	text := fmt.Sprintf("# Seed %d, cut down from %d lines to %d: %s\n%s", f.Seed, f.Of, f.Lines, firstLine(f.Failure.String()), small)
 	if err := os.WriteFile(f.File, []byte(text), 0o600); err != nil {
 		s.mu.Lock()

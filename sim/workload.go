@@ -218,7 +218,7 @@ func (s *Scenario) AddWorkload(text string) error {
 		err = s.addWorkload(w)
 	}
 	if err == nil {
-		s.Flags = append(s.Flags, "--workload '"+strings.ReplaceAll(w.text, "'", `'\''`)+"'")
+		s.Flags = append(s.Flags, "--workload "+Quote(w.text))
 	}
 	return err
 }

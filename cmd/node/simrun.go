@@ -191,6 +191,6 @@ func (c *cli) shrink(t *toRun, dir string) error {
 	if err := os.WriteFile(file, []byte(text+small.String()), 0o600); err != nil {
 		return fmt.Errorf("--shrink: %w", err)
 	}
-	c.progress("cut down from %d lines to %d: shoal sim run %s", of, len(small.Ops), file)
+	c.progress("cut down from %d lines to %d: shoal sim run %s", of, len(small.Ops), sim.Quote(file))
 	return nil
 }

@@ -26,7 +26,7 @@ const colour = task => 'var(--c' + (byJob ? jobs.indexOf(jobOf(task)) : task) % 
 const jobOf = task => D.tasks[task].split('/')[0];
 const jobs = [...new Set(D.tasks.map((_, i) => jobOf(i)))];
 const byJob = D.tasks.length > 10 && jobs.length > 1;
-const KIND = {off: 'power off', daemon: 'daemon not running', paused: 'paused', engine: 'engine silent', slow: 'daemon slow', cut: 'cut off', weather: 'bad weather'};
+const KIND = {off: 'power off', daemon: 'daemon not running', paused: 'paused', engine: 'engine silent', slow: 'daemon slow', cut: 'cut off', weather: 'bad weather', link: 'links changed', image: 'image lost'};
 const kindName = k => KIND[D.kinds[k]] || D.kinds[k];
 const kindColour = k => KIND[D.kinds[k]] ? 'var(--f-' + D.kinds[k] + ')' : 'var(--f-off)';
 const taskShort = t => { const [j, name] = D.tasks[t].split('/'); return jobs.length > 1 && j !== name ? D.tasks[t] : name; };

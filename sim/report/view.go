@@ -223,7 +223,7 @@ func (v *view) faults(rec *sim.Recording) {
 			break
 		}
 		f := &rec.Faults[i]
-		v.data.Faults = append(v.data.Faults, [5]int64{int64(f.Peer), int64(kinds.of(f.Kind)), ms(f.From), ms(f.To), int64(texts.of(f.Text))})
+		v.data.Faults = append(v.data.Faults, [5]int64{int64(f.Peer), int64(kinds.of(f.Kind)), ms(f.From), ms(f.To), int64(texts.of(v.named(f.Text)))})
 	}
 	v.data.Kinds, v.data.Texts = append(v.data.Kinds, kinds.list...), append(v.data.Texts, texts.list...)
 	for i, m := range rec.Marks {
@@ -294,12 +294,11 @@ func (v *view) facts(res *sim.Result) {
 	for i := range rec.Containers {
 		slots[rec.Containers[i].Slot] = true
 	}
-	faults := len(rec.Faults)
 	v.Facts = []fact{
 		{"peers", count(uint64(res.Peers)), sites(rec)},
 		{"simulated", long(res.Simulated), fmt.Sprintf("calm after %.1f s", res.Calm.Seconds())},
 		{"slots that ran", count(uint64(len(slots))), count(uint64(len(rec.Containers)+rec.Left)) + " containers started"},
-		{"faults", count(uint64(faults)), "of peers and of the network"},
+		{"faults", count(uint64(rec.Harms)), "of peers and of the network"},
 		{"placement", percentile(rec.Placed, 50), "median; p99 " + percentile(rec.Placed, 99)},
 		{"fail-over", percentile(rec.FailedOver, 50), fmt.Sprintf("median of %d; p99 %s", len(rec.FailedOver), percentile(rec.FailedOver, 99))},
 		{"messages", short(float64(res.Messages)), fmt.Sprintf("%.1f per peer and second without faults", v.data.Means[0])},
