@@ -6,8 +6,8 @@ import (
 )
 
 // simGOGC is the setting of the collector that a simulation runs with where there is
-// room: it makes much garbage, and collecting it at every doubling costs a fifth of the
-// time.
+// room: it makes much garbage, and collecting it at every doubling costs a quarter of the
+// time (30 seeds of a soak took 7.6 s of CPU, and 5.7 s with this).
 const simGOGC = 400
 
 // collectLess sets the collector for a simulation, unless the environment's GOGC does.
