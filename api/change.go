@@ -105,7 +105,10 @@ func (s *Server) peer(ctx context.Context, text string) (id wire.PeerID, isSelf 
 	return s.peerBy(ctx, text, findPeer)
 }
 
-func (s *Server) peerBy(ctx context.Context, text string, find func(*node.Core, string) (wire.PeerID, error)) (id wire.PeerID, isSelf bool, err error) {
+// peerBy finds a peer by findPeer or another of its kind.
+func (s *Server) peerBy(
+	ctx context.Context, text string, find func(*node.Core, string) (wire.PeerID, error),
+) (id wire.PeerID, isSelf bool, err error) {
 	var found error
 	err = s.view(ctx, func(c *node.Core) {
 		id, found = find(c, text)

@@ -137,11 +137,11 @@ func (s *State) StandingOf(r *wire.Record) Standing {
 	case *Card:
 		return liveIf(s.IsMember(v.Peer))
 	case *Member:
-		if counts := s.MemberRecord(v.Peer) == r; counts && (v.Revoked || v.Left) {
+		counts := s.MemberRecord(v.Peer) == r
+		if counts && (v.Revoked || v.Left) {
 			return Deleted
-		} else {
-			return liveIf(counts)
 		}
+		return liveIf(counts)
 	}
 	return Unknown
 }

@@ -93,7 +93,8 @@ func New(self wire.PeerID, swarm wire.Hash, verify wire.Verifier) *State {
 		heads: map[job.ID]struct{}{}, lost: map[claimRef]*Verdict{},
 		bad: map[job.ID][]*wire.Record{}, places: map[placeKey][]*wire.Record{},
 		cards: map[wire.PeerID]*wire.Record{}, named: map[wire.Hash]*wire.Record{}, said: map[wire.PeerID][]*wire.Record{},
-		judged: map[*Card]bool{}, unfit: map[*job.Spec]bool{}, beyond: map[*job.Spec]map[string]string{}, mine: map[job.ID]int{}, tasks: map[*job.Task]namedTask{},
+		judged: map[*Card]bool{}, unfit: map[*job.Spec]bool{}, beyond: map[*job.Spec]map[string]string{},
+		mine: map[job.ID]int{}, tasks: map[*job.Task]namedTask{},
 	}
 }
 
