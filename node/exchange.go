@@ -33,6 +33,8 @@ type exchange struct {
 	drops  []wire.Number // ours to drop once the closing Delta has come
 	trade  *ledger.Trade // ours, on their Sketch
 	moment ledger.Moment // that our Sketch tells of
+
+	unready bool // what they told of their ledger is of before they were ready
 }
 
 // Bounds of exchanges: how long one may take, and how many we open at once.
@@ -147,7 +149,7 @@ func (c *Core) onVector(from wire.PeerID, m *wire.Vector) {
 	if x == nil || x.id != m.ID || x.listed {
 		return // a second answer would be paired with marks that the first did not see
 	}
-	x.listed = true
+	x.listed, x.unready = true, !m.Ready
 	lists, more := c.led.Lists(m.Marks)
 	x.more = more
 	x.marks = x.marks[:0]
@@ -172,7 +174,7 @@ func (c *Core) onSketch(from wire.PeerID, m *wire.Sketch) error {
 		c.openWith(from, nil)
 		return nil
 	}
-	x.listed, x.trade = true, t
+	x.listed, x.trade, x.unready = true, t, !m.Ready
 	t.Msg.ID, t.Msg.Ready = m.ID, c.isReady()
 	c.send(from, t.Msg)
 	return nil
@@ -209,7 +211,7 @@ func (c *Core) onSettle(from wire.PeerID, m *wire.Settle) error {
 		return fmt.Errorf("from %s: %w", from.Short(), err)
 	}
 	if !m.More && !x.trade.Msg.More {
-		c.completed(from, m.Ready)
+		c.completed(from, m.Ready && !x.unready)
 	}
 	if left {
 		c.reach(BranchSketchLeft)
@@ -224,7 +226,7 @@ func (c *Core) onLists(from wire.PeerID, m *wire.Lists) {
 	}
 	d, drops := c.led.Answer(m.Issuers)
 	d.ID, d.Ready = m.ID, c.isReady()
-	c.ex.in[from] = &exchange{id: m.ID, began: c.now, more: m.More || d.More, drops: drops}
+	c.ex.in[from] = &exchange{id: m.ID, began: c.now, more: m.More || d.More, drops: drops, unready: !m.Ready}
 	c.send(from, d)
 }
 
@@ -253,7 +255,7 @@ func (c *Core) onDelta(from wire.PeerID, m *wire.Delta) error {
 	}
 	delete(side, from)
 	if !more {
-		c.completed(from, m.Ready)
+		c.completed(from, m.Ready && !x.unready)
 	} else if !m.Close {
 		c.reach(BranchExchangeInParts)
 		c.open(from) // what did not fit follows at once

@@ -12,6 +12,7 @@ import (
 
 	"shoal/api"
 	"shoal/api/client"
+	"shoal/ledger/badger"
 )
 
 func (c *cli) peersCommand() *cobra.Command {
@@ -229,12 +230,14 @@ ends when the daemon is back. With --for they wait that long first.`,
 			if wait < 0 {
 				return usagef("--for %s: want a time to come, such as 10m", wait)
 			}
+			st, _ := c.client().Status(cmd.Context()) // for its directory; if it does not say, nothing waits for that
 			if err := c.client().Down(cmd.Context(), api.DownRequest{For: api.Age(wait)}); err != nil {
 				return err
 			}
 			if err := c.awaitGone(cmd.Context(), 30*time.Second); err != nil {
 				return err
 			}
+			awaitFree(cmd.Context(), stateDir(st.StateDir).path("store"))
 			return c.done("the daemon is down; its containers run on")
 		},
 	}
@@ -289,6 +292,21 @@ func (c *cli) purgePast(state string, err error) error {
 }
 
 // awaitGone waits until no daemon answers, saying what it still holds.
+// awaitFree waits, for a few seconds at most, until no process has a store open: a daemon
+// answers no more a moment before it has closed it, and who starts it again at once would
+// find it in use.
+func awaitFree(ctx context.Context, dir string) {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	for badger.Holder(dir) != "" {
+		select {
+		case <-time.After(10 * time.Millisecond):
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
 func (c *cli) awaitGone(ctx context.Context, limit time.Duration) error {
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()

@@ -143,7 +143,7 @@ func (r *Removed) Finish(w World) error {
 			if w.Now()-max(gone.at, h.Since()) < stopBound {
 				continue // it may still be stopping
 			}
-			if len(gone.stores) > 0 && c.Ref.Life <= gone.life && c.State == runtime.StateRunning && h.EngineWorks() && !h.Shared() {
+			if isStored(w, &gone) && c.Ref.Life <= gone.life && c.State == runtime.StateRunning && h.EngineWorks() && !h.Shared() {
 				return violation("S8", "%s runs %s of life %d, whose removal was accepted", h.Name(), c.Ref.Slot, c.Ref.Life)
 			}
 		}
