@@ -218,6 +218,7 @@ func TestHostile_MemberIsCountedAndRefused(t *testing.T) {
 	}
 	eventually(t, "it is refused", func() bool { _, refused := faultsOf(t, d, r.self); return refused })
 	eventually(t, "it is cut off", func() bool { return !target.gate.isAdmitted(toPeerID(r.self)) })
+	eventually(t, "it knows", func() bool { return !r.gate.isAdmitted(toPeerID(target.self)) }) // else it takes itself for connected
 	if err := r.connect(context.Background(), target.self); err == nil {
 		t.Error("it is let in again at once")
 	}
