@@ -136,22 +136,25 @@ func hang(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Defer(func() { l.Close() })
 }
 
-// endAll kills what a failed script has left running: daemons and tasks say in their
-// lock files who they are.
+// endAll kills what a script has left running: daemons if it failed, and tasks, which
+// outlive their daemon as they should. Whoever works in dir, or was started with a word
+// of it, is of that script.
 func endAll(t *testing.T, dir string) {
-	_ = filepath.WalkDir(dir, func(path string, _ os.DirEntry, _ error) error {
-		if filepath.Base(path) != "lock" {
-			return nil
+	procs, err := filepath.Glob("/proc/[0-9]*")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, proc := range procs {
+		pid, _ := strconv.Atoi(filepath.Base(proc))
+		if pid == os.Getpid() {
+			continue
 		}
-		text, _ := os.ReadFile(path)
-		pid, _ := strconv.Atoi(strings.TrimSpace(string(text)))
-		// The number may be another program's by now.
-		about, _ := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "environ"))
-		line, _ := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "cmdline"))
-		if pid > 1 && strings.Contains(string(about)+string(line), dir) {
-			t.Logf("%s still runs as process %d", path, pid)
+		cwd, _ := os.Readlink(filepath.Join(proc, "cwd"))
+		about, _ := os.ReadFile(filepath.Join(proc, "environ"))
+		line, _ := os.ReadFile(filepath.Join(proc, "cmdline"))
+		if strings.Contains(cwd+string(about)+string(line), dir) {
+			t.Logf("%q still runs as process %d", strings.ReplaceAll(string(line), "\x00", " "), pid)
 			_ = syscall.Kill(pid, syscall.SIGKILL)
 		}
-		return nil
-	})
+	}
 }
