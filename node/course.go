@@ -416,7 +416,7 @@ func (c *Core) outlive() {
 	if c.self.stage == ready {
 		c.publishCard()
 	}
-	c.event(Event{Kind: "outlived", Peer: c.cfg.Self, Text: fmt.Sprintf("an earlier start of %s, which its store does not know, was found; nobody hears that start, so this one goes on as incarnation %d", c.cfg.Name, c.self.inc)})
+	c.event(Event{Kind: "outlived", Peer: c.cfg.Self, Text: fmt.Sprintf("an earlier start of %s, which its store does not know, is over; this one goes on as incarnation %d", c.cfg.Name, c.self.inc)})
 }
 
 func (c *Core) probed(from wire.PeerID, m *wire.Probe) {

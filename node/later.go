@@ -8,10 +8,11 @@ import (
 	"shoal/wire"
 )
 
-// A task may have fields, or values in fields, that only a later version knows. This one cannot tell what
-// they promise to the user, and leaves such a task to others: it does not bid, gives a
-// slot up rather than move to such a spec, and starts no container of one that it held
-// before it was put back to this version. One that runs goes on.
+// A task may have fields, or values in fields, that only a later version knows. This
+// one cannot tell what they promise to the user, and leaves such a task to others: it
+// does not bid, gives a slot up rather than move to such a spec, and starts no
+// container of one that it held before it was put back to this version. One that runs
+// goes on.
 
 // unstartedFor is how long a held slot of such a task may be without a running container
 // before it is given up: a started peer hears of its containers only after a while.
