@@ -49,17 +49,19 @@ func DrawFor(seed uint64, peers int, run time.Duration) *Scenario {
 	d.work()
 	d.faults(run)
 	d.rare(seed)
+	d.topology(s, seed)
 	d.ops = slices.DeleteFunc(d.ops, func(op Op) bool { return op.Time > run }) // ends of what the calm ends anyway
 	slices.SortStableFunc(d.ops, func(a, b Op) int { return int(a.Time - b.Time) })
 	s.Ops = d.ops
 	for i := range s.Ops {
-		s.Ops[i].Line = i + headLines + 1
+		s.Ops[i].Line = i + len(s.Groups) + headLines + 1
 	}
 	return s
 }
 
-// headLines is how many lines Scenario.String writes above the first op of a plan.
-const headLines = 3
+// headLines is how many lines Scenario.String writes above the first op of a plan,
+// besides one of each group of peers.
+const headLines = 2
 
 type drawer struct {
 	r          *rand.Rand

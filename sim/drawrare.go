@@ -15,6 +15,7 @@ var rareKinds = []faultKind{
 	{"stores destroyed", (*drawer).wreck},
 	{"old image", (*drawer).oldImage},
 	{"flood", (*drawer).flood},
+	{"lost image", (*drawer).loseImage},
 }
 
 const rareOneIn = 8

@@ -105,12 +105,12 @@ func (s *NetSpec) String() string {
 		text string
 	}{
 		{s.Jitter > 0, fmt.Sprintf("jitter=%v", s.Jitter)},
-		{s.Reorder > 0, fmt.Sprintf("reorder=%g%%", s.Reorder*100)},
+		{s.Reorder > 0, "reorder=" + formatRate(s.Reorder)},
 		{s.Bandwidth > 0, fmt.Sprintf("bandwidth=%dbit", s.Bandwidth)},
 		{s.Uplink > 0, fmt.Sprintf("uplink=%dbit", s.Uplink)},
 		{s.Indexed, "rows=index"},
 		{s.ConnCap > 0, fmt.Sprintf("conncap=%d", s.ConnCap)},
-		{s.Punch > 0, fmt.Sprintf("punch=%g%%", s.Punch*100)},
+		{s.Punch > 0, "punch=" + formatRate(s.Punch)},
 		{s.NoRelay, "relays=no"},
 		{s.GossipCap > 0, fmt.Sprintf("queue=%d", s.GossipCap)},
 	} {

@@ -66,7 +66,7 @@ func TestDraw_ReadsBack(t *testing.T) {
 // TestDraw_IsHarsh counts what plans hold: each has its twelve faults, no two
 // seeds give one plan, and every kind of fault is drawn.
 func TestDraw_IsHarsh(t *testing.T) {
-	used, plans := map[string]int{}, map[string]bool{}
+	used, plans, networks := map[string]int{}, map[string]bool{}, map[string]int{}
 	for seed := uint64(1); seed <= 500; seed++ {
 		s := Draw(seed, DrawPeers)
 		if n := s.Faults(); n < minFaults || s.Run != DrawTime {
@@ -79,8 +79,18 @@ func TestDraw_IsHarsh(t *testing.T) {
 		for k := range kinds {
 			used[k]++
 		}
-		_, text, _ := strings.Cut(s.String(), "\nrun ")
+		head, text, _ := strings.Cut(s.String(), "\nrun ")
 		plans[text] = true
+		for _, option := range sometimesDrawn {
+			if strings.Contains(head, option) {
+				networks[option]++
+			}
+		}
+	}
+	for _, option := range sometimesDrawn {
+		if n := networks[option]; n == 0 || n > 250 {
+			t.Errorf("%s is in the network of %d of 500 plans", option, n)
+		}
 	}
 	if len(plans) != 500 {
 		t.Errorf("500 seeds give %d plans", len(plans))
@@ -95,8 +105,11 @@ func TestDraw_IsHarsh(t *testing.T) {
 	}
 }
 
+// sometimesDrawn are options of peers and network that some plans have.
+var sometimesDrawn = []string{"nat=yes", "nat=relay", "addr=", "uplink=", "conncap=", "punch=", "reorder=", "profile=small", "profile=metered"}
+
 // undrawn are verbs that plans leave to scenarios written by hand.
-var undrawn = []string{"accuse", "deploy", "fix", "lie", "lose", "upgrade"}
+var undrawn = []string{"accuse", "deploy", "fix", "lie", "upgrade"}
 
 // BenchmarkWorld reports how much of the world is simulated per second of ours.
 func BenchmarkWorld(b *testing.B) {
