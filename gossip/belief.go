@@ -110,12 +110,12 @@ func (m *Membership) reweigh(p *member) {
 
 // outVotes is how many observers must vote on another observer before its silence on
 // a peer counts for nothing. A single bad link makes one vote: where one link in twenty is
-// bad, one peer in three is under a vote at any moment, and were they all left out, three
-// bad links would be a majority.
-const outVotes = 2
+// bad, one peer in three is under a vote at any moment and one in fourteen under two, and
+// were they all left out, a few bad links would be enough.
+const outVotes = 3
 
 // isOut reports whether an observer is likely gone itself: suspect to us, or under the
-// votes of two of its own observers, or of most of those that we do not doubt.
+// votes of three of its own observers, or of most of those that we do not doubt.
 func (m *Membership) isOut(o *member) bool {
 	if !o.doubted || doubtful(o.state) {
 		return o.doubted
@@ -134,8 +134,9 @@ func (m *Membership) isOut(o *member) bool {
 }
 
 // condemned reports whether the votes of those that votes names make p dead: of
-// more than half of its distinct observers that are not out; if they all are, of the
-// first successor on any ring that we do not doubt.
+// two thirds of its distinct observers that are not out; if they all are, of the first
+// successor on any ring that we do not doubt. Two thirds are as soon there as half of
+// them: of a peer that is gone all miss the same beats.
 func (m *Membership) condemned(p *member, votes func(wire.PeerID) bool) bool {
 	var buf [MaxRings]*member
 	sound, against := 0, 0
@@ -156,7 +157,7 @@ func (m *Membership) condemned(p *member, votes func(wire.PeerID) bool) bool {
 		}
 	}
 	if sound > 0 {
-		return 2*against > sound
+		return 3*against >= 2*sound
 	}
 	rest := m.successorsOf(p, buf[:0], func(o *member) bool { return !o.doubted })
 	return slices.ContainsFunc(rest, func(o *member) bool { return votes(o.ID) })

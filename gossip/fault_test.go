@@ -185,20 +185,32 @@ func TestHeal(t *testing.T) {
 	}
 }
 
-// A peer that starts again under a greater incarnation is alive soon to all, and
-// learns who died while it was away.
+// A peer that starts again under a greater incarnation is alive soon to all who have its
+// new card, and learns who died while it was away. Those who have not find it when they
+// happen to redial it.
 func TestRestart(t *testing.T) {
-	w := newWorld(t, 4, 20)
-	w.run(settled)
-	w.crash(w.nodes[3], w.nodes[4])
-	w.run(20 * time.Second)
-	back := w.nodes[3]
-	back.inc++
-	w.boot(back, w.now+1)
-	w.run(5 * time.Second)
-	w.mustBeSound("5 s after the restart")
-	if !back.Dead(w.nodes[4].id) {
-		t.Errorf("it holds the other %v, want dead", back.State(w.nodes[4].id))
+	for _, withCard := range []bool{true, false} {
+		w := newWorld(t, 4, 20)
+		w.run(settled)
+		w.crash(w.nodes[3], w.nodes[4])
+		w.run(20 * time.Second)
+		back, within := w.nodes[3], 15*time.Second
+		back.inc++
+		w.boot(back, w.now+1)
+		if withCard {
+			within = 3 * time.Second
+			w.run(time.Second)
+			for _, nd := range w.nodes {
+				if !nd.down {
+					nd.SetPeers(w.local(nd), w.cards())
+				}
+			}
+		}
+		w.run(within)
+		w.mustBeSound(fmt.Sprintf("%v after the restart", within))
+		if !back.Dead(w.nodes[4].id) {
+			t.Errorf("it holds the other %v, want dead", back.State(w.nodes[4].id))
+		}
 	}
 }
 

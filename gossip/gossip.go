@@ -8,12 +8,12 @@
 // asks. Observers count missed beats:
 //
 //	            a beat                     DeadBeats missed: a vote,
-//	Unheard ──────────────► Alive ◄──┐     and votes of a majority
+//	Unheard ──────────────► Alive ◄──┐     and votes of two thirds
 //	   │    3 beats missed    │      │ any later beat
 //	   └──────────────────────┴──► Suspect ─────────────► Dead
 //
 // Suspicion is local and revocable. Death is each peer's own belief, from the
-// votes of more than half of the distinct observers that it does not doubt.
+// votes of two thirds of the distinct observers that are not likely gone themselves.
 //
 // The package holds no clock, chance or IO of its own: instants come with the
 // calls, chance is Config.Rand, messages leave as Effects. Map order never

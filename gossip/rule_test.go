@@ -170,14 +170,14 @@ func TestVotes(t *testing.T) {
 	m := alone(n)
 	observers, others := votersOn(m, n)
 	info, _ := m.Info(peerID(1))
-	majority := len(info.Observers)/2 + 1
+	enough := (2*len(info.Observers) + 2) / 3
 	cast := func(voters ...int) (list []wire.Vote) {
 		for _, by := range voters {
 			list = append(list, voteBy(by, 1))
 		}
 		return list
 	}
-	forged := cast(observers[:majority]...)
+	forged := cast(observers[:enough]...)
 	forged[0].Last++
 	for _, tc := range []struct {
 		name    string
@@ -186,11 +186,11 @@ func TestVotes(t *testing.T) {
 		dead    bool
 		check   func(Stats) bool
 	}{
-		{"a majority", cast(observers[:majority]...), true, true, nil},
-		{"one short of it", cast(observers[:majority-1]...), true, false, nil},
+		{"enough", cast(observers[:enough]...), true, true, nil},
+		{"one short of it", cast(observers[:enough-1]...), true, false, nil},
 		{"one twice and thrice", cast(slices.Repeat(observers[:1], 12)...), true, false, nil},
 		{"no observers", cast(others[:20]...), false, false, func(s Stats) bool { return s.Outside == 20 && s.Refused == 4 }},
-		{"outsiders first", cast(append(slices.Clone(others[:20]), observers[:majority]...)...), true, true, nil},
+		{"outsiders first", cast(append(slices.Clone(others[:20]), observers[:enough]...)...), true, true, nil},
 		{"a forged one first", forged, false, false, func(s Stats) bool { return s.Forged == 1 }},
 		{"on strangers", []wire.Vote{voteBy(2, 99), voteBy(99, 1)}, false, false, func(s Stats) bool { return s.Strangers == 2 }},
 		{"by itself", []wire.Vote{voteBy(1, 1)}, false, false, nil},

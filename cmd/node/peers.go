@@ -22,7 +22,7 @@ func (c *cli) peersCommand() *cobra.Command {
 		Long: `List the members of the swarm, as this peer knows them; -o wide shows more of each.
 
 HEARD AGO is the age of what is known: since the last message of that peer came here. PATH is how it is reached, with the
-latest round trip. DOUBTED BY are those of its observers whose votes that it is gone are held here; of more than half it is dead.`,
+latest round trip. DOUBTED BY are those of its observers whose votes that it is gone are held here; of two thirds it is dead.`,
 		Args: wants(0, 0, "no argument, or: rm PEER, label PEER KEY=VALUE"),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			peers, err := c.client().Peers(cmd.Context())
