@@ -377,8 +377,8 @@ func (s *State) addRemoved(bits []byte, recs []*wire.Record) (over []byte) {
 	return over
 }
 
-// maxLife bounds the lives that another's word is taken for.
-const maxLife = 1 << 48
+// MaxLife bounds the lives that another's word is taken for.
+const MaxLife = 1 << 48
 
 // believed returns which of the records offered are to be dropped because the other
 // has dropped them, and the removed lives of their jobs. It says so by its marks, as
@@ -402,7 +402,7 @@ func (s *State) believed(recs []*wire.Record, marks []wire.Mark, m *wire.Settle)
 			continue
 		}
 		gone = append(gone, r.Num)
-		if ofLife && n > 0 && removed < maxLife {
+		if ofLife && n > 0 && removed < MaxLife {
 			lives[id] = max(lives[id], removed)
 		}
 	}

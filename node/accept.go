@@ -28,6 +28,7 @@ type submission struct {
 	stored   []wire.PeerID
 	nextAsk  clock.Instant
 	deadline clock.Instant
+	reopened int // times that its life turned out to be over
 }
 
 const (
@@ -35,6 +36,7 @@ const (
 	askNextAfter   = 300 * time.Millisecond // a silent store is passed over
 	lastStoreAfter = 1200 * time.Millisecond
 	maxSubmissions = 1024
+	maxReopened    = 3
 )
 
 // request serves what a user asks.
@@ -334,9 +336,12 @@ func (c *Core) submit(id uint64, h *ledger.Head, recs []*wire.Record) {
 // distribute has records stored by the peers next in the ranking, and answers when
 // two have, or all in reach were asked.
 func (c *Core) distribute(reply Reply, head *wire.Record, recs []*wire.Record) {
-	h := head.Value.(*ledger.Head)
-	s := &submission{reply: reply, records: recs, head: head, deadline: c.now.Add(10 * time.Second)}
-	for _, at := range c.ranking(laneOf(h.Job)) {
+	c.ask(&submission{reply: reply, records: recs, head: head, deadline: c.now.Add(10 * time.Second)})
+}
+
+// ask has a submission go down the ranking, from its beginning.
+func (c *Core) ask(s *submission) {
+	for _, at := range c.ranking(laneOf(s.head.Value.(*ledger.Head).Job)) {
 		switch p := at.peer; {
 		case p == c.cfg.Self:
 		case c.mem.Doubted(p):
@@ -448,6 +453,9 @@ func (c *Core) onStore(from wire.PeerID, m *wire.Store) error {
 			if now := c.led.HeadRecord(h.Job); now != nil && now.Hash() != r.Hash() {
 				ans.Conflict = now
 			}
+			if over := c.led.RemovedLife(h.Job); h.Life <= over {
+				ans.Over = over
+			}
 		}
 	}
 	c.send(from, ans)
@@ -463,6 +471,11 @@ func (c *Core) onStored(from wire.PeerID, m *wire.Stored) {
 	if s == nil || !slices.Contains(s.asked, from) || slices.Contains(s.stored, from) {
 		return
 	}
+	if c.mustReopen(s, m.Over) {
+		delete(c.subs.open, m.ID)
+		c.reopen(s, m.Over)
+		return
+	}
 	if m.Refused != "" {
 		s.asked = slices.DeleteFunc(s.asked, func(p wire.PeerID) bool { return p == from })
 		s.reply.Unreached = append(s.reply.Unreached, from)
@@ -470,6 +483,31 @@ func (c *Core) onStored(from wire.PeerID, m *wire.Stored) {
 		return
 	}
 	s.stored = append(s.stored, from)
+}
+
+// mustReopen reports whether a submission must be made anew, because another remembers that
+// the life it is of was removed. Who joined since, or lost its disk, does not: a removed
+// life is nobody's record. What was removed before somebody wants it is not what he wants
+// removed.
+func (c *Core) mustReopen(s *submission, over uint64) bool {
+	h := s.head.Value.(*ledger.Head)
+	return over >= h.Life && over < ledger.MaxLife && !h.Deleted && s.reopened < maxReopened && c.led.HeadRecord(h.Job) == s.head
+}
+
+// reopen submits what is wanted once more, in the life after those that are over.
+func (c *Core) reopen(s *submission, over uint64) {
+	c.reach(BranchLifeReopened)
+	old := s.head.Value.(*ledger.Head)
+	h := &ledger.Head{Job: old.Job, Life: over + 1, Revision: 1, Spec: old.Spec, Author: c.cfg.Self, Over: ledger.Over(s.head)}
+	recs := slices.DeleteFunc(slices.Clone(s.records), func(r *wire.Record) bool { return r == s.head })
+	head := c.write(wire.KindHead, h)
+	recs = append(recs, head)
+	reply := s.reply
+	reply.Life, reply.Revision, reply.Changed, reply.Unreached = h.Life, h.Revision, true, nil
+	c.ask(&submission{reply: reply, records: recs, head: head, deadline: s.deadline, reopened: s.reopened + 1})
+	c.publishHead(recs)
+	c.holding.dirty = true
+	c.dirtyLanes()
 }
 
 func (c *Core) setLabels(set map[string]string) {

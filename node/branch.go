@@ -20,6 +20,7 @@ const (
 	BranchSlept                         // a gap in its own ticking: votes and counts are dropped
 	BranchSketchUnclear                 // a sketch was too short, or of what did not differ
 	BranchSketchLeft                    // an exchange by sketch was followed by one by vector
+	BranchLifeReopened                  // a job's life turned out to be over: it is wanted in the next
 	NumBranches                         // how many there are
 )
 
@@ -27,7 +28,7 @@ var branchNames = [NumBranches]string{
 	"damaged marks forgotten", "claims taken up alone", "repair budget used up", "repair waits: may be me",
 	"repair waits: much at once", "successor takes over", "spec revived", "start-first without room",
 	"rollout fails beside the old", "exchange in parts", "sale waits out failures", "votes dropped after sleep",
-	"sketch unclear", "sketch left something",
+	"sketch unclear", "sketch left something", "life reopened",
 }
 
 func (b Branch) String() string { return branchNames[b] }

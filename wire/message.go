@@ -244,6 +244,10 @@ type Stored struct {
 	ID       uint64  `cbor:"1,keyasint"`
 	Conflict *Record `cbor:"2,keyasint,omitempty"`
 	Refused  string  `cbor:"3,keyasint,omitempty"` // why nothing was stored; empty: it was
+
+	// Over is the greatest life of the job that was removed and forgotten here, if that is
+	// why its head was refused: the sender, which does not know, opens the next one.
+	Over uint64 `cbor:"4,keyasint,omitempty"`
 }
 
 // A Lot is what a call offers of one task: some of its slots.

@@ -51,7 +51,7 @@ func samples() []Message {
 		&Settle{ID: 1, Records: []*Record{r}, Marks: []byte{2}, Others: []Number{r.Num}, Gone: []byte{1}, More: true, Ready: true, Over: []byte{3}},
 		&Push{Records: []*Record{r}, Hops: 1},
 		&Store{ID: 1, Records: []*Record{r}},
-		&Stored{ID: 1, Conflict: r, Refused: "no"},
+		&Stored{ID: 1, Conflict: r, Refused: "no", Over: 3},
 		&Call{ID: 1, Steward: p, Lane: 2, Lots: []Lot{{Job: slot.Job, Life: 1, Task: "web", Spec: testSwarm, Needs: res, Slots: []int{0, 2}}}, Closes: time.Second, Records: []*Record{r}},
 		&Bid{Call: 1, Free: res, Total: res, Offers: []Offer{{No: "memory", Copies: 1, Bucket: 2, Volumes: []int{1}}}, No: "silent"},
 		&Award{ID: 1, Slots: []AwardedSlot{{Slot: slot, Life: 1, Token: 2, Spec: testSwarm, Fails: 3, Summary: sum}}, Rests: []*Record{r}},
