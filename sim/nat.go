@@ -100,12 +100,15 @@ func (n *network) connect(m, to *machine) bool {
 		return true
 	case !to.nic.natted && n.accepts(m, to):
 		return true
-	case !m.nic.natted || !to.nic.natted: // the other must dial, or has enough of this address
+	case !to.nic.natted: // it has enough of this address
 	case m.nic.punches && to.nic.punches && chance(m.nic.luck, n.punch):
 		return true
 	default:
-		if r := n.findRelay(m, to); r != nil {
+		r := n.findRelay(m, to)
+		if r != nil && (m.nic.natted || !n.accepts(to, m)) { // else it is asked, through the relay, to dial back
 			c.relay, to.conn(m).relay = int32(r.index+1), int32(r.index+1)
+		}
+		if r != nil {
 			return true
 		}
 	}
