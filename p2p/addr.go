@@ -29,7 +29,7 @@ func fromPeerID(p peer.ID) (wire.PeerID, error) { return wire.PeerIDFromMultihas
 // negotiate agrees on proto on a fresh stream, one round trip.
 func negotiate(s network.Stream, proto string) error {
 	if err := multistream.SelectProtoOrFail(protocol.ID(proto), s); err != nil {
-		return fmt.Errorf("protocol %s: %w", proto, err)
+		return fmt.Errorf("protocol %s: %w", proto, asVersion(err, proto))
 	}
 	return s.SetProtocol(protocol.ID(proto))
 }

@@ -125,7 +125,11 @@ func (h *Host) sayHello(c network.Conn) {
 	defer cancel()
 	if err := h.helloOn(ctx, c); err != nil {
 		h.refuse(c.RemotePeer(), err)
-		h.log.Debug("peer refused", "peer", c.RemotePeer(), "addr", c.RemoteMultiaddr(), "err", err)
+		log := h.log.Debug
+		if errors.Is(err, ErrVersion) && h.versions.due(time.Now()) {
+			log = h.log.Warn
+		}
+		log("peer refused", "peer", c.RemotePeer(), "addr", c.RemoteMultiaddr(), "err", err)
 		c.CloseWithError(network.ConnGated)
 	}
 }

@@ -74,6 +74,7 @@ type Host struct {
 	relaying  *relaying
 	punching  *holepunch.Service // nil without
 	retries   map[peer.ID]retry  // of keepRelays alone
+	versions  reminder           // of peers of another version
 
 	ctx      context.Context
 	cancel   context.CancelFunc

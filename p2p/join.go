@@ -168,7 +168,7 @@ type Joined struct {
 
 // Join shows the ticket to the peers it names, one after the other, and returns the
 // membership it is given. It needs no port of its own. The peers that answered with
-// a refusal decide the error (admit.ErrUsedUp, admit.ErrExpired …); that none could
+// a refusal decide the error (admit.ErrUsedUp, admit.ErrExpired …, or ErrVersion); that none could
 // be reached names each address tried. ctx bounds the whole; each peer has 15 s.
 func Join(ctx context.Context, key ed25519.PrivateKey, t admit.Ticket) (Joined, error) {
 	if err := t.Verify(t.Swarm, time.Now()); err != nil {
@@ -194,6 +194,8 @@ func Join(ctx context.Context, key ed25519.PrivateKey, t admit.Ticket) (Joined, 
 		case err == nil:
 			return joined, nil
 		case slices.ContainsFunc(refusals[1:], func(kind error) bool { return errors.Is(err, kind) }):
+			refused = err
+		case errors.Is(err, ErrVersion) && refused == nil:
 			refused = err
 		default:
 			tried = append(tried, fmt.Sprintf("%s at %s (%v)", p.Peer.Short(), strings.Join(p.Addrs, ", "), rootCause(err)))
@@ -235,6 +237,9 @@ func joinAt(ctx context.Context, hst host.Host, self wire.PeerID, t admit.Ticket
 	}
 	s, err := hst.NewStream(ctx, info.ID, joinProto)
 	if err != nil {
+		if err = asVersion(err, joinProto); errors.Is(err, ErrVersion) {
+			err = fmt.Errorf("peer %s cannot take the ticket: %w", at.Peer.Short(), err)
+		}
 		return Joined{}, err
 	}
 	defer s.Reset()
