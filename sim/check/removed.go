@@ -15,7 +15,7 @@ import (
 // (life, deleted) fall: it looks at a job whenever a head of it comes or goes, and at
 // all of them once a second where heads have changed, for rights decide whose count. A power cut may take back what a peer had merely heard, so
 // over a restart that holds of the swarm: once it is calm again, no life whose
-// removal was accepted, on a store that still exists, is wanted or runs anywhere.
+// removal was accepted, on a store that is there, is wanted or runs anywhere.
 type Removed struct {
 	hosts   []map[job.ID]stand
 	seen    []uint64 // by host: the version of the heads that were all looked at
@@ -119,10 +119,13 @@ func (r *Removed) Replied(_ Host, asked *node.Request, rep *node.Reply) error {
 // grace of each, and the way of the word.
 const stopBound = 30 * time.Second
 
-// isStored reports whether a removal was on the store of somebody whose key nobody else
-// uses: of two logs under one name each drops what the other has.
+// isStored reports whether a removal was on the store of somebody who is here, so that
+// the others have heard of it, and whose key nobody else uses: of two logs under one name
+// each drops what the other has.
 func isStored(w World, gone *removal) bool {
-	return slices.ContainsFunc(w.Hosts(), func(h Host) bool { return !h.Shared() && slices.Contains(gone.stores, h.Peer()) })
+	return slices.ContainsFunc(w.Hosts(), func(h Host) bool {
+		return !h.Shared() && h.Counts() && slices.Contains(gone.stores, h.Peer())
+	})
 }
 
 // Finish implements Finisher.
