@@ -10,7 +10,9 @@ import (
 )
 
 // Equal is V1: ready peers hold equal ledgers. One whose engine is silent may keep a
-// claim that all others have dropped: it cannot end it yet.
+// claim that all others have dropped: it cannot end it yet. Of two machines with one key
+// the others reach one; the other hears of them when it asks, metered once a minute: until
+// one has stepped back, which Keys demands, neither is compared.
 type Equal struct {
 	peers int // as of the last look
 }
@@ -41,9 +43,10 @@ func (e *Equal) Unmet(w World) string {
 	e.peers = len(w.Hosts())
 	var first Host
 	var want wire.Hash
+	going := twins(w)
 	for _, h := range w.Hosts() {
 		l := h.Ledger()
-		if !h.Counts() || l == nil || !h.EngineWorks() {
+		if !h.Counts() || l == nil || !h.EngineWorks() || going[h.Peer()] > 1 {
 			continue
 		}
 		switch got := l.Hash(); {

@@ -18,11 +18,25 @@ func (Keys) Rule() string { return "keys" }
 // somebody who hears it must be asked.
 func (Keys) Bound() time.Duration { return 90 * time.Second }
 
+// goesOn reports whether a host runs with a key that another machine has used, too.
+func goesOn(h Host) bool { return h.Shared() && h.Up() && !h.SteppedBack() }
+
+// twins counts by key the machines that go on with it, where several have used it.
+func twins(w World) map[wire.PeerID]int {
+	out := map[wire.PeerID]int{}
+	for _, h := range w.Hosts() {
+		if goesOn(h) {
+			out[h.Peer()]++
+		}
+	}
+	return out
+}
+
 // Unmet implements Progress.
 func (Keys) Unmet(w World) string {
 	first := map[wire.PeerID]Host{}
 	for _, h := range w.Hosts() {
-		if !h.Shared() || !h.Up() || h.SteppedBack() {
+		if !goesOn(h) {
 			continue
 		}
 		if o := first[h.Peer()]; o != nil {
