@@ -146,7 +146,8 @@ type Daemon struct {
 	ring    *ring
 	rec     *recorder
 	stats   counters
-	revoked atomic.Pointer[map[wire.PeerID][]byte] // with what proves it to them, see notice
+	revoked atomic.Pointer[map[wire.PeerID][]byte]   // with what proves it to them, see notice
+	known   atomic.Pointer[map[wire.PeerID]struct{}] // with a card, and not removed
 	seen    seen
 	damaged atomic.Bool            // and not mended yet
 	held    atomic.Pointer[string] // why it holds still; nil: it does not
@@ -180,6 +181,7 @@ func New(cfg Config) (*Daemon, error) {
 		},
 	}
 	d.revoked.Store(&map[wire.PeerID][]byte{})
+	d.known.Store(&map[wire.PeerID]struct{}{})
 	records, locals, damage := cfg.Store.Load()
 	if damage != nil {
 		d.log.Warn("the store is damaged and is refilled from other peers before this one is ready", "damage", damage)

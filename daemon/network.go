@@ -201,7 +201,7 @@ func (d *Daemon) tell() {
 
 func (d *Daemon) tellPeers() {
 	led, before := d.core.Ledger(), *d.revoked.Load()
-	revoked := map[wire.PeerID][]byte{}
+	revoked, known := map[wire.PeerID][]byte{}, map[wire.PeerID]struct{}{}
 	for _, p := range led.AllPeers() {
 		if led.IsRevoked(p) {
 			if revoked[p] = before[p]; revoked[p] == nil {
@@ -210,6 +210,9 @@ func (d *Daemon) tellPeers() {
 			continue
 		}
 		card := led.Card(p)
+		if card != nil {
+			known[p] = struct{}{}
+		}
 		if p == d.cfg.Core.Self || card == nil || len(card.Addrs) == 0 {
 			continue
 		}
@@ -218,6 +221,7 @@ func (d *Daemon) tellPeers() {
 			d.cfg.Transport.AddAddrs(p, card.Addrs)
 		}
 	}
+	d.known.Store(&known) // before: who is known outlasts the removal of who let it in
 	d.revoked.Store(&revoked)
 	if !maps.EqualFunc(before, revoked, func(_, _ []byte) bool { return true }) { // the same peers
 		d.cfg.Transport.Recheck()
@@ -246,6 +250,13 @@ func (d *Daemon) notice(p wire.PeerID) []byte {
 // swarm. It never waits.
 func (d *Daemon) IsRevoked(p wire.PeerID) bool {
 	_, is := (*d.revoked.Load())[p]
+	return is
+}
+
+// IsKnown reports whether this peer's ledger has a card of p, and no word of its removal.
+// It never waits.
+func (d *Daemon) IsKnown(p wire.PeerID) bool {
+	_, is := (*d.known.Load())[p]
 	return is
 }
 

@@ -43,6 +43,7 @@ type gate struct {
 
 	mu       sync.Mutex
 	revoked  func(wire.PeerID) bool
+	known    func(wire.PeerID) bool   // nil: nobody is
 	notice   func(wire.PeerID) []byte // nil: none
 	admitted map[peer.ID]*admission
 	waiting  map[peer.ID]*waitRoom // only while somebody waits

@@ -116,7 +116,7 @@ func (h *Host) checkHello(p peer.ID, b []byte) (g guest, err error) {
 	if h.gate.isRevoked(p) {
 		return g, errRevoked
 	}
-	return g, nil
+	return g, h.gate.vouched(&cert)
 }
 
 // sayHello is the dialler's side, on a connection it has just opened.

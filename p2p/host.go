@@ -337,12 +337,12 @@ func (h *Host) SetRevoked(isRevoked func(wire.PeerID) bool, notice func(wire.Pee
 	h.Recheck()
 }
 
-// Recheck ends the admission of those who are revoked by now; call it when the ledger
-// learns of one. Nothing of theirs is taken any more; their connections close as soon
+// Recheck ends the admission of those who are revoked by now, and of those whom only one
+// of these let in, see SetKnown; call it when the ledger learns of one. Nothing of theirs is taken any more; their connections close as soon
 // as they have read their notice.
 func (h *Host) Recheck() {
 	for _, p := range h.host.Network().Peers() {
-		if !h.gate.isRevoked(p) {
+		if !h.gate.isRevoked(p) && !h.isUnvouched(p) {
 			continue
 		}
 		wasIn := h.gate.isAdmitted(p)

@@ -49,7 +49,7 @@ type joinPeer struct {
 var refusals = []error{
 	nil,
 	admit.ErrMalformed, admit.ErrExpired, admit.ErrForeign, admit.ErrUsedUp, admit.ErrForged, admit.ErrRights, admit.ErrRevoked,
-	errCannotAdmit, errNotIssuer,
+	errCannotAdmit, errNotIssuer, errTicketRevoked,
 }
 
 var (
@@ -108,6 +108,9 @@ func (h *Host) answerJoin(p peer.ID, b []byte) (joinReply, error) {
 	}
 	if err := inv.Verify(h.cfg.Swarm, time.Now()); err != nil {
 		return joinReply{}, err
+	}
+	if _, is := h.gate.unvouched(inv.Issuer); is {
+		return joinReply{}, errTicketRevoked
 	}
 	if !inv.CheckProof(id, h.self, req.Proof) {
 		return joinReply{}, fmt.Errorf("proof: %w", admit.ErrForged)

@@ -48,7 +48,7 @@ func faultOf(err error) wire.Fault {
 	case errors.Is(err, admit.ErrMalformed):
 		return wire.FaultMalformed
 	case errors.Is(err, admit.ErrExpired), errors.Is(err, admit.ErrRevoked), errors.Is(err, admit.ErrRights),
-		errors.Is(err, admit.ErrUsedUp), errors.Is(err, errRevoked):
+		errors.Is(err, admit.ErrUsedUp), errors.Is(err, errRevoked), errors.Is(err, errUnvouched), errors.Is(err, errTicketRevoked):
 		return wire.FaultStranger
 	}
 	return wire.FaultOf(err)

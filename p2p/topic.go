@@ -205,7 +205,7 @@ func (h *Host) allow(author peer.ID) bool {
 // by the certificate that the peer who passed the message on must have.
 func (h *Host) authorCertificate(ctx context.Context, author wire.PeerID, from peer.ID) error {
 	if c, ok := h.gate.certificate(author); ok {
-		return c.Verify(h.cfg.Swarm, time.Now())
+		return errors.Join(c.Verify(h.cfg.Swarm, time.Now()), h.gate.vouched(&c))
 	}
 	_, err, _ := h.authors.Do(string(author[:]), func() (any, error) {
 		ctx, cancel := context.WithTimeout(h.ctx, authorTimeout)
@@ -236,7 +236,7 @@ func (h *Host) askCertificate(ctx context.Context, author wire.PeerID, from peer
 	if c.Peer != author {
 		return fmt.Errorf("certificate is of peer %s, not of %s", c.Peer.Short(), author.Short())
 	}
-	if err := c.Verify(h.cfg.Swarm, time.Now()); err != nil {
+	if err := errors.Join(c.Verify(h.cfg.Swarm, time.Now()), h.gate.vouched(&c)); err != nil {
 		return err
 	}
 	h.gate.mu.Lock()

@@ -30,6 +30,7 @@ func (p *peer) newDaemon(ctx context.Context) (*daemon.Daemon, error) {
 	if err != nil {
 		return nil, err
 	}
+	p.host.SetKnown(d.IsKnown)
 	p.host.SetRevoked(d.IsRevoked, d.NoticeOf)
 	return d, nil
 }
