@@ -203,6 +203,7 @@ func TestRead_ErrorsNameThePlace(t *testing.T) {
 		{"no verb", head + "faults:\n  - {at: 1m}\n", "my.yaml:6: faults[0]: says when, and not what; the verbs are power off, "},
 		{"two verbs", head + "faults:\n  - {at: 1m, pause: nas.1, power off: nas.2}\n", "my.yaml:6: faults[0]: has two verbs, pause and power off; "},
 		{"work", head + "faults:\n  - {at: 1m, scale: web, to: 2}\n", "my.yaml:6: faults[0]: scale stands under work:"},
+		{"for ever", head + "work:\n  - {at: 1m, scale: web, to: 2, for: 1m}\n", "my.yaml:6: work[0]: scale has no for:; leave it out"},
 		{"when", head + "faults:\n  - {power off: nas.1}\n", "my.yaml:6: faults[0]: at is missing; write when, such as at: 5m"},
 		{"time", head + "faults:\n  - {at: soon, power off: nas.1}\n", `my.yaml:6: faults[0].at: "soon" is no duration; write one such as 250ms, 90s or 1h30m`},
 		{"late", head + "faults:\n  - {at: 31m, power off: nas.1}\n", "my.yaml:6: faults[0].at: 31m0s is after the end of the run; it lasts 30m0s: "},

@@ -177,8 +177,12 @@ func (c *compiler) endContainer(a *act) error {
 	return nil
 }
 
-// asked writes where a request goes, " at=n3", or nothing for the first ready peer.
+// asked writes where a request goes, " at=n3", or nothing for the first ready peer. What
+// was asked for stays: there is no for:.
 func (c *compiler) asked(a *act) (string, error) {
+	if err := a.noFor(); err != nil {
+		return "", err
+	}
 	if v, ok := a.get("from"); ok {
 		return c.askAt(v)
 	}
