@@ -60,3 +60,28 @@ func TestLaterValue_StopsItsTaskAlone(t *testing.T) {
 		t.Errorf("scaling made it %v", s.Task("db").Type)
 	}
 }
+
+// TestJobs_WithoutItsSpecWaits has the head of a job come before its spec: what it wants is
+// not known, and it is not stopped.
+func TestJobs_WithoutItsSpecWaits(t *testing.T) {
+	w := newWorld(t, 1)
+	w.run(10 * time.Second)
+	p := w.peers[0]
+	spec := testSpec("shop", job.Task{Name: "web", Count: 0})
+	issuer := wire.PeerID{9}
+	record := func(seq uint64, kind wire.RecordKind, v any) *wire.Record {
+		r := &wire.Record{Kind: kind, Body: wire.MustMarshal(v), Num: wire.Number{Issuer: issuer, Inc: 1, Nonce: 1, Seq: seq}}
+		r.Seal(wire.HashOf([]byte("w")), testKey(issuer))
+		return r
+	}
+	head := record(1, wire.KindHead, &ledger.Head{Job: spec.ID(), Life: 1, Revision: 1, Spec: wire.HashOf(wire.MustMarshal(&spec)), Author: issuer})
+	for _, tc := range []struct {
+		rec  *wire.Record
+		want string
+	}{{head, "waiting"}, {record(2, wire.KindSpec, &spec), "stopped"}} {
+		w.step(p, Input{Received: &Received{From: issuer, Msg: &wire.Push{Records: []*wire.Record{tc.rec}}}})
+		if jobs := p.core.Jobs(false); len(jobs) != 1 || jobs[0].State != tc.want {
+			t.Errorf("after the %v: %+v, want it %s", tc.rec.Kind, jobs, tc.want)
+		}
+	}
+}

@@ -240,6 +240,8 @@ func (c *Core) jobState(id job.ID, v JobView) string {
 		return "removed"
 	case bad:
 		return "paused: bad spec"
+	case len(v.Tasks) == 0:
+		return "waiting" // its spec has not come, or says what only a later version knows
 	case wanted == 0:
 		return "stopped"
 	case c.failedForGood(id):
