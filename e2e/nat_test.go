@@ -30,7 +30,7 @@ services:
 // natSwarm starts a swarm of plain processes: open peers on the bridge, and one
 // behind each NAT, labelled place=hidden the first of them. Those behind a NAT join
 // by a ticket of the first, each within limit.
-func natSwarm(t *testing.T, open int, nats ...lab.NAT) swarm {
+func natSwarm(t testing.TB, open int, nats ...lab.NAT) swarm {
 	t.Helper()
 	if err := lab.Available(); err != nil {
 		t.Skip(err)
