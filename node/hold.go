@@ -178,7 +178,7 @@ func (c *Core) judgeOwn(cl *ledger.Claim) {
 	}
 	delete(c.holding.lost, id)
 	live := c.led.LiveClaims(cl.Slot)
-	if w := firstRival(live, cl); w != nil {
+	if w := c.firstRival(live, cl); w != nil {
 		c.judgeBeaten(cl, w)
 		return
 	}
@@ -192,18 +192,24 @@ func (c *Core) judgeOwn(cl *ledger.Claim) {
 	c.judgeHolder(cl)
 }
 
-// firstRival returns the claim that beats cl, or nil. One that is leaving beats no
-// other: the other is there to replace it.
-func firstRival(live []*ledger.Claim, cl *ledger.Claim) *ledger.Claim {
+// firstRival returns the claim that beats cl, or nil: of several the first whose holder is
+// not doubted. The winner's may be gone for good and never declared so, and of those
+// whom it beats one is enough. One that is leaving beats no other: the other is there to
+// replace it.
+func (c *Core) firstRival(live []*ledger.Claim, cl *ledger.Claim) *ledger.Claim {
+	var first *ledger.Claim
 	for _, o := range live {
-		if o == cl {
-			return nil
-		}
-		if !o.Leaving || cl.Leaving {
+		switch {
+		case o == cl:
+			return first
+		case o.Leaving && !cl.Leaving:
+		case !c.mem.Doubted(o.Peer) && !c.mem.Dead(o.Peer):
 			return o
+		case first == nil:
+			first = o
 		}
 	}
-	return nil
+	return first
 }
 
 func (c *Core) unwanted(cl *ledger.Claim) string {

@@ -29,7 +29,7 @@ func (d *drawer) topology(s *Scenario, seed uint64) {
 	s.Groups[0].Count -= apart.Count
 	s.Groups = append(s.Groups, apart)
 	if d.r.IntN(3) == 0 {
-		s.Net.ConnCap = 2 + d.r.IntN(4)
+		s.Net.ConnCap = apart.Count + d.r.IntN(2) // with less some could never meet
 	}
 	if d.r.IntN(2) == 0 {
 		s.Net.Reorder = float64(1+d.r.IntN(10)) / 100

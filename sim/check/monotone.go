@@ -90,7 +90,7 @@ func (m *Monotone) number(h Host, r *wire.Record) error {
 }
 
 func (m *Monotone) claim(h Host, c *ledger.Claim) error {
-	if c.Phase.Ended() {
+	if c.Phase.Ended() || m.own.of(h).spoilt[keyOf(c)] {
 		return nil
 	}
 	key := slotLife{c.Slot.String(), c.Life}

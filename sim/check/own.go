@@ -29,7 +29,8 @@ type ownClaims struct {
 	claims  map[claimKey]*ledger.Claim
 	numbers map[wire.Number]claimKey
 	lost    bool              // its disk was lost or exchanged since the last start
-	spoilt  map[claimKey]bool // claims as such a disk had them: it may have forgotten their end
+	spoilt  map[claimKey]bool // claims as such a disk had them, or as others give them back: their end may be forgotten
+	last    wire.Version      // the greatest number of a claim of its own
 }
 
 func (o *own) of(h Host) *ownClaims {
@@ -96,9 +97,16 @@ func (o *own) wrote(h Host, w *node.Write) *ledger.Claim {
 		return nil
 	}
 	claim := claimOf(h, w.Put)
-	if claim != nil {
-		c.put(w.Put, claim)
+	if claim == nil {
+		return nil
 	}
+	switch v := w.Put.Num.Version(); {
+	case v.Compare(c.last) > 0:
+		c.last = v
+	case c.spoilt != nil: // from before its disk was lost; whoever was away has it as it was then
+		c.spoilt[keyOf(claim)] = true
+	}
+	c.put(w.Put, claim)
 	return claim
 }
 
