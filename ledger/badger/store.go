@@ -91,7 +91,8 @@ func Open(dir string, opts Options) (*Store, error) {
 }
 
 func (s *Store) open() error {
-	if err := checkSchema(s.dir); err != nil {
+	write, err := s.checkSchema()
+	if err != nil {
 		return err
 	}
 	if err := s.makeRoom(s.opts.least()); err != nil {
@@ -106,7 +107,10 @@ func (s *Store) open() error {
 	if err := s.openDB(); err != nil {
 		return err
 	}
-	return s.scan()
+	if err := s.scan(); err != nil || !write {
+		return err
+	}
+	return s.writeSchema() // after the head, which remembers what was wrong with it
 }
 
 // Load returns what the store held when it was opened; it may be called once.

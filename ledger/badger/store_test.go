@@ -3,6 +3,7 @@ package badger
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -161,6 +162,80 @@ func TestOpen_RefusesANewerSchema(t *testing.T) {
 	want := fmt.Sprintf("state directory %s was written by a newer shoal (schema 3, this one knows 1): update shoal", dir)
 	if err == nil || err.Error() != want {
 		t.Fatalf("error %q, want %q", err, want)
+	}
+}
+
+// The file schema may say anything, and be gone. What names a greater version is
+// refused; what names none is damage, unless there is nothing yet.
+func TestOpen_JudgesWhatTheSchemaSays(t *testing.T) {
+	gone := "(gone)"
+	one, three := schemaText(1), schemaText(3)
+	for text, want := range map[string]string{
+		one: "", "1": "", "1\n": "", "7" + one[1:]: "", // its checksum says 1
+		gone: "damage: the file schema of state directory DIR is gone",
+		"":   "damage: the file schema of state directory DIR cannot be read", "\x00\x00\n": "damage: ", "schema 2": "damage: ", "0": "damage: ",
+		"1 " + three[2:9]: "damage: ", one[:4]: "damage: ", one[:9] + "x\n": "damage: ", strings.Repeat("9", 100_000): "damage: ",
+		three: "was written by a newer shoal (schema 3, ", "?" + three[1:]: "was written by a newer shoal (schema 3, ",
+		"2": "says 2, with no valid checksum", "99\n": "update shoal or, if no newer one has run here, delete that file",
+		three[:9] + "x\n": "says 3, with no valid checksum",
+	} {
+		for _, hasData := range []bool{true, false} {
+			dir := t.TempDir()
+			if hasData {
+				s := open(t, dir, Options{Small: true})
+				apply(t, s, []*wire.Record{record(1, 10)}, nil, nil, true)
+				if err := s.Close(); err != nil {
+					t.Fatal(err)
+				}
+			}
+			path := filepath.Join(dir, "schema")
+			err := os.Remove(path)
+			if text != gone {
+				err = os.WriteFile(path, []byte(text), 0o600)
+			}
+			if err != nil && hasData {
+				t.Fatal(err)
+			}
+			damage, isDamage := strings.CutPrefix(strings.ReplaceAll(want, "DIR", dir), "damage: ")
+			if isDamage && !hasData {
+				isDamage, damage = false, ""
+			}
+			if !isDamage && damage != "" {
+				if _, err := Open(dir, Options{Small: true}); err == nil || !strings.Contains(err.Error(), damage) {
+					t.Errorf("%.20q: error %v, want %q", text, err, damage)
+				}
+				if b, _ := os.ReadFile(path); string(b) != text {
+					t.Errorf("%.20q: rewritten to %q", text, b)
+				}
+				continue
+			}
+			opensWith(t, dir, text, isDamage, damage)
+		}
+	}
+}
+
+// opensWith fails the test unless a store opens with that damage, remembers it, and has
+// a good file schema from then on.
+func opensWith(t *testing.T, dir, text string, isDamage bool, want string) {
+	t.Helper()
+	for again := range 3 {
+		s, err := Open(dir, Options{Small: true})
+		if err != nil {
+			t.Fatalf("%.20q: %v", text, err)
+		}
+		_, _, damage := s.Load()
+		switch {
+		case (damage != nil) != (isDamage && again < 2):
+			t.Errorf("%.20q: start %d: damage %v", text, again, damage)
+		case damage != nil && again == 0 && !strings.Contains(damage.Error(), want):
+			t.Errorf("%.20q: %v, want %q", text, damage, want)
+		case damage != nil && again == 1:
+			err = s.Mend()
+		}
+		b, rerr := os.ReadFile(filepath.Join(dir, "schema"))
+		if err := errors.Join(err, rerr, s.Close()); err != nil || string(b) != schemaText(Schema) {
+			t.Errorf("%.20q: the file schema holds %q, %v", text, b, err)
+		}
 	}
 }
 
