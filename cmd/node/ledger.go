@@ -17,7 +17,7 @@ import (
 )
 
 // stateFlag lets a command look at a stopped peer's ledger.
-const stateFlag = "look at the ledger of a stopped peer, in this state directory, instead of asking the daemon"
+const stateFlag = "look at the ledger of a stopped peer, in this state directory, instead of asking the daemon: at a copy of it in $TMPDIR"
 
 func (c *cli) ledgerCommand() *cobra.Command {
 	cmd := &cobra.Command{
@@ -26,7 +26,10 @@ func (c *cli) ledgerCommand() *cobra.Command {
 		Long: `Look at, compare, check and copy the ledger: the records that say who runs what.
 
 Every peer holds all of it. Nothing here changes it but import, which brings records in by the
-rules by which peers merge: what is newer stays. To keep a swarm safe see shoal backup.`,
+rules by which peers merge: what is newer stays. To keep a swarm safe see shoal backup.
+
+With --state, what only looks leaves the directory as it is, its damage included: it reads a copy, which is
+made in $TMPDIR (/tmp without it) and deleted in the end. That needs as much room there, and 32 MiB more.`,
 		Args: wants(1, -1, "ls, get, diff, verify, export or import"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return usagef("%s: no command %q; see `%s --help`", cmd.CommandPath(), args[0], cmd.CommandPath())

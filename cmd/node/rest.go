@@ -74,8 +74,12 @@ func (c *cli) openRest(dir stateDir, write bool) (*rest, error) {
 	} else {
 		r.store, err = badger.OpenCopy(dir.path("store"), badger.Options{})
 	}
-	if err != nil {
+	var busy *badger.InUseError
+	switch {
+	case errors.As(err, &busy):
 		return nil, fmt.Errorf("%w; while its daemon runs, leave out --state: then the daemon is asked", err)
+	case err != nil:
+		return nil, err
 	}
 	if err := r.load(c, id); err != nil {
 		return nil, errors.Join(err, r.close())

@@ -2,8 +2,10 @@ package badger
 
 import (
 	"bytes"
+	"errors"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -122,6 +124,50 @@ func TestOpenCopy_OfADamagedStoreSaysSoAndMendsNothing(t *testing.T) {
 		if err := c.Close(); err != nil {
 			t.Fatal(err)
 		}
+	}
+}
+
+// Whoever looks at a store has named its directory and knows of no copy.
+func TestOpenCopy_ErrorsNameTheDirectoryLookedAt(t *testing.T) {
+	dir := t.TempDir()
+	if err := open(t, dir, Options{}).Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "schema"), []byte(schemaText(2)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	want := "state directory " + dir + " was written by a newer shoal (schema 2, this one knows 1): update shoal"
+	if _, err := OpenCopy(dir, Options{}); err == nil || err.Error() != want {
+		t.Errorf("error %v, want %q", err, want)
+	}
+	t.Setenv("TMPDIR", filepath.Join(dir, "nowhere"))
+	want = "state directory " + dir + " cannot be copied into " + os.TempDir() + " to look at it: no such file or directory: set TMPDIR to another directory"
+	if _, err := OpenCopy(dir, Options{}); err == nil || err.Error() != want {
+		t.Errorf("error %v, want %q", err, want)
+	}
+}
+
+func TestOpenCopy_SaysThatItDoesNotFit(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, dir, Options{})
+	apply(t, s, []*wire.Record{record(1, 300<<10)}, nil, nil, true)
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	small := mounted(t, "tmpfs", 16)
+	t.Setenv("TMPDIR", small)
+	want := regexp.MustCompile(`^state directory ` + dir + `: a copy of 3[2-9] MiB does not fit into ` + small +
+		` \((15|16) MiB free\): set TMPDIR to a directory with room$`)
+	if _, err := OpenCopy(dir, Options{}); err == nil || !want.MatchString(err.Error()) {
+		t.Errorf("error %v, want %s", err, want)
+	}
+	if left, err := os.ReadDir(small); err != nil || len(left) > 0 {
+		t.Errorf("left there: %v, %v", left, err)
+	}
+	c := &Copy{dir: dir, tmp: small} // others took the room meanwhile
+	var none *NoRoomError
+	if err := c.explained(&FullError{1 << 20, 2 << 20}, Options{}); !errors.As(err, &none) || none.Dir != small || none.FreeBytes == 0 {
+		t.Errorf("error %v", err)
 	}
 }
 

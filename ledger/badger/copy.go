@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 
 	"shoal/wire"
 )
@@ -20,9 +21,25 @@ type Copy struct {
 	dir, tmp string
 }
 
+// A NoRoomError says that a copy does not fit where temporary files go.
+type NoRoomError struct {
+	Dir                  string
+	NeedBytes, FreeBytes int64
+}
+
+// Error tells how much is needed, how much is free, and what to do.
+func (e *NoRoomError) Error() string {
+	return fmt.Sprintf("a copy of %d MiB does not fit into %s (%d MiB free): set TMPDIR to a directory with room",
+		(e.NeedBytes+1<<20-1)>>20, e.Dir, e.FreeBytes>>20)
+}
+
+// copied is what a look takes of a state directory.
+func copied() []string { return []string{"schema", "head", dbDir} }
+
 // OpenCopy copies the state directory dir below the system's temporary directory and
 // opens the copy. No daemon can open dir until Close. It is an error if there is no
-// store, if another process uses it, or if a newer shoal wrote it.
+// store, if another process uses it, if a newer shoal wrote it, or if the copy does not
+// fit (*NoRoomError). Errors name dir, not the copy.
 func OpenCopy(dir string, opts Options) (*Copy, error) {
 	if _, err := os.Stat(filepath.Join(dir, dbDir)); err != nil {
 		return nil, fmt.Errorf("state directory %s holds no store: %w", dir, cause(err))
@@ -32,24 +49,88 @@ func OpenCopy(dir string, opts Options) (*Copy, error) {
 		return nil, err
 	}
 	c := &Copy{lock: lock, dir: dir}
-	if err := c.open(dir, opts); err != nil {
+	if err := c.open(opts); err != nil {
 		return nil, errors.Join(err, c.Close())
 	}
 	return c, nil
 }
 
-func (c *Copy) open(dir string, opts Options) (err error) {
-	if c.tmp, err = os.MkdirTemp("", "shoal-look-"); err != nil {
-		return fmt.Errorf("copy the store: %w", err)
+func (c *Copy) open(opts Options) (err error) {
+	if err := RoomToCopy(c.dir, opts); err != nil {
+		return err
 	}
-	for _, name := range []string{"schema", "head", dbDir} {
-		if err := copyTree(filepath.Join(dir, name), filepath.Join(c.tmp, name)); err != nil {
-			return fmt.Errorf("copy the store of state directory %s: %w", dir, err)
+	if c.tmp, err = os.MkdirTemp("", "shoal-look-"); err != nil {
+		return fmt.Errorf("state directory %s cannot be copied into %s to look at it: %w: set TMPDIR to another directory", c.dir, os.TempDir(), cause(err))
+	}
+	for _, name := range copied() {
+		if err := copyTree(filepath.Join(c.dir, name), filepath.Join(c.tmp, name)); err != nil {
+			return c.explained(fmt.Errorf("copy the store of state directory %s: %w", c.dir, err), opts)
 		}
 	}
 	opts.NoBallast = true
-	c.Store, err = Open(c.tmp, opts)
-	return err
+	if c.Store, err = Open(c.tmp, opts); err != nil {
+		return c.explained(err, opts)
+	}
+	return nil
+}
+
+// explained makes of an error about the copy one about the directory looked at. Where
+// there was room at first, others may have taken it since.
+func (c *Copy) explained(err error, opts Options) error {
+	var full *FullError
+	if errors.As(err, &full) || errors.Is(err, syscall.ENOSPC) {
+		free, _, _ := Free(c.tmp) // 0 where it is not known
+		return noRoom(c.dir, opts, free)
+	}
+	return &renamed{c.named(err.Error()), err}
+}
+
+// A renamed error is one with other words.
+type renamed struct {
+	text string
+	error
+}
+
+func (r *renamed) Error() string { return r.text }
+func (r *renamed) Unwrap() error { return r.error }
+
+// RoomToCopy returns an error with a *NoRoomError if a copy of the state directory dir
+// does not fit where temporary files go. Not to know is no error.
+func RoomToCopy(dir string, opts Options) error {
+	free, _, err := Free(os.TempDir())
+	if err != nil || free >= copyBytes(dir, opts) {
+		return nil //nolint:nilerr // the copy itself will tell
+	}
+	return noRoom(dir, opts, free)
+}
+
+func noRoom(dir string, opts Options, free int64) error {
+	return fmt.Errorf("state directory %s: %w", dir, &NoRoomError{os.TempDir(), copyBytes(dir, opts), free})
+}
+
+// copyBytes is what a copy of the state directory dir takes, and the room to open it.
+func copyBytes(dir string, opts Options) int64 {
+	sum := opts.least()
+	for _, name := range copied() {
+		_ = filepath.WalkDir(filepath.Join(dir, name), func(_ string, d fs.DirEntry, err error) error {
+			if err != nil {
+				return nil //nolint:nilerr // what cannot be read the copy will tell
+			}
+			if info, err := d.Info(); err == nil {
+				sum += onDisk(info)
+			}
+			return nil
+		})
+	}
+	return sum
+}
+
+// onDisk is the room that a file takes, its holes left out.
+func onDisk(info fs.FileInfo) int64 {
+	if st, ok := info.Sys().(*syscall.Stat_t); ok {
+		return st.Blocks * 512
+	}
+	return info.Size()
 }
 
 // Load is Store.Load; what it says of damage names the directory looked at.

@@ -52,6 +52,14 @@ func cause(err error) error {
 	return err
 }
 
+// An InUseError says that another process has the state directory open.
+type InUseError struct{ Dir, Holder string }
+
+// Error names the process.
+func (e *InUseError) Error() string {
+	return fmt.Sprintf("state directory %s is in use by %s: stop it or use another --state", e.Dir, e.Holder)
+}
+
 // acquire takes the directory's lock for as long as the file it returns is open.
 func acquire(dir string) (*os.File, error) {
 	f, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_RDWR|os.O_CREATE, 0o600)
@@ -63,7 +71,7 @@ func acquire(dir string) (*os.File, error) {
 		if !errors.Is(err, syscall.EWOULDBLOCK) {
 			return nil, fmt.Errorf("lock state directory %s: %w", dir, err)
 		}
-		return nil, fmt.Errorf("state directory %s is in use by %s: stop it or use another --state", dir, holderIn(f.Name()))
+		return nil, &InUseError{dir, holderIn(f.Name())}
 	}
 	pid := []byte(strconv.Itoa(os.Getpid()) + "\n")
 	if err := errors.Join(f.Truncate(0), writeAt(f, pid)); err != nil && !errors.Is(err, syscall.ENOSPC) {

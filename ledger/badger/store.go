@@ -27,6 +27,7 @@ import (
 	"path/filepath"
 	"sync"
 	"sync/atomic"
+	"syscall"
 
 	badgerdb "github.com/dgraph-io/badger/v4"
 
@@ -85,6 +86,10 @@ func Open(dir string, opts Options) (*Store, error) {
 	s.lock = lock
 	if err := s.open(); err != nil {
 		_ = s.Close()
+		if errors.Is(err, syscall.ENOSPC) { // taken since there was room, a moment ago
+			free, _, _ := Free(dir)
+			err = fmt.Errorf("state directory %s cannot be opened: %w", dir, &FullError{free, opts.least()})
+		}
 		return nil, err
 	}
 	return s, nil
