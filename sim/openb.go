@@ -191,6 +191,11 @@ func (s *Scenario) UseNodes(path string, n int) error {
 	if err := s.namesAtMost(n); err != nil {
 		return err
 	}
+	for _, g := range s.Groups {
+		if len(g.Labels) > 0 || g.Datacenter != "" || g.Profile != "" || g.NIC != (nicSpec{}) || g.Clock != 0 || g.DriftPPM != 0 {
+			return fmt.Errorf("the peers of %s have labels, sites, profiles, NAT or clocks of their own, which a table of nodes has not: leave the flag out", s.Name)
+		}
+	}
 	s.Groups = pickNodes(nodes, n)
 	s.Flags = append(s.Flags, flag)
 	return nil

@@ -2,6 +2,7 @@ package sim
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -14,14 +15,20 @@ import (
 	"shoal/job"
 )
 
+// maxLine bounds a line of a scenario, in bytes.
+const maxLine = 1 << 20
+
 // Parse reads a scenario. Its error names the place: "holder_dies.txt:7: …".
 func Parse(r io.Reader, name string) (*Scenario, error) {
 	p := &parser{name: name, s: &Scenario{Name: name, Net: defaultNet, Run: defaultRun, Seed: 1}}
 	lines := bufio.NewScanner(r)
-	lines.Buffer(make([]byte, 0, 4096), 1<<20)
+	lines.Buffer(make([]byte, 0, 4096), maxLine)
 	for lines.Scan() {
 		p.line++
 		text := lines.Text()
+		if p.line == 1 {
+			text = strings.TrimPrefix(text, "\ufeff") // as some editors begin a file
+		}
 		if p.golden {
 			p.s.Golden = append(p.s.Golden, strings.TrimRight(text, " "))
 			continue
@@ -37,7 +44,10 @@ func Parse(r io.Reader, name string) (*Scenario, error) {
 			return nil, fmt.Errorf("%s:%d: %w", name, p.line, err)
 		}
 	}
-	if err := lines.Err(); err != nil {
+	switch err := lines.Err(); {
+	case errors.Is(err, bufio.ErrTooLong):
+		return nil, fmt.Errorf("%s:%d: the line is longer than %d bytes", name, p.line+1, maxLine)
+	case err != nil:
 		return nil, fmt.Errorf("%s:%d: %w", name, p.line+1, err)
 	}
 	if err := p.knownJobs(); err != nil {

@@ -100,6 +100,11 @@ func total(counts map[string]int) (n int64) {
 // slotsExist refuses to do something to a slot that no line and no workload can make:
 // during the run it would look like a failure of the peers, or like nothing at all.
 func (p *parser) slotsExist(op *Op) error {
+	if op.Verb == "held" && len(op.Args) > 0 {
+		if slot, err := parseSlot(op.Args[0]); err == nil {
+			return p.slotExists(op.Verb+": ", slot)
+		}
+	}
 	if op.Moment != At || hasKey(op.Opts, "fails") {
 		return nil
 	}

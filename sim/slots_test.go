@@ -56,6 +56,7 @@ func TestParse_RefusesSlotsThatNoLineMakes(t *testing.T) {
 		"at 5s restart n1 disk=clone-of:holder(web.7)": "a.txt:3: restart: no line makes",
 		"at 5s exit container web.3":                   "a.txt:3: exit: no line makes the slot web/web.3",
 		"at 5s oom nojob.0":                            "a.txt:3: oom: no line makes",
+		"by 20s held web.9":                            "a.txt:3: held: no line makes the slot web/web.9: the task never",
 		"at 5s crash acceptor(nojob)":                  "a.txt:3: crash: no line submits the job nojob",
 	} {
 		_, err := Parse(strings.NewReader(head+line+"\n"), "a.txt")

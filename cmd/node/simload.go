@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -71,17 +72,29 @@ func (l *simLoads) apply(s *sim.Scenario, o *sim.Options) error {
 	return nil
 }
 
+// changed reports whether a flag makes the run another one than the file's, but for the
+// seed.
+func (l *simLoads) changed() bool {
+	return l.peers > 0 || l.encode || len(l.workloads) > 0 || l.nodes != ""
+}
+
+// asRun is a scenario with the options it runs with as its own.
+func asRun(s *sim.Scenario, o sim.Options) *sim.Scenario {
+	out := *s
+	if o.Seed != nil {
+		out.Seed = *o.Seed
+	}
+	out.Encode = s.Encode || o.Encode
+	if o.Peers > 0 {
+		out.Groups = slices.Clone(s.Groups)
+		out.Groups[0].Count = o.Peers // CheckPeers has seen that there is one group
+	}
+	return &out
+}
+
 // plan prints a scenario as it would run: its workloads drawn into lines.
 func (c *cli) plan(s *sim.Scenario, o sim.Options) error {
-	seed := s.Seed
-	if o.Seed != nil {
-		seed = *o.Seed
-	}
-	drawn := *s.Expand(seed, o.Peers)
-	drawn.Seed = seed
-	if o.Peers > 0 {
-		drawn.Groups[0].Count = o.Peers // CheckPeers has seen that there is one group
-	}
-	text := drawn.String()
+	s = asRun(s, o)
+	text := s.Expand(s.Seed, 0).String()
 	return c.answer(map[string]any{"scenario": s.Name, "plan": text}, func() { fmt.Fprint(c.out, text) })
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -31,7 +32,7 @@ func (c *cli) scenario(ctx context.Context, file string, seed *uint64) (*sim.Sce
 	if err != nil {
 		return nil, nil, err
 	}
-	if ext := filepath.Ext(file); ext != ".yaml" && ext != ".yml" {
+	if ext := strings.ToLower(filepath.Ext(file)); ext != ".yaml" && ext != ".yml" {
 		s, err := sim.Parse(bytes.NewReader(data), file)
 		return s, nil, err
 	}
@@ -75,43 +76,14 @@ func soakFits(p *sim.SoakPlan) error {
 
 func gib(n int64) string { return strconv.FormatFloat(float64(n)/(1<<30), 'f', 1, 64) + " GiB" }
 
-// freeMemory is what the kernel says could be had without swapping, and no more than
-// the control group leaves; 0 if it does not say.
-func freeMemory() int64 {
-	text, err := os.ReadFile("/proc/meminfo")
-	if err != nil {
-		return 0
-	}
-	free := int64(0)
-	for line := range strings.Lines(string(text)) {
-		if rest, ok := strings.CutPrefix(line, "MemAvailable:"); ok {
-			free, _ = strconv.ParseInt(strings.TrimSuffix(strings.TrimSpace(rest), " kB"), 10, 64)
-			free <<= 10
-		}
-	}
-	limit, used := cgroup("memory.max"), cgroup("memory.current")
-	if limit > 0 && (free == 0 || limit-used < free) {
-		free = max(limit-used, 1)
-	}
-	return free
-}
-
-func cgroup(name string) int64 {
-	text, err := os.ReadFile("/sys/fs/cgroup/" + name)
-	if err != nil {
-		return 0
-	}
-	n, err := strconv.ParseInt(strings.TrimSpace(string(text)), 10, 64)
-	if err != nil {
-		return 0 // "max": no limit
-	}
-	return n
-}
-
 // reportable refuses a report that could not be written, before the run.
 func reportable(file string) error {
-	if info, err := os.Stat(file); err == nil && !info.Mode().IsRegular() {
+	switch info, err := os.Stat(file); {
+	case err != nil: // there is none yet, or what follows says why not
+	case !info.Mode().IsRegular():
 		return usagef("--report %s: that is no plain file; name one to write, such as out.html", file)
+	case !isReport(file):
+		return usagef("--report %s: that file is there and is no report, so it stays; name another", file)
 	}
 	dir := filepath.Dir(file)
 	if info, err := os.Stat(dir); err != nil || !info.IsDir() {
@@ -122,6 +94,18 @@ func reportable(file string) error {
 		return usagef("--report %s: nothing can be written into the folder %s: %w", file, dir, errors.Unwrap(err))
 	}
 	return errors.Join(part.Close(), os.Remove(part.Name()))
+}
+
+// isReport reports whether a file begins as a report does, or is empty.
+func isReport(file string) bool {
+	f, err := os.Open(file)
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	head := make([]byte, len(report.Begin))
+	n, err := io.ReadFull(f, head)
+	return errors.Is(err, io.EOF) || err == nil && string(head[:n]) == report.Begin
 }
 
 // writeReport writes the report of a run; the file is there whole or not at all.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -114,8 +115,8 @@ func (c *cli) simulate(t *toRun, f *runFlags) (code int, err error) {
 		return 0, c.plan(s, o)
 	}
 	if f.print {
-		text := s.String()
-		if p != nil {
+		text := asRun(s, o).String()
+		if p != nil && !f.loads.changed() {
 			text = p.Text
 		}
 		_, err := fmt.Fprint(c.out, text)
@@ -130,7 +131,7 @@ func (c *cli) simulate(t *toRun, f *runFlags) (code int, err error) {
 		}
 	}
 	if f.shrink != "" {
-		if err := os.MkdirAll(f.shrink, 0o750); err != nil {
+		if err := makeable(f.shrink); err != nil {
 			return 0, fmt.Errorf("--shrink: %w", err)
 		}
 	}
@@ -181,16 +182,56 @@ func (c *cli) shrink(t *toRun, dir string) error {
 	c.progress("cutting it down; Ctrl-C ends that with what there is")
 	small, of := sim.ShrinkRun(t.s, t.o)
 	base := filepath.Base(t.s.Name)
-	file := filepath.Join(dir, fmt.Sprintf("%s-%d.txt", strings.TrimSuffix(base, filepath.Ext(base)), small.Seed))
+	name := fmt.Sprintf("%s-%d", strings.TrimSuffix(base, filepath.Ext(base)), small.Seed)
 	text := fmt.Sprintf("# %s, seed %d, cut down from %d lines to %d.\n", base, small.Seed, of, len(small.Ops))
 	if t.p != nil {
 		for i, name := range t.p.Peers[:min(len(t.p.Peers), small.PeerCount(0))] {
 			text += fmt.Sprintf("# n%d = %s\n", i+1, name)
 		}
 	}
-	if err := os.WriteFile(file, []byte(text+small.String()), 0o600); err != nil {
+	if err := os.MkdirAll(dir, 0o750); err != nil {
+		return fmt.Errorf("--shrink: %w", err)
+	}
+	file, err := writeNew(dir, name, text+small.String())
+	if err != nil {
 		return fmt.Errorf("--shrink: %w", err)
 	}
 	c.progress("cut down from %d lines to %d: shoal sim run %s", of, len(small.Ops), sim.Quote(file))
 	return nil
+}
+
+// writeNew writes text as NAME.txt, or, where that is there, NAME-2.txt and so on.
+func writeNew(dir, name, text string) (file string, err error) {
+	file = filepath.Join(dir, name+".txt")
+	for n := 2; ; n++ {
+		f, err := os.OpenFile(file, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+		if errors.Is(err, os.ErrExist) && n < 1000 {
+			file = filepath.Join(dir, fmt.Sprintf("%s-%d.txt", name, n))
+			continue
+		}
+		if err != nil {
+			return "", err
+		}
+		_, err = f.WriteString(text)
+		return file, errors.Join(err, f.Close())
+	}
+}
+
+// makeable refuses a directory that cannot be made or written into, before a run that
+// may need it, and leaves none behind.
+func makeable(dir string) error {
+	_, err := os.Stat(dir)
+	isNew := errors.Is(err, os.ErrNotExist)
+	if err := os.MkdirAll(dir, 0o750); err != nil {
+		return err
+	}
+	probe, err := os.CreateTemp(dir, ".probe")
+	if err != nil {
+		return err
+	}
+	err = errors.Join(probe.Close(), os.Remove(probe.Name()))
+	if isNew {
+		err = errors.Join(err, os.Remove(dir))
+	}
+	return err
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"math"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -40,6 +41,8 @@ func checkSoak(p *sim.SoakPlan) error {
 		return usagef("--seeds %d: want 1 or more", p.Seeds)
 	case p.First < 1:
 		return usagef("--first 0: want 1 or more")
+	case p.First > math.MaxUint64-uint64(p.Seeds-1):
+		return usagef("--first %d: %d seeds from there on go beyond the last, %d", p.First, p.Seeds, uint64(math.MaxUint64))
 	case p.Peers < 2 || p.Peers > sim.MaxDrawPeers:
 		return usagef("--peers %d: want 2 to %d", p.Peers, sim.MaxDrawPeers)
 	case p.Time < 10*time.Second || p.Time > 24*time.Hour:

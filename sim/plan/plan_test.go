@@ -212,6 +212,8 @@ func TestRead_ErrorsNameThePlace(t *testing.T) {
 		{"often", head + "faults:\n  - {at: 1m, power off: nas.1, for: 1m, every: 30s}\n", "my.yaml:6: faults[0].every: 30s is too often; "},
 		{"peer", head + "faults:\n  - {at: 1m, power off: nas.7}\n", `my.yaml:6: faults[0].power off: "nas.7" names no peers; write peer nas.1, `},
 		{"peer near", head + "faults:\n  - {at: 1m, power off: peer nas.7}\n", `my.yaml:6: faults[0].power off: there is no peer "nas.7"; did you mean nas.1 or `},
+		{"empty site", "compose: c.yaml\nsites: {a: {}, b: {}}\nlinks: [{between: a | b, delay: 5ms}]\npeers: [{count: 1}]\n",
+			"my.yaml:3: links[0].between: no peer stands at the site a; write site: a at those that do"},
 		{"group", head + "faults:\n  - {at: 1m, power off: nas}\n", `my.yaml:6: faults[0].power off: "nas" is no peer; did you mean group nas?`},
 		{"too many", head + "faults:\n  - {at: 1m, power off: 5 peers of group nas}\n", `my.yaml:6: faults[0].power off: "5 peers of group nas": there are 3 of them`},
 		{"cut", head + "faults:\n  - {at: 1m, cut: nas.1}\n", `my.yaml:6: faults[0].cut: "nas.1" does not say what from what; `},

@@ -115,6 +115,8 @@ func (c *compiler) all(v value, text string) ([]int, error) {
 		}
 	}
 	switch {
+	case c.sites[text] != nil && len(c.sites[text].peers) == 0:
+		return nil, v.errorf("no peer stands at the site %s; write site: %s at those that do", text, text)
 	case c.sites[text] != nil:
 		return nil, v.errorf("%q is no peer; did you mean site %s?", text, text)
 	case c.groups[text] != nil:

@@ -22,6 +22,9 @@ var style string
 //go:embed script.js
 var script string
 
+// Begin is how every report begins, so that a new one takes the place of nothing else.
+const Begin = "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta name=\"generator\" content=\"shoal sim\">"
+
 // Options say what the result does not.
 type Options struct {
 	Title string   // empty: the scenario's name
