@@ -9,7 +9,7 @@ import (
 // A run that is interrupted says so and how far it was; one that could have been is
 // the same as any other.
 func TestInterrupt(t *testing.T) {
-	const text = "peers 3\nrun 2m\nat 3s submit web replicas=2\nby 1m40s held web.9\n"
+	const text = "peers 3\nrun 2m\nat 3s submit web replicas=2\nby 1m40s held web.0 token=9\n"
 	s, err := Parse(strings.NewReader(text), "x.txt")
 	if err != nil {
 		t.Fatal(err)
