@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -21,6 +22,7 @@ func (c *cli) jobsCommand() *cobra.Command {
 		Short: "List jobs",
 		Args:  wants(0, 0, "no argument"),
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			c.tellUnready(cmd.Context())
 			jobs, err := c.client().Jobs(cmd.Context(), all)
 			if err != nil {
 				return err
@@ -30,6 +32,21 @@ func (c *cli) jobsCommand() *cobra.Command {
 	}
 	cmd.Flags().BoolVarP(&all, "all", "a", false, "removed ones too, while they are remembered")
 	return cmd
+}
+
+// tellUnready says on stderr, ahead of what is listed, that the peer that answers is not
+// ready: it shows what it knew when it last heard others. A peer that cannot be asked is
+// left to the listing's own error.
+func (c *cli) tellUnready(ctx context.Context) {
+	st, err := c.client().Status(ctx)
+	if err != nil || st.State == "ready" {
+		return
+	}
+	state := st.State
+	if st.Why != "" {
+		state += " (" + oneLine(st.Why) + ")"
+	}
+	fmt.Fprintf(c.err, "shoal: this peer is %s: what follows is what it last knew\n", state)
 }
 
 func (c *cli) printJobs(jobs []api.Job) {
@@ -62,6 +79,7 @@ func (c *cli) psCommand() *cobra.Command {
 		ValidArgsFunction: c.complete(false, taskNames),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			of := strings.Join(args, "")
+			c.tellUnready(cmd.Context())
 			slots, err := c.client().Slots(cmd.Context(), of)
 			if err != nil {
 				return err
@@ -140,6 +158,7 @@ func (c *cli) inspectCommand() *cobra.Command {
 		ValidArgsFunction: c.complete(false, slotNames),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c.output = "json"
+			c.tellUnready(cmd.Context())
 			if slot, err := job.ParseSlotID(args[0]); err == nil {
 				why, err := c.client().Why(cmd.Context(), slot.String())
 				if err != nil {

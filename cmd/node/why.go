@@ -16,6 +16,7 @@ func (c *cli) whyCommand() *cobra.Command {
 		Args:              wants(1, 1, "one slot or job"),
 		ValidArgsFunction: c.complete(false, slotNames),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			c.tellUnready(cmd.Context())
 			whys, err := c.client().Why(cmd.Context(), args[0])
 			if err != nil {
 				return err
