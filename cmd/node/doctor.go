@@ -27,7 +27,8 @@ func (c *cli) doctorCommand() *cobra.Command {
 		Long: `Check this peer and its machine, one line a check, and say what to do where something is wrong.
 
 Where a daemon runs it is asked: it compares its clock with up to 16 members, looks at its engine, port, disk and
-limits, and says how others reach it. Where none answers, the command looks at this machine by itself.
+limits, and says how others reach it. Where none answers, the command looks at this machine by itself,
+and at the store that the peer left, as shoal ledger verify does: at a copy in $TMPDIR, for 20 s at most.
 Exit code 0: all is well, or there are warnings only; 1: something fails.`,
 		Args:              wants(0, 0, "no argument"),
 		ValidArgsFunction: cobra.NoFileCompletions,
@@ -92,6 +93,9 @@ func (c *cli) outside(ctx context.Context, dir stateDir, why error) (doctor.Outs
 	}
 	o.Holder, _ = bounded(ctx, machineWait, func(context.Context) (string, error) { return badger.Holder(dir.path("store")), nil })
 	o.Member, _ = bounded(ctx, machineWait, func(context.Context) (string, error) { return notMember(dir), nil })
+	if o.Member == "" && !o.Foreign {
+		o.Store = storeAtRest(ctx, dir, o.Holder)
+	}
 	up := &upOptions{state: dir}
 	up.settings, _ = bounded(ctx, machineWait, func(context.Context) (settings, error) { return dir.loadSettings() })
 	if up.Driver == "" {

@@ -176,19 +176,33 @@ type Store struct {
 	AcceptLoss bool // the peer was told to go on with what is left
 }
 
+// AtRest is the store that a stopped peer left, looked at without opening it.
+type AtRest struct {
+	Dir     string // the state directory, as a shell takes it
+	Unseen  string // why it was not looked at; empty: it was
+	Refused string // why no daemon can open it; empty: one can
+	Damage  string // what is wrong with it; empty: nothing
+	Records int
+}
+
 // Outside is what can be seen of a daemon that does not answer.
 type Outside struct {
 	Socket  string
-	Err     string // why nobody answers there
-	Hung    bool   // something listens there
-	Foreign bool   // it belongs to another user
-	Holder  string // who has the state directory open; empty: nobody
-	Member  string // why this machine is no member; empty: it is
+	Err     string  // why nobody answers there
+	Hung    bool    // something listens there
+	Foreign bool    // it belongs to another user
+	Holder  string  // who has the state directory open; empty: nobody
+	Member  string  // why this machine is no member; empty: it is
+	Store   *AtRest // nil: there is none
 }
 
 // Alone judges a machine whose daemon does not answer.
 func Alone(o Outside, m Machine) []Finding {
-	return append([]Finding{daemon(o), membershipAtRest(o), clock(m, nil)}, machine(m)...)
+	out := append([]Finding{daemon(o), membershipAtRest(o), clock(m, nil)}, machine(m)...)
+	if o.Store != nil {
+		out = append(out, storeAtRest(*o.Store))
+	}
+	return out
 }
 
 // Running judges a peer whose daemon answers.

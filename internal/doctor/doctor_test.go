@@ -159,6 +159,30 @@ func TestAlone(t *testing.T) {
 	}
 }
 
+func TestAlone_TellsOfTheStore(t *testing.T) {
+	_, m := sound()
+	for _, c := range []struct {
+		at    *AtRest
+		grade Grade
+		saw   string
+	}{
+		{nil, "", ""},
+		{&AtRest{Records: 12}, OK, "12 records, all as they were written"},
+		{&AtRest{Damage: "the file head is gone"}, Fail, "damaged: the file head is gone"},
+		{&AtRest{Refused: "it is of a newer shoal"}, Fail, "it is of a newer shoal"},
+		{&AtRest{Dir: "/srv/shoal", Unseen: "process 12 has it open"}, Warn, "not looked at: process 12 has it open"},
+	} {
+		all := Alone(Outside{Store: c.at}, m)
+		i := slices.IndexFunc(all, func(f Finding) bool { return f.Check == "store" })
+		if i < 0 && c.at == nil {
+			continue
+		}
+		if i < 0 || all[i].Grade != c.grade || all[i].Saw != c.saw || (c.grade == OK) != (all[i].Do == "") {
+			t.Errorf("%+v: %+v", c.at, all)
+		}
+	}
+}
+
 // Nothing is known: no check may panic or invent something.
 func TestNothingKnown(t *testing.T) {
 	for _, f := range append(Running(Peer{}, Machine{}), Alone(Outside{}, Machine{})...) {

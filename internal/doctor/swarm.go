@@ -169,3 +169,15 @@ func store(p Peer) Finding {
 	}
 	return ok("store", "%s, digest %s; `shoal ledger verify` reads all of them again", count(s.Records, "record"), s.Digest)
 }
+
+func storeAtRest(s AtRest) Finding {
+	switch {
+	case s.Unseen != "":
+		return warn("store", "look with `shoal ledger verify --state "+s.Dir+"`.", "not looked at: %s", s.Unseen)
+	case s.Refused != "":
+		return fail("store", "until then no daemon starts with it.", "%s", s.Refused)
+	case s.Damage != "":
+		return fail("store", "start the peer, so that another member refills it; where none is left, `shoal up --accept-loss`.", "damaged: %s", s.Damage)
+	}
+	return ok("store", "%s, all as they were written", count(s.Records, "record"))
+}

@@ -98,18 +98,19 @@ func (r *renamed) Unwrap() error { return r.error }
 // does not fit where temporary files go. Not to know is no error.
 func RoomToCopy(dir string, opts Options) error {
 	free, _, err := Free(os.TempDir())
-	if err != nil || free >= copyBytes(dir, opts) {
+	if err != nil || free >= CopyBytes(dir, opts) {
 		return nil //nolint:nilerr // the copy itself will tell
 	}
 	return noRoom(dir, opts, free)
 }
 
 func noRoom(dir string, opts Options, free int64) error {
-	return fmt.Errorf("state directory %s: %w", dir, &NoRoomError{os.TempDir(), copyBytes(dir, opts), free})
+	return fmt.Errorf("state directory %s: %w", dir, &NoRoomError{os.TempDir(), CopyBytes(dir, opts), free})
 }
 
-// copyBytes is what a copy of the state directory dir takes, and the room to open it.
-func copyBytes(dir string, opts Options) int64 {
+// CopyBytes is the room that OpenCopy takes of the state directory dir: that of a copy,
+// and what it takes to open it.
+func CopyBytes(dir string, opts Options) int64 {
 	sum := opts.least()
 	for _, name := range copied() {
 		_ = filepath.WalkDir(filepath.Join(dir, name), func(_ string, d fs.DirEntry, err error) error {
