@@ -2,6 +2,7 @@ package sim
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 )
@@ -16,6 +17,7 @@ var rareKinds = []faultKind{
 	{"old image", (*drawer).oldImage},
 	{"flood", (*drawer).flood},
 	{"lost image", (*drawer).loseImage},
+	{"blink", (*drawer).blink},
 }
 
 const rareOneIn = 8
@@ -78,6 +80,23 @@ func (d *drawer) oldImage(at time.Duration) {
 // flood has a peer send each of its messages again and again.
 func (d *drawer) flood(at time.Duration) {
 	d.add(at, "flood %s factor=%d for=%v", d.peer(), 2+d.r.IntN(40), d.seconds(2, 20))
+}
+
+// blink ends daemons while slots are sold, and a supervisor starts them at once: an award
+// finds a peer that is not ready yet.
+func (d *drawer) blink(at time.Duration) {
+	var sales []time.Duration
+	for i := range d.ops {
+		if slices.Contains([]string{"submit", "scale", "redeploy", "update"}, d.ops[i].Verb) {
+			sales = append(sales, d.ops[i].Time)
+		}
+	}
+	if len(sales) > 0 {
+		at = sales[d.r.IntN(len(sales))]
+	}
+	for range 2 + d.r.IntN(d.peers) {
+		d.add(at+time.Duration(20+d.r.IntN(300))*time.Millisecond, "crashdaemon %s for=%dms", d.peer(), 5+d.r.IntN(200))
+	}
 }
 
 // others are the peers of a list that are not this one, or, if none is, the rest.
