@@ -82,8 +82,9 @@ func (d *drawer) flood(at time.Duration) {
 	d.add(at, "flood %s factor=%d for=%v", d.peer(), 2+d.r.IntN(40), d.seconds(2, 20))
 }
 
-// blink ends daemons while slots are sold, and a supervisor starts them at once: an award
-// finds a peer that is not ready yet.
+// blink has something befall peers while slots are sold, so that an award finds one that
+// has bid and can no longer take it: its supervisor has just started its daemon again,
+// it is being drained, or its engine is silent.
 func (d *drawer) blink(at time.Duration) {
 	var sales []time.Duration
 	for i := range d.ops {
@@ -95,7 +96,16 @@ func (d *drawer) blink(at time.Duration) {
 		at = sales[d.r.IntN(len(sales))]
 	}
 	for range 2 + d.r.IntN(d.peers) {
-		d.add(at+time.Duration(20+d.r.IntN(300))*time.Millisecond, "crashdaemon %s for=%dms", d.peer(), 5+d.r.IntN(200))
+		p, at := d.peer(), at+time.Duration(20+d.r.IntN(300))*time.Millisecond
+		switch d.r.IntN(4) {
+		case 0, 1:
+			d.add(at, "crashdaemon %s for=%dms", p, 5+d.r.IntN(200))
+		case 2:
+			d.add(at, "drain %s fails=no", p)
+			d.add(at+d.seconds(2, 20), "drain %s undo fails=no", p)
+		case 3:
+			d.add(at, "hang %s for=%v", p, d.seconds(1, 20))
+		}
 	}
 }
 
