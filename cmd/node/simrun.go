@@ -218,20 +218,23 @@ func writeNew(dir, name, text string) (file string, err error) {
 }
 
 // makeable refuses a directory that cannot be made or written into, before a run that
-// may need it, and leaves none behind.
+// may need it: it tries the nearest one that is there, and leaves nothing behind.
 func makeable(dir string) error {
-	_, err := os.Stat(dir)
-	isNew := errors.Is(err, os.ErrNotExist)
-	if err := os.MkdirAll(dir, 0o750); err != nil {
-		return err
+	at := filepath.Clean(dir)
+	info, err := os.Stat(at)
+	for errors.Is(err, os.ErrNotExist) && at != filepath.Dir(at) {
+		at = filepath.Dir(at)
+		info, err = os.Stat(at)
 	}
-	probe, err := os.CreateTemp(dir, ".probe")
 	if err != nil {
 		return err
 	}
-	err = errors.Join(probe.Close(), os.Remove(probe.Name()))
-	if isNew {
-		err = errors.Join(err, os.Remove(dir))
+	if !info.IsDir() {
+		return fmt.Errorf("%s is no directory", at)
 	}
-	return err
+	probe, err := os.CreateTemp(at, ".probe")
+	if err != nil {
+		return err
+	}
+	return errors.Join(probe.Close(), os.Remove(probe.Name()))
 }
