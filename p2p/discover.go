@@ -3,7 +3,6 @@ package p2p
 import (
 	"context"
 	"fmt"
-	"math/rand/v2"
 	"slices"
 	"strings"
 	"time"
@@ -122,18 +121,6 @@ func browse(ctx context.Context, fn func(swarm string, p admit.PeerAddrs)) error
 	}
 }
 
-// announcement is the TXT record of this peer. The whole should fit one packet.
-func (h *Host) announcement() []string {
-	texts := []string{"swarm=" + h.cfg.Swarm.Short(), "peer=" + h.self.String()}
-	direct, _ := splitRelayed(h.bestAddrs())
-	for _, a := range direct {
-		if t := "addr=" + a.String(); len(t) < 256 && len(texts) < 2+maxAddrs {
-			texts = append(texts, t)
-		}
-	}
-	return texts
-}
-
 func parseAnnouncement(texts []string) (swarm string, p admit.PeerAddrs, ok bool) {
 	for _, t := range texts[:min(len(texts), 2+maxAddrs)] {
 		key, value, _ := strings.Cut(t, "=")
@@ -150,81 +137,4 @@ func parseAnnouncement(texts []string) (swarm string, p admit.PeerAddrs, ok bool
 	}
 	isHex := len(swarm) == 12 && strings.Trim(swarm, "0123456789abcdef") == ""
 	return swarm, p, isHex && !p.Peer.IsZero()
-}
-
-// startMDNS announces this peer and dials its swarm's members that do so. A network
-// without multicast is none of the user's concern.
-func (h *Host) startMDNS() {
-	if !h.cfg.MDNS {
-		return
-	}
-	h.spawn(h.announce)
-	h.spawn(func() {
-		for h.ctx.Err() == nil {
-			// One browsing tells of each announcement once; who has moved is told of anew.
-			ctx, cancel := context.WithTimeout(h.ctx, 60*h.limits.redial)
-			if err := browse(ctx, h.heardOnLAN); err != nil {
-				h.log.Debug("local network not heard", "err", err)
-			}
-			cancel()
-			select {
-			case <-time.After(h.limits.redial + rand.N(10*h.limits.redial)):
-			case <-h.ctx.Done():
-			}
-		}
-	})
-}
-
-func (h *Host) heardOnLAN(swarm string, p admit.PeerAddrs) {
-	if swarm != h.cfg.Swarm.Short() || p.Peer == h.self || h.gate.isAdmitted(toPeerID(p.Peer)) {
-		return
-	}
-	h.AddAddrs(p.Peer, p.Addrs)
-	if !h.backoffs.closed(p.Peer) {
-		h.Redial(p.Peer)
-	}
-}
-
-// announce keeps the announcement in step with this peer's addresses.
-func (h *Host) announce() {
-	var (
-		server *zeroconf.Server
-		last   []string
-	)
-	for {
-		if now := h.announcement(); !slices.Equal(now, last) {
-			if server != nil {
-				server.Shutdown()
-			}
-			var err error
-			// One instance name a process: a cloned disk must not end the announcement.
-			name := fmt.Sprintf("%s-%x", h.self.Short(), uint32(h.session))
-			server, err = zeroconf.RegisterProxy(name, lanService, lanDomain, DefaultPort, name, h.announcedIPs(), now, nil)
-			if err != nil {
-				server = nil
-				h.log.Debug("local network: not announced", "err", err)
-			} else {
-				last = now
-			}
-		}
-		select {
-		case <-time.After(15 * time.Second):
-		case <-h.ctx.Done():
-			if server != nil {
-				server.Shutdown()
-			}
-			return
-		}
-	}
-}
-
-// announcedIPs are for the address records the standard asks for; nobody of ours
-// reads them.
-func (h *Host) announcedIPs() []string {
-	for _, a := range h.bestAddrs() {
-		if ip, err := a.ValueForProtocol(ma.P_IP4); err == nil {
-			return []string{ip}
-		}
-	}
-	return []string{"127.0.0.1"}
 }

@@ -297,6 +297,9 @@ func (h *Host) gone(p peer.ID) {
 		if id, err := fromPeerID(p); err == nil {
 			h.events.note(id, false, nil)
 		}
+		if h.Stats().Peers < h.limits.enough {
+			h.search.again()
+		}
 	}
 }
 

@@ -75,6 +75,7 @@ type Host struct {
 	punching  *holepunch.Service // nil without
 	retries   map[peer.ID]retry  // of keepRelays alone
 	versions  reminder           // of peers of another version
+	search    search             // on the local network
 
 	ctx      context.Context
 	cancel   context.CancelFunc
@@ -137,7 +138,8 @@ func newHost(ctx context.Context, cfg Config) *Host {
 	h := &Host{
 		cfg: cfg, self: idOf(cfg.Key), limits: profiles[cfg.Profile.orDefault()].of(cfg), log: cfg.Logger,
 		session: rand.Uint64(), book: newBook(), uses: newUseCount(cfg.UsesFile, cfg.Logger),
-		dials: make(chan struct{}, dialsAtOnce), redials: semaphore.NewWeighted(redialsAtOnce),
+		search: newSearch(),
+		dials:  make(chan struct{}, dialsAtOnce), redials: semaphore.NewWeighted(redialsAtOnce),
 		backoffs: backoffs{peers: map[wire.PeerID]backoff{}},
 		paths:    newPaths(), reachable: newReachable(), relaying: newRelaying(), retries: map[peer.ID]retry{},
 		links: map[wire.PeerID]*link{}, handlers: map[string]func(wire.PeerID, net.Conn){},
@@ -217,7 +219,7 @@ func options(cfg Config, l limits, g *gate, announced func([]ma.Multiaddr) []ma.
 		libp2p.NoListenAddrs,
 		transports(cfg.Sockets),
 		libp2p.Security(libp2ptls.ID, libp2ptls.New),
-		muxer(),
+		muxer(l.alive),
 		libp2p.AddrsFactory(announced),
 		libp2p.UserAgent("shoal"), libp2p.ProtocolVersion("shoal/1"),
 		libp2p.DisableIdentifyAddressDiscovery(), libp2p.DisableMetrics(),
@@ -234,7 +236,15 @@ func options(cfg Config, l limits, g *gate, announced func([]ma.Multiaddr) []ma.
 	return opts, nil
 }
 
-func muxer() libp2p.Option { return libp2p.Muxer(yamux.ID, yamux.DefaultTransport) }
+// muxer shares a connection among streams and asks over a silent one each alive whether
+// the other end is there (0: every 30 s, libp2p's own).
+func muxer(alive time.Duration) libp2p.Option {
+	config := *yamux.DefaultTransport
+	if alive > 0 {
+		config.KeepAliveInterval, config.MeasureRTTInterval = alive, alive
+	}
+	return libp2p.Muxer(yamux.ID, &config)
+}
 
 func transports(sockets ListenUDP) libp2p.Option {
 	if sockets != nil {

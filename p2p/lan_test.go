@@ -110,3 +110,46 @@ func addr(t *testing.T, s string) []byte {
 	}
 	return as[0].Bytes()
 }
+
+func TestSearch_SlowsDownUntilSomethingHappens(t *testing.T) {
+	for _, c := range []struct{ peers, longest int }{{0, searchAlone}, {1, searchRarely}, {19, searchRarely}} {
+		wait, asked := searchFirst, 0
+		for seconds := 0; seconds < 3600; seconds += wait + searchTake {
+			asked++
+			next := nextSearch(wait, c.peers)
+			if next < wait || next > c.longest {
+				t.Fatalf("with %d peers: %d after %d, want no less and at most %d", c.peers, next, wait, c.longest)
+			}
+			wait = next
+		}
+		if wait != c.longest {
+			t.Errorf("with %d peers: %d after an hour, want %d", c.peers, wait, c.longest)
+		}
+		if c.peers > 0 && asked > 12 {
+			t.Errorf("with %d peers: asked %d times in the first hour", c.peers, asked)
+		}
+	}
+	// Who was alone for long and is not any more slows down from there.
+	if got := nextSearch(searchAlone, 3); got != 2*searchAlone {
+		t.Errorf("after being alone: %d", got)
+	}
+}
+
+func TestSearch_BeginsAnewWhenFewAreLeft(t *testing.T) {
+	s := newSwarm(t)
+	a, b := start(t, s.config(t, newKey(t))), start(t, s.config(t, newKey(t)))
+	a.AddAddrs(b.self, b.Addrs())
+	a.Redial(b.self)
+	eventually(t, "they meet", connectedTo(a, b))
+	select {
+	case <-a.search.anew:
+		t.Error("searched anew while all was well")
+	default:
+	}
+	b.Close()
+	select {
+	case <-a.search.anew:
+	case <-t.Context().Done():
+		t.Error("the last other peer has gone, and nobody is searched for")
+	}
+}

@@ -38,6 +38,7 @@ type limits struct {
 	strangers int           // connections without a certificate yet, at once
 	enough    int           // members it keeps dialling for, see Host.stayConnected
 	redial    time.Duration // between attempts to reach anybody, plus as much jitter
+	alive     time.Duration // between two questions over a silent connection of TCP, see muxer
 	memory    int64         // of connections and streams in bytes; 0: by the machine's
 	fds       int
 
@@ -54,7 +55,7 @@ var profiles = map[Profile]limits{
 		traverse: true, relays: true, relayCheck: 2 * time.Second,
 	},
 	ProfileMetered: {
-		low: 24, high: 48, strangers: 64, enough: 4, redial: 8 * time.Second,
+		low: 24, high: 48, strangers: 64, enough: 4, redial: 8 * time.Second, alive: 2 * time.Minute,
 		traverse: true, relayCheck: 16 * time.Second,
 	},
 	ProfileSmall: {low: 24, high: 48, strangers: 64, enough: 6, redial: time.Second, memory: 64 << 20, fds: 256},

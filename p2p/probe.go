@@ -349,7 +349,7 @@ func (h *Host) knock(ctx context.Context, p peer.AddrInfo) error {
 	}
 	prober, err := libp2p.New(
 		libp2p.Identity(key), libp2p.NoListenAddrs, transports(h.cfg.Sockets), libp2p.Security(libp2ptls.ID, libp2ptls.New),
-		muxer(), libp2p.ResourceManager(&network.NullResourceManager{}), libp2p.DisableRelay(), libp2p.DisableMetrics(),
+		muxer(0), libp2p.ResourceManager(&network.NullResourceManager{}), libp2p.DisableRelay(), libp2p.DisableMetrics(),
 		libp2p.DisableIdentifyAddressDiscovery(), libp2p.Ping(false), libp2p.WithDialTimeout(probeDial),
 		libp2p.UDPBlackHoleSuccessCounter(nil), libp2p.IPv6BlackHoleSuccessCounter(nil),
 	)
