@@ -13,14 +13,13 @@ import (
 )
 
 // Each question on the local network is answered by every peer on it, by multicast,
-// and so costs all of them. Who has just begun, has lost somebody or has moved asks
-// often, and ever more rarely while nothing of this happens; who is connected to
-// nobody does not slow down so much. In times of limits.redial:
+// and so costs all of them. Who is connected to enough members asks rarely. Others
+// ask often at first, and begin anew when they have lost somebody or have moved.
 const (
-	searchTake   = 6    // one search: the question, and once more for those who missed it
-	searchFirst  = 10   // from the first search to the second, plus as much jitter
-	searchAlone  = 60   // the longest while nobody is connected
-	searchRarely = 1200 // the longest otherwise
+	searchTake   = 6 * time.Second  // one search: the question, and once more for those who missed it
+	searchFirst  = 10 * time.Second // from the first to the second, plus as much jitter, and so below
+	searchAlone  = time.Minute      // the longest while nobody is connected
+	searchRarely = 20 * time.Minute // the longest otherwise
 )
 
 // A search for members on the local network, as it goes on.
@@ -50,18 +49,17 @@ func (h *Host) startMDNS() {
 func (h *Host) searchLAN() {
 	wait, pause := searchFirst, time.Duration(0)
 	for h.rest(pause) {
-		ctx, cancel := h.within(searchTake * h.limits.redial)
+		ctx, cancel := h.within(searchTake)
 		if err := browse(ctx, h.heardOnLAN); err != nil {
 			h.log.Debug("local network not heard", "err", err)
 		}
 		cancel()
-		long := time.Duration(wait) * h.limits.redial
 		select {
-		case <-time.After(long + rand.N(long)):
-			wait, pause = nextSearch(wait, h.Stats().Peers), 0
+		case <-time.After(wait + rand.N(wait)):
+			wait, pause = nextSearch(wait, h.Stats().Peers, h.limits.enough), 0
 		case <-h.search.anew:
 			// Those who saw the same end do not all ask at once.
-			wait, pause = searchFirst, rand.N(searchFirst*h.limits.redial)
+			wait, pause = searchFirst, rand.N(searchFirst)
 		case <-h.ctx.Done():
 		}
 	}
@@ -76,12 +74,16 @@ func (h *Host) rest(d time.Duration) bool {
 	return h.ctx.Err() == nil
 }
 
-// nextSearch is the wait after one of wait, in times of limits.redial.
-func nextSearch(wait, peers int) int {
-	if peers == 0 {
+// nextSearch is the wait after one of wait, of a peer that dials while it has fewer
+// members than enough.
+func nextSearch(wait time.Duration, members, enough int) time.Duration {
+	switch {
+	case members == 0:
 		return min(2*wait, searchAlone)
+	case members < enough:
+		return min(2*wait, searchRarely)
 	}
-	return min(2*wait, searchRarely)
+	return searchRarely
 }
 
 func (h *Host) heardOnLAN(swarm string, p admit.PeerAddrs) {

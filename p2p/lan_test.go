@@ -112,26 +112,29 @@ func addr(t *testing.T, s string) []byte {
 }
 
 func TestSearch_SlowsDownUntilSomethingHappens(t *testing.T) {
-	for _, c := range []struct{ peers, longest int }{{0, searchAlone}, {1, searchRarely}, {19, searchRarely}} {
+	for _, c := range []struct {
+		members int
+		longest time.Duration
+		most    int
+	}{
+		{0, searchAlone, 65}, {1, searchRarely, 12}, {7, searchRarely, 12}, {8, searchRarely, 4}, {19, searchRarely, 4},
+	} {
 		wait, asked := searchFirst, 0
-		for seconds := 0; seconds < 3600; seconds += wait + searchTake {
+		for past := time.Duration(0); past < time.Hour; past += wait {
 			asked++
-			next := nextSearch(wait, c.peers)
+			next := nextSearch(wait, c.members, 8)
 			if next < wait || next > c.longest {
-				t.Fatalf("with %d peers: %d after %d, want no less and at most %d", c.peers, next, wait, c.longest)
+				t.Fatalf("with %d members: %v after %v, want no less and at most %v", c.members, next, wait, c.longest)
 			}
 			wait = next
 		}
-		if wait != c.longest {
-			t.Errorf("with %d peers: %d after an hour, want %d", c.peers, wait, c.longest)
-		}
-		if c.peers > 0 && asked > 12 {
-			t.Errorf("with %d peers: asked %d times in the first hour", c.peers, asked)
+		if wait != c.longest || asked > c.most {
+			t.Errorf("with %d members: asked %d times in an hour, and waits %v; want at most %d, and %v", c.members, asked, wait, c.most, c.longest)
 		}
 	}
 	// Who was alone for long and is not any more slows down from there.
-	if got := nextSearch(searchAlone, 3); got != 2*searchAlone {
-		t.Errorf("after being alone: %d", got)
+	if got := nextSearch(searchAlone, 3, 8); got != 2*searchAlone {
+		t.Errorf("after being alone: %v", got)
 	}
 }
 
