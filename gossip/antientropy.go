@@ -33,7 +33,7 @@ func (m *Membership) refreshNear() {
 	}
 	for _, t := range m.targets {
 		near = append(near, t)
-		if t.obs.onRing {
+		if t.obs.role == roleObserver {
 			sound = append(sound, t)
 		}
 	}

@@ -21,6 +21,7 @@ const (
 
 // weigh settles whether p is doubted, after its state or the votes on it changed.
 func (m *Membership) weigh(p *member) {
+	defer m.count(p)
 	if p.state == Dead {
 		m.evidence = remove(m.evidence, p)
 		p.weighed = false
@@ -71,6 +72,7 @@ func (m *Membership) doubtNoMore(p *member) {
 func (m *Membership) undoubt(p *member) {
 	m.doubtNoMore(p)
 	p.weighed = false
+	m.count(p)
 }
 
 // believe comes to believe in deaths, as long as one follows from another.

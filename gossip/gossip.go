@@ -159,7 +159,8 @@ type Membership struct {
 	all   []*member               // by ID, self included
 	rings []ring
 
-	metered, unmetered int // members of each class; see restricted
+	// Members that are not metered, and that are: all, and the sound ones, see count.
+	members, sound [2]int
 
 	ranked []wire.PeerID // whose readiness may have changed since RankChanges
 	views  uint64        // grows when who is ready or doubted changes

@@ -71,14 +71,17 @@ const (
 // appeal sends everybody our votes that convinced nobody, at growing gaps.
 func (m *Membership) appeal() {
 	var votes []wire.Vote
-	hears := false
+	least, hears := appealLeast, false
 	for _, t := range m.targets {
-		hears = hears || m.heardLately(t)
+		hears = hears || t.obs.heard && !doubtful(t.state)
 		if t.obs.vote != nil && t.state != Dead && m.now.Sub(t.obs.votedAt) >= appealBeats*m.cfg.BeatEvery {
 			votes = append(votes, *t.obs.vote)
+			if t.obs.role == roleAcross {
+				least = 1 // each of us watches few
+			}
 		}
 	}
-	if len(votes) < appealLeast || !hears {
+	if len(votes) < least || !hears {
 		m.appealGap = appealBeats * m.cfg.BeatEvery
 		return
 	}
@@ -110,11 +113,16 @@ func (m *Membership) planVote(t *member) {
 	}
 }
 
-// electorate returns whom our vote on t is sent to, sorted.
+// electorate returns whom our vote on t is sent to, sorted: the observers and the
+// stewards. From across the classes it goes to those of ours who would observe t.
 func (m *Membership) electorate(t *member) []wire.PeerID {
 	var buf [MaxRings]*member
 	var ids []wire.PeerID
-	for _, o := range m.observersOf(t, buf[:0]) {
+	voters := m.observersOf(t, buf[:0])
+	if t.obs.role == roleAcross {
+		voters = m.oursAfter(t)
+	}
+	for _, o := range voters {
 		ids = append(ids, o.ID)
 	}
 	for _, id := range m.stewards {

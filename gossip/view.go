@@ -60,6 +60,7 @@ type member struct {
 	doubtedAt clock.Instant
 	deadAt    clock.Instant
 
+	counted  bool   // in Membership.sound
 	gen      uint64 // last refresh that wanted it as target
 	unlinked bool   // the transport lost it
 
@@ -208,6 +209,7 @@ func (m *Membership) join(p Peer) {
 func (m *Membership) reranked(p *member) {
 	m.views++
 	m.ranked = append(m.ranked, p.ID)
+	m.count(p)
 }
 
 // RankChanges returns the peers for which Ready may answer otherwise than at the
@@ -248,8 +250,12 @@ func (m *Membership) update(p *member, card Peer) {
 		m.reranked(p)
 	}
 	if metered != p.Metered {
-		m.countClass(metered, -1)
-		m.countClass(p.Metered, 1)
+		m.members[classIndex(metered)]--
+		m.members[classIndex(p.Metered)]++
+		if p.counted {
+			m.sound[classIndex(metered)]--
+			m.sound[classIndex(p.Metered)]++
+		}
 		m.stale = true
 	}
 	if p.known().compare(before) > 0 {
@@ -284,7 +290,7 @@ func (m *Membership) add(p *member) {
 		at, _ := r.find(p.orders[i], p.ID)
 		r.seats = slices.Insert(r.seats, at, seat{p.orders[i], p})
 	}
-	m.countClass(p.Metered, 1)
+	m.members[classIndex(p.Metered)]++
 	m.stale = true
 	m.reranked(p)
 }
@@ -310,34 +316,52 @@ func (m *Membership) drop(p *member) {
 	for _, q := range slices.Concat(m.evidence, m.dead) {
 		q.votes = slices.DeleteFunc(q.votes, func(v held) bool { return v.By == p.ID })
 	}
-	m.countClass(p.Metered, -1)
+	m.members[classIndex(p.Metered)]--
+	p.ready = false
 	m.stale = true
 	m.deaths++
 	m.reranked(p)
 }
 
-func (m *Membership) countClass(metered bool, by int) {
-	if metered {
-		m.metered += by
-	} else {
-		m.unmetered += by
+// count notes whether p is sound: ready, not dead, and nothing speaks against it here.
+func (m *Membership) count(p *member) {
+	sound := p.ready && p.state != Dead && !p.weighed
+	if sound == p.counted {
+		return
 	}
+	p.counted = sound
+	n := &m.sound[classIndex(p.Metered)]
+	if sound {
+		*n++
+	} else {
+		*n--
+	}
+	m.stale = m.stale || *n <= minClass // some class may be open now, or closed
 }
 
-// minClass is how many members of one class, metered or not, are enough to
+func classIndex(metered bool) int {
+	if metered {
+		return 1
+	}
+	return 0
+}
+
+// minClass is how many sound members of one class, metered or not, are enough to
 // observe one another without the other class: three observers each.
 const minClass = 4
 
-// mayObserve reports whether o's class may observe p's. It depends on the cards
-// alone, so that all who share the view agree.
+// mayObserve reports whether o's class may observe p's: its own, or any where besides
+// p fewer are sound than could observe p. So the class that is left condemns one that
+// is gone as a whole, see walkAcross.
 func (m *Membership) mayObserve(o, p *member) bool {
 	if o.Metered == p.Metered {
 		return true
 	}
-	if p.Metered {
-		return m.metered < minClass
+	others := m.sound[classIndex(p.Metered)]
+	if p.counted {
+		others--
 	}
-	return m.unmetered < minClass
+	return others < minClass-1
 }
 
 // observersOf returns the distinct observers of p in our view, in the order of
@@ -359,14 +383,30 @@ func (m *Membership) successorsOf(p *member, buf []*member, sound func(*member) 
 // successor returns the first ready successor of p on ring i that may observe it
 // and is sound; nil if there is none.
 func (m *Membership) successor(i int, p *member, sound func(*member) bool) *member {
+	return m.next(i, p, func(o *member) bool { return m.mayObserve(o, p) && sound(o) })
+}
+
+// next returns the first ready successor of p on ring i that fits; nil if none does.
+func (m *Membership) next(i int, p *member, fits func(*member) bool) *member {
 	seats := m.rings[i].seats
 	at := m.index(i, p)
 	for k := 1; k < len(seats); k++ {
-		if o := seats[(at+k)%len(seats)].who; o.ready && m.mayObserve(o, p) && sound(o) {
+		if o := seats[(at+k)%len(seats)].who; o.ready && fits(o) {
 			return o
 		}
 	}
 	return nil
+}
+
+// oursAfter returns those of our class that would observe p if they might.
+func (m *Membership) oursAfter(p *member) []*member {
+	var list []*member
+	for i := range m.rings {
+		if o := m.next(i, p, func(o *member) bool { return o.Metered == m.me.Metered && !doubtful(o.state) }); o != nil {
+			list = append(list, o)
+		}
+	}
+	return list
 }
 
 // insert puts p into a list sorted by ID, once.
