@@ -168,20 +168,29 @@ func (s *Server) expel(ctx context.Context, q ExpelRequest) (Empty, error) {
 }
 
 func (s *Server) leave(ctx context.Context, q LeaveRequest) (Empty, error) {
+	if err := checkDeadline(q.Deadline); err != nil {
+		return Empty{}, err
+	}
 	// Before: a peer that holds nothing may be gone as soon as it has answered.
 	if s.cfg.Purge != nil {
 		s.cfg.Purge(q.Purge)
 	}
-	_, err := s.do(ctx, node.Request{Leave: &node.Leave{}})
+	_, err := s.do(ctx, node.Request{Leave: &node.Leave{Deadline: time.Duration(q.Deadline)}})
 	if err != nil && s.cfg.Purge != nil {
 		s.cfg.Purge(false)
 	}
 	return Empty{}, err
 }
 
+// longestPause is how long the others can be asked to wait for a peer.
+const longestPause = 24 * time.Hour
+
 func (s *Server) down(ctx context.Context, q DownRequest) (Empty, error) {
 	if s.cfg.Stop == nil {
 		return Empty{}, failf(http.StatusServiceUnavailable, "this daemon is not to be stopped this way")
+	}
+	if d := time.Duration(q.For); d < 0 || d > longestPause {
+		return Empty{}, failf(http.StatusBadRequest, "the others wait for a day at most")
 	}
 	if q.For > 0 {
 		if _, err := s.do(ctx, node.Request{Pause: &node.Pause{For: time.Duration(q.For)}}); err != nil {
@@ -208,7 +217,7 @@ func (s *Server) ticket(ctx context.Context, q TicketRequest) (Ticket, error) {
 		return Ticket{}, failf(http.StatusServiceUnavailable, "this daemon makes no tickets")
 	case q.Uses < 0 || q.Uses > 1_000_000:
 		return Ticket{}, failf(http.StatusBadRequest, "%d uses: want 1 to 1,000,000, or 0 for any number", q.Uses)
-	case q.TTL < 0 || time.Duration(q.TTL) > 366*24*time.Hour:
+	case q.TTL != 0 && time.Duration(q.TTL) < time.Second || time.Duration(q.TTL) > longest:
 		return Ticket{}, failf(http.StatusBadRequest, "a ticket lasts from a second to 366 days")
 	}
 	t, err := s.cfg.Ticket(ctx, q)

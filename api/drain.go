@@ -15,7 +15,8 @@ import (
 // A DrainState is how far a drain is, as the draining peer itself says.
 type DrainState struct {
 	Peer     string      `json:"peer"`
-	Draining bool        `json:"draining"`
+	Draining bool        `json:"draining"` // or leaving
+	Leaving  bool        `json:"leaving,omitempty"`
 	Deadline Age         `json:"deadline"` // until what is left is stopped; 0: over; null: there is none
 	Slots    []DrainSlot `json:"slots"`    // still held there
 	Freshness
@@ -36,14 +37,28 @@ func (s *Server) drain(ctx context.Context, q DrainRequest) (Empty, error) {
 }
 
 func (s *Server) drainSelf(ctx context.Context, q DrainRequest) (Empty, error) {
-	switch d := time.Duration(q.Deadline); {
-	case q.Undo && d != 0:
+	if q.Undo && q.Deadline != 0 {
 		return Empty{}, failf(http.StatusBadRequest, "what is undone has no deadline")
-	case d < 0 || d > 0 && d < time.Second || d > 366*24*time.Hour:
-		return Empty{}, failf(http.StatusBadRequest, "a deadline lies between a second and 366 days")
+	}
+	if err := checkDeadline(q.Deadline); err != nil {
+		return Empty{}, err
 	}
 	_, err := s.do(ctx, node.Request{Drain: &node.Drain{Undo: q.Undo, Deadline: time.Duration(q.Deadline)}})
+	if err == nil && q.Undo && s.cfg.Purge != nil {
+		s.cfg.Purge(false) // of a leave that is taken back
+	}
 	return Empty{}, err
+}
+
+// longest is the longest that a user may ask a peer to wait.
+const longest = 366 * 24 * time.Hour
+
+// checkDeadline judges that of a drain or a leave; 0 is none.
+func checkDeadline(a Age) error {
+	if d := time.Duration(a); d != 0 && (d < time.Second || d > longest) {
+		return failf(http.StatusBadRequest, "a deadline lies between a second and 366 days")
+	}
+	return nil
 }
 
 // drainState tells what a draining peer still holds, and why others do not take it.
@@ -91,7 +106,7 @@ func (s *Server) ownDrainState(ctx context.Context, _ *http.Request) (out DrainS
 	out.Slots = []DrainSlot{}
 	err = s.view(ctx, func(c *node.Core) {
 		v := c.Draining()
-		out.Peer, out.Draining, out.Deadline = c.Status().Self.Name, v.Draining, Age(v.Left)
+		out.Peer, out.Draining, out.Leaving, out.Deadline = c.Status().Self.Name, v.Draining, v.Leaving, Age(v.Left)
 		for _, d := range v.Slots {
 			out.Slots = append(out.Slots, DrainSlot{Slot: d.Slot.String(), Phase: d.Phase, Ends: d.Ends, Stays: d.Stays})
 		}

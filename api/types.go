@@ -30,10 +30,14 @@ type Age time.Duration
 // Never is the age of what has not been heard since the answering peer's start.
 const Never Age = -1
 
-// MarshalJSON writes seconds, to the millisecond.
+// MarshalJSON writes seconds, to the millisecond; what is less is written as it is, since
+// in a request 0 may mean something else.
 func (a Age) MarshalJSON() ([]byte, error) {
 	if a < 0 {
 		return []byte("null"), nil
+	}
+	if d := time.Duration(a); d < time.Millisecond {
+		return strconv.AppendFloat(nil, d.Seconds(), 'f', -1, 64), nil
 	}
 	return strconv.AppendFloat(nil, math.Round(time.Duration(a).Seconds()*1000)/1000, 'f', -1, 64), nil
 }
@@ -48,7 +52,7 @@ func (a *Age) UnmarshalJSON(b []byte) error {
 	if err != nil || math.IsNaN(s) || s < 0 || s > math.MaxInt64/1e9 {
 		return fmt.Errorf("duration %q is no number of seconds", b)
 	}
-	*a = Age(s * float64(time.Second))
+	*a = Age(math.Ceil(s * float64(time.Second)))
 	return nil
 }
 
@@ -78,7 +82,8 @@ type Peer struct {
 	Capacity    job.Resources     `json:"capacity"`
 	Claimed     job.Resources     `json:"claimed"`
 	Slots       int               `json:"slots"`
-	Draining    bool              `json:"draining,omitempty"`
+	Draining    bool              `json:"draining,omitempty"` // or leaving
+	Leaving     bool              `json:"leaving,omitempty"`  // the answering peer knows it of itself alone
 	StewardOf   []int             `json:"stewardOf,omitempty"`
 	Observers   int               `json:"observers"`
 	Votes       int               `json:"votes"`
@@ -330,7 +335,7 @@ type (
 		Revision uint64 `json:"revision,omitempty"`
 	}
 	// A DrainRequest moves a peer's work elsewhere; an empty peer is the one asked. What
-	// it still holds after Deadline is stopped; 0: it waits for ever.
+	// it still holds after Deadline is stopped; 0: it waits for ever. Undo ends a leave, too.
 	DrainRequest struct {
 		Peer     string `json:"peer,omitempty"`
 		Undo     bool   `json:"undo,omitempty"`
@@ -345,9 +350,12 @@ type (
 	ExpelRequest struct {
 		Peer string `json:"peer"`
 	}
-	// A LeaveRequest gives up membership; with Purge the state directory goes too.
+	// A LeaveRequest gives up membership once the peer's slots run elsewhere; with Purge the
+	// state directory goes too. What has not moved after Deadline is stopped; 0: it waits
+	// for ever. A DrainRequest with Undo takes it back until the peer has left.
 	LeaveRequest struct {
-		Purge bool `json:"purge,omitempty"`
+		Purge    bool `json:"purge,omitempty"`
+		Deadline Age  `json:"deadline,omitempty"`
 	}
 	// A DownRequest stops the daemon; with For the others wait that long.
 	DownRequest struct {

@@ -48,14 +48,13 @@ func (c *Core) request(r *Request) {
 	case r.Import != nil:
 		imported, code, err = c.importRecords(r.Import)
 	case r.Drain != nil:
-		c.drain(r.Drain)
+		code, err = c.drain(r.Drain)
 	case r.Label != nil:
 		c.setLabels(r.Label.Set)
 	case r.Pause != nil:
 		c.self.wait = min(max(r.Pause.For, 0), 24*time.Hour)
 	case r.Leave != nil:
-		c.self.leaving = true
-		c.holding.dirty = true
+		c.leave(r.Leave)
 	case !c.mayAct():
 		code, err = CodeNotReady, fmt.Errorf("this peer is %s, not ready: %s", c.self.stage, c.waitsFor())
 	case !c.mayDeploy():

@@ -17,7 +17,7 @@ func (c *Core) bidder() *auction.Self {
 	s := &auction.Self{
 		ID: c.cfg.Self, Labels: c.labels(), Datacenter: c.cfg.Datacenter,
 		Ready: c.mayAct() && c.self.settled, Silent: c.rec.Silent(c.now),
-		Draining: c.self.draining || c.self.leaving || c.self.wait > 0, Metered: c.prof.Metered,
+		Draining: c.givesWay() || c.self.wait > 0, Metered: c.prof.Metered,
 		CopiesOf: c.copiesHere, FailsOf: c.failsHere, VolumePlace: c.volumePlace,
 	}
 	f := c.facts

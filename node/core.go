@@ -86,7 +86,7 @@ type course struct {
 	settled    bool                          // own claims are taken up
 	draining   bool
 	drainBy    clock.Instant // what has not moved by then is stopped; 0: nothing is
-	leaving    bool
+	leaving    bool          // to end once nothing is held
 	leftAt     clock.Instant
 	wait       time.Duration
 	labels     map[string]string

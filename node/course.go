@@ -30,6 +30,7 @@ const (
 	localLabels   = "labels"
 	localDraining = "draining"
 	localDrainBy  = "drain-by"
+	localLeaving  = "leaving"
 	localMark     = "mark/"
 	localRemoved  = "removed/"
 	localDeleted  = "deleted/"
@@ -65,6 +66,8 @@ func (c *Core) loadLocal(key string, v []byte) error {
 		err = wire.Unmarshal(v, &c.self.ran)
 	case key == localDraining:
 		c.self.draining = true
+	case key == localLeaving:
+		c.self.leaving = true
 	case key == localDrainBy:
 		var deadline time.Duration
 		err = wire.Unmarshal(v, &deadline)
@@ -305,7 +308,7 @@ type cardFrom struct {
 }
 
 func (c *Core) cardFrom() cardFrom {
-	return cardFrom{c.facts, c.self.relabels, c.self.readdrs, c.self.draining || c.self.leaving, c.self.wait}
+	return cardFrom{c.facts, c.self.relabels, c.self.readdrs, c.givesWay(), c.self.wait}
 }
 
 func (c *Core) publishCard() {
@@ -318,7 +321,7 @@ func (c *Core) cardNow() *ledger.Card {
 	card := &ledger.Card{
 		Peer: c.cfg.Self, Name: c.cfg.Name, Datacenter: c.cfg.Datacenter, Labels: c.labels(),
 		Profile: c.cfg.Profile, Version: c.cfg.Version, Addrs: c.self.addrs,
-		Draining: c.self.draining || c.self.leaving, WaitSec: uint32(c.self.wait / time.Second), Cert: c.cfg.Cert,
+		Draining: c.givesWay(), WaitSec: uint32(c.self.wait / time.Second), Cert: c.cfg.Cert,
 	}
 	if f := c.facts; f != nil {
 		card.Driver, card.Platform = f.Driver, f.OS+"/"+f.Arch
@@ -477,6 +480,9 @@ func (c *Core) settleLeaving() {
 		c.write(wire.KindMember, &ledger.Member{Peer: c.cfg.Self, Left: true, Seq: seq})
 	}
 	if c.due(c.self.leftAt.Add(2 * time.Second)) {
+		for _, key := range []string{localDraining, localDrainBy, localLeaving} {
+			c.local(key, nil, true) // who joins again takes work
+		}
 		c.out.Halt = HaltLeft
 	}
 }

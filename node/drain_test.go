@@ -39,3 +39,65 @@ func TestDrainDeadline_OutlivesAPowerCut(t *testing.T) {
 		t.Errorf("%+v", v)
 	}
 }
+
+// held is a swarm of one whose only peer serves a start-first slot that nobody else takes.
+func held(t *testing.T) (*world, *testPeer) {
+	w := newWorld(t, 1)
+	w.run(3 * time.Second)
+	web := job.Task{Name: "web", Count: 1}
+	web.Update.Order = "start-first"
+	w.ask(w.peers[0], Request{Deploy: &Deploy{Spec: testSpec("shop", web)}})
+	w.run(10 * time.Second)
+	return w, w.peers[0]
+}
+
+// A leave outlives a power cut as a drain does, and is taken back as one: the slot is the
+// peer's own again.
+func TestLeave_OutlivesAPowerCutAndIsTakenBack(t *testing.T) {
+	w, p := held(t)
+	w.ask(p, Request{Leave: &Leave{}})
+	w.run(10 * time.Second)
+	w.crash(p)
+	w.boot(p, false)
+	w.run(20 * time.Second)
+	if v := p.core.Draining(); !v.Leaving || !v.Draining || v.Left != -1 || len(v.Slots) != 1 {
+		t.Errorf("after the power cut: %+v", v)
+	}
+	w.ask(p, Request{Drain: &Drain{Undo: true}})
+	w.run(5 * time.Second)
+	w.wantRunning("taken back", "shop/web.0")
+	if v := p.core.Draining(); v.Leaving || v.Draining {
+		t.Errorf("taken back: %+v", v)
+	}
+	w.crash(p)
+	w.boot(p, false)
+	w.run(20 * time.Second)
+	if v := p.core.Draining(); v.Leaving || v.Draining || len(v.Slots) != 1 {
+		t.Errorf("taken back, after another power cut: %+v", v)
+	}
+}
+
+// A leave with a deadline ends: what nobody took is stopped, and the peer has left. Then it
+// is too late to take it back, and who joins again with that disk takes work.
+func TestLeave_DeadlineEndsIt(t *testing.T) {
+	w, p := held(t)
+	w.ask(p, Request{Leave: &Leave{Deadline: 30 * time.Second}})
+	w.run(20 * time.Second)
+	w.wantRunning("before the deadline", "shop/web.0")
+	for range 40 {
+		w.run(time.Second)
+		if p.core.self.leftAt != 0 {
+			break
+		}
+	}
+	w.wantRunning("after the deadline")
+	if code, err := p.core.drain(&Drain{Undo: true}); err == nil || code != CodeConflict {
+		t.Errorf("taken back after it left: %v, %v", code, err)
+	}
+	w.run(5 * time.Second)
+	for _, key := range []string{localLeaving, localDraining, localDrainBy} {
+		if len(p.stored.Locals[key]) > 0 {
+			t.Errorf("it has left, and its disk still says %q", key)
+		}
+	}
+}

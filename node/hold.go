@@ -81,7 +81,7 @@ func (c *Core) settleHolding() {
 	c.endDisowned()
 	if c.mustLook() {
 		h.dirty, h.version, h.views, h.looked = false, c.led.OwnVersion(), c.mem.Views(), c.now
-		h.leaves = c.self.draining || c.self.leaving
+		h.leaves = c.givesWay()
 		c.judgeSilence()
 		for _, cl := range c.ownClaims() {
 			c.judgeOwn(cl)
@@ -122,14 +122,14 @@ func (c *Core) endDisowned() []*ledger.Claim {
 func (c *Core) mustLook() bool {
 	h := &c.holding
 	return h.dirty || h.version != c.led.OwnVersion() || h.views != c.mem.Views() ||
-		h.silenced != c.rec.Silent(c.now) || h.leaves != (c.self.draining || c.self.leaving) || c.due(h.looked.Add(h.every))
+		h.silenced != c.rec.Silent(c.now) || h.leaves != c.givesWay() || c.due(h.looked.Add(h.every))
 }
 
 // lookEvery is how soon own claims are looked at again if nothing changes: soon,
 // unless all of them simply run what is wanted.
 func (c *Core) lookEvery() time.Duration {
 	h := &c.holding
-	if len(h.ends)+len(h.beaten)+len(h.lost)+len(h.unstarted) > 0 || h.silenced || c.self.stage != ready || c.self.draining || c.self.leaving {
+	if len(h.ends)+len(h.beaten)+len(h.lost)+len(h.unstarted) > 0 || h.silenced || c.self.stage != ready || c.givesWay() {
 		return holdEvery
 	}
 	for _, cl := range c.ownClaims() {
@@ -162,7 +162,7 @@ func (c *Core) judgeOwn(cl *ledger.Claim) {
 		return
 	}
 	if c.drainOver() {
-		c.end(cl, ledger.Stopped, "this peer is being drained, and the deadline is over")
+		c.end(cl, ledger.Stopped, c.whyEnds()+", and the deadline is over")
 		return
 	}
 	if !c.led.WantsSlot(cl.Slot, cl.Life) {
@@ -341,7 +341,7 @@ func (c *Core) judgeHolder(cl *ledger.Claim) {
 	if !ok {
 		return
 	}
-	if (c.self.draining || c.self.leaving) && !cl.Leaving && cl.Slot.At == "" && !c.neverMoves(w, cl) {
+	if c.givesWay() && !cl.Leaving && cl.Slot.At == "" && !c.neverMoves(w, cl) {
 		again := *cl
 		again.Leaving = true
 		c.write(wire.KindClaim, &again)
@@ -349,11 +349,11 @@ func (c *Core) judgeHolder(cl *ledger.Claim) {
 		cl = &again
 	}
 	if c.self.leaving && c.neverMoves(w, cl) {
-		c.end(cl, ledger.Stopped, "this peer leaves the swarm")
+		c.end(cl, ledger.Stopped, c.whyEnds())
 		return
 	}
 	if cl.Leaving {
-		if !c.self.draining && !c.self.leaving {
+		if !c.givesWay() {
 			again := *cl
 			again.Leaving = false
 			c.write(wire.KindClaim, &again)
@@ -361,7 +361,7 @@ func (c *Core) judgeHolder(cl *ledger.Claim) {
 			return
 		}
 		if w.Task.Update.Order != "start-first" || c.led.IsRevoked(c.cfg.Self) { // who is removed does not hear of a successor
-			c.end(cl, ledger.Stopped, "this peer is being drained")
+			c.end(cl, ledger.Stopped, c.whyEnds())
 		}
 		return
 	}

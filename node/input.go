@@ -112,7 +112,8 @@ type Stop struct {
 }
 
 // Drain moves the work of a peer elsewhere; Undo takes it back. What cannot be moved
-// waits, for ever if Deadline is 0; else whatever is still held after it is stopped.
+// waits, for ever if Deadline is 0; else whatever is still held after it is stopped. Undo
+// takes back a Leave, too, until this peer has left.
 // Only a peer drains itself: a request for another is forwarded to it by the daemon.
 type Drain struct {
 	Undo     bool
@@ -125,8 +126,12 @@ type Label struct{ Set map[string]string }
 // Expel removes another peer from the swarm for good.
 type Expel struct{ Peer wire.PeerID }
 
-// Leave gives up this peer's membership once its slots run elsewhere.
-type Leave struct{}
+// Leave gives up this peer's membership once its slots run elsewhere, or are stopped
+// because Deadline is over; 0: there is none. A restart goes on with it, Drain.Undo takes
+// it back.
+type Leave struct {
+	Deadline time.Duration `cbor:",omitempty"`
+}
 
 // Pause asks the others to wait For before they take this peer for dead.
 type Pause struct{ For time.Duration }

@@ -133,7 +133,8 @@ type PeerView struct {
 	Capacity    job.Resources     `json:"capacity"`
 	Claimed     job.Resources     `json:"claimed"` // needs of its claims, as the ledger has them
 	Slots       int               `json:"slots"`
-	Draining    bool              `json:"draining,omitempty"`
+	Draining    bool              `json:"draining,omitempty"`  // or leaving
+	Leaving     bool              `json:"leaving,omitempty"`   // known of oneself alone
 	Steward     []int             `json:"stewardOf,omitempty"` // lanes
 	Observers   int               `json:"observers"`
 	Votes       int               `json:"votes"`                // that it is gone

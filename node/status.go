@@ -94,7 +94,7 @@ func (c *Core) peerView(id wire.PeerID) PeerView {
 	}
 	c.standingView(&v)
 	if v.Self {
-		v.Incarnation = c.self.inc
+		v.Incarnation, v.Leaving = c.self.inc, c.self.leaving
 		v.Labels, v.Datacenter = c.labels(), c.cfg.Datacenter
 		return v
 	}

@@ -132,6 +132,8 @@ func requestText(q *node.Request) string {
 			head += fmt.Sprintf(", deadline %s", q.Drain.Deadline)
 		}
 		return head
+	case q.Leave != nil && q.Leave.Deadline > 0:
+		return head + fmt.Sprintf("leave, deadline %s", q.Leave.Deadline)
 	case q.Leave != nil:
 		return head + "leave"
 	case q.Expel != nil:

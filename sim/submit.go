@@ -209,7 +209,9 @@ func (r *run) drain(op *Op) error {
 	return r.askAt(op, op.Args[0], node.Request{Drain: &node.Drain{Undo: undo, Deadline: op.duration("deadline")}})
 }
 
-func (r *run) leave(op *Op) error { return r.askAt(op, op.Args[0], node.Request{Leave: &node.Leave{}}) }
+func (r *run) leave(op *Op) error {
+	return r.askAt(op, op.Args[0], node.Request{Leave: &node.Leave{Deadline: op.duration("deadline")}})
+}
 
 func (r *run) expel(op *Op) error {
 	m, err := r.w.find(op.Args[0])

@@ -39,7 +39,7 @@ func init() {
 		"redeploy": {args: 1, usage: "JOB", opts: []string{"at", "fails"}, check: jobArg, do: (*run).redeploy},
 		"rollback": {args: 1, usage: "JOB", opts: []string{"at", "revision", "fails"}, check: jobArg, do: (*run).rollback},
 		"drain":    {args: 1, usage: "PEER [deadline=30s]", opts: []string{"undo", "deadline", "fails"}, check: refArgs, do: (*run).drain},
-		"leave":    {args: 1, usage: "PEER", opts: []string{"fails"}, check: refArgs, do: (*run).leave},
+		"leave":    {args: 1, usage: "PEER [deadline=30s]", opts: []string{"deadline", "fails"}, check: refArgs, do: (*run).leave},
 		"expel":    {args: 1, usage: "PEER at=n1", opts: []string{"at", "fails"}, check: refArgs, do: (*run).expel},
 
 		"crash": {args: 1, usage: "PEER [for=10s] [torn=yes], or PEER on=award when=before after=2",

@@ -68,7 +68,7 @@ type waitFlags struct {
 
 func (f *waitFlags) register(cmd *cobra.Command) {
 	cmd.Flags().BoolVarP(&f.detach, "detach", "d", false, "return once the change is accepted; do not wait until it is done")
-	cmd.Flags().DurationVar(&f.timeout, "timeout", 5*time.Minute, "how long to wait; the change stays accepted (0: for ever)")
+	durationFlag(cmd.Flags(), &f.timeout, "timeout", 5*time.Minute, timeouts, "how long to wait; the change stays accepted (0: for ever)")
 }
 
 // accepted prints the answer to a change and waits until it is done.

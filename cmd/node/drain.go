@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"shoal/api"
+	"shoal/api/client"
 )
 
 // drainMargin is how long after its deadline a drain may take: containers have their
@@ -20,6 +21,9 @@ const drainMargin = 2 * time.Minute
 // placeWait is how long a slot that was stopped may wait for another peer until the
 // drain says that none took it.
 const placeWait = 10 * time.Second
+
+// deadlines are the bounds of --deadline.
+var deadlines = bounds{time.Second, forEver, "a second to 366 days, such as 10m"}
 
 // drainFlags are those of `shoal drain`.
 type drainFlags struct {
@@ -42,9 +46,6 @@ whose volume is there, or that never moves, stays. With --deadline whatever is l
 			if f.undo {
 				return c.undrain(cmd.Context(), name)
 			}
-			if cmd.Flags().Changed("deadline") && f.deadline < time.Second {
-				return usagef("--deadline %s: want a second or more, such as 10m", f.deadline)
-			}
 			if f.deadline > 0 && !cmd.Flags().Changed("timeout") {
 				f.timeout = f.deadline + drainMargin
 			}
@@ -52,9 +53,9 @@ whose volume is there, or that never moves, stays. With --deadline whatever is l
 		},
 	}
 	flags := cmd.Flags()
-	flags.DurationVar(&f.deadline, "deadline", 0, "stop what has not moved after so long (default: it runs on)")
+	durationFlag(flags, &f.deadline, "deadline", 0, deadlines, "stop what has not moved after so long (default: it runs on)")
 	flags.BoolVarP(&f.detach, "detach", "d", false, "return at once; do not wait until it is done")
-	flags.DurationVar(&f.timeout, "timeout", 5*time.Minute, "how long to wait; the peer goes on draining (0: for ever)")
+	durationFlag(flags, &f.timeout, "timeout", 5*time.Minute, timeouts, "how long to wait; the peer goes on draining (0: for ever)")
 	flags.BoolVar(&f.undo, "undo", false, "take work again")
 	_ = flags.MarkHidden("undo") // `shoal undrain`
 	return cmd
@@ -63,7 +64,7 @@ whose volume is there, or that never moves, stays. With --deadline whatever is l
 func (c *cli) undrainCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:               "undrain [PEER]",
-		Short:             "Let a drained peer take work again",
+		Short:             "Let a drained peer take work again; takes back a leave that is under way",
 		Args:              wants(0, 1, "at most one peer"),
 		ValidArgsFunction: c.complete(false, peerNames),
 		RunE:              func(cmd *cobra.Command, args []string) error { return c.undrain(cmd.Context(), strings.Join(args, "")) },
@@ -98,16 +99,13 @@ func (c *cli) drain(ctx context.Context, name string, f drainFlags) error {
 	if f.detach {
 		return c.done("%s is draining; `shoal ps` shows what it still holds", cmp.Or(name, "this peer"))
 	}
-	limited, cancel := ctx, context.CancelFunc(func() {})
-	if f.timeout > 0 {
-		limited, cancel = context.WithTimeout(ctx, f.timeout)
-	}
+	limited, cancel := limitedTo(ctx, f.timeout)
 	defer cancel()
 	w := drainWatch{cli: c, name: name, told: map[string]string{}}
 	last, err := w.await(limited)
 	switch {
 	case ctx.Err() != nil:
-		return &coded{130, fmt.Errorf("stopped watching; %s goes on draining, `shoal undrain %s` ends that", cmp.Or(last.Peer, "the peer"), last.Peer)}
+		return &coded{exitInterrupted, fmt.Errorf("stopped watching; %s goes on draining, `shoal undrain %s` ends that", cmp.Or(last.Peer, "the peer"), last.Peer)}
 	case limited.Err() != nil:
 		return &coded{exitTimeout, fmt.Errorf("%s still holds %s after %s and goes on draining; --deadline stops in the end what nobody takes%s",
 			last.Peer, count(len(last.Slots), "slot"), f.timeout, w.open(last))}
@@ -118,30 +116,38 @@ func (c *cli) drain(ctx context.Context, name string, f drainFlags) error {
 	return c.answer(out, func() { c.printDrained(out) })
 }
 
-// A drainWatch follows a drain.
+// A drainWatch follows a drain, or this peer's leave.
 type drainWatch struct {
-	cli  *cli
-	name string
-	told map[string]string // what was last said of each slot
-	seen []string          // slots that were to move, in the order met
+	cli    *cli
+	name   string
+	leaves bool
+	told   map[string]string // what was last said of each slot
+	seen   []string          // slots that were to move, in the order met
 }
 
-// await waits until nothing but what stays is left.
+// await waits until nothing but what stays is left, of a leave until the daemon has ended.
 func (w *drainWatch) await(ctx context.Context) (last api.DrainState, err error) {
 	for {
 		st, err := w.cli.client().DrainState(ctx, w.name)
 		var p *api.Problem
+		var none *client.UnreachableError
 		switch {
+		case w.leaves && errors.As(err, &none):
+			if none.Absent() {
+				return last, nil
+			} // else it is ending, and cuts us off
 		case err != nil && (ctx.Err() != nil || !errors.As(err, &p)):
 			return last, err
 		case err != nil && w.told[""] != p.Detail: // the peer may be back soon
 			w.told[""] = p.Detail
 			w.cli.progress("  %s", p.Detail)
-		case err == nil && !st.Draining:
+		case err == nil && !w.leaves && !st.Draining:
 			return st, fmt.Errorf("%s takes work again: somebody has undone the drain", st.Peer)
+		case err == nil && w.leaves && !st.Leaving:
+			return st, fmt.Errorf("%s stays: somebody has taken the leave back", st.Peer)
 		case err == nil:
 			last = st
-			if w.tell(st) == 0 {
+			if w.tell(st) == 0 && !w.leaves {
 				return last, nil
 			}
 		}

@@ -215,9 +215,7 @@ func (c *cli) printStatus(st api.Status) {
 	if st.Why != "" {
 		state += ": " + st.Why
 	}
-	if st.Peer.Draining {
-		state += ", draining"
-	}
+	state += givesWay(st.Peer)
 	line := func(name, format string, args ...any) {
 		if text := fmt.Sprintf(format, args...); text != "" {
 			fmt.Fprintf(c.out, "%-9s %s\n", name, oneLine(text))

@@ -7,6 +7,7 @@
 //	1    the daemon or the file says no; the sentence is on stderr
 //	124  --timeout is over and what was waited for is not there
 //	125  wrong usage, or no daemon answers
+//	130  interrupted
 package main
 
 import (
@@ -34,6 +35,8 @@ const (
 	exitError   = 1
 	exitTimeout = 124
 	exitUsage   = 125
+
+	exitInterrupted = 130 // as a shell says of what Ctrl-C has ended
 )
 
 func main() {
@@ -58,6 +61,9 @@ func run(args []string, out, errOut io.Writer) int {
 	}
 	if err == nil {
 		return 0
+	}
+	if said := (*coded)(nil); ctx.Err() != nil && errors.Is(err, context.Canceled) && !errors.As(err, &said) {
+		err = &coded{exitInterrupted, errInterrupted}
 	}
 	if text := err.Error(); text != "" {
 		fmt.Fprintf(errOut, "shoal: %s\n", text)
@@ -105,11 +111,15 @@ On every machine, the first without a ticket:   shoal up [TICKET]
 Then, on any of them:                           shoal deploy compose.yaml
 
 Exit codes: 0 done; 1 refused, with the reason on stderr; 124 --timeout is over;
-125 wrong usage, or no daemon answers.`,
+125 wrong usage, or no daemon answers; 130 interrupted.`,
 		SilenceUsage: true, SilenceErrors: true, Version: version,
 	}
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		var wrong *pflag.InvalidValueError
+		var outside *boundsError
+		if errors.As(err, &wrong) && errors.As(err, &outside) {
+			return usagef("--%s %q: %w", wrong.GetFlag().Name, wrong.GetValue(), outside)
+		}
 		if errors.As(err, &wrong) {
 			if want := flagKinds[wrong.GetFlag().Value.Type()]; want != "" {
 				return usagef("--%s %q: want %s; see `%s --help`", wrong.GetFlag().Name, wrong.GetValue(), want, cmd.CommandPath())

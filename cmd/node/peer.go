@@ -59,6 +59,7 @@ func (p *peer) openStore() (err error) {
 	if text := p.o.state.setAside(); text != "" {
 		p.log.Warn(text + "; give its flags again, then delete that file")
 	}
+	p.purge.Store(p.o.state.has(purgeFile))
 	p.store, err = badger.Open(p.o.state.path("store"), badger.Options{Small: p.o.Profile == "small", Logger: p.log})
 	return err
 }
@@ -138,6 +139,24 @@ func (p *peer) ended(err error) error {
 	return nil
 }
 
+// purgeFile is there while this peer leaves and its directory is to go with it: a restart
+// goes on with both.
+const purgeFile = "purge"
+
+func (p *peer) setPurge(on bool) {
+	had := p.purge.Swap(on)
+	var err error
+	switch {
+	case on:
+		err = p.o.state.write(purgeFile, nil)
+	case had:
+		err = os.Remove(p.o.state.path(purgeFile))
+	}
+	if err != nil {
+		p.log.Warn("a restart will not know whether the state directory is to go", "err", err)
+	}
+}
+
 // close ends what openStore and run began, in reverse; twice is once.
 func (p *peer) close() {
 	if p.recording != nil {
@@ -215,7 +234,7 @@ func (p *peer) server(stop func()) *api.Server {
 		Open:    func(ctx context.Context, to wire.PeerID) (net.Conn, error) { return host.Open(ctx, to, api.Proto) },
 		Ticket:  p.ticket,
 		Stop:    stop,
-		Purge:   p.purge.Store,
+		Purge:   p.setPurge,
 		MayAct: func(from wire.PeerID) bool {
 			cert, ok := host.Certificate(from)
 			return ok && cert.Rights.Has(admit.Deploy)

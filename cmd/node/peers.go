@@ -100,9 +100,7 @@ var machineLabels = []string{"arch", "cores", "os"}
 
 func peerState(p api.Peer) string {
 	state := p.State
-	if p.Draining {
-		state += ", draining"
-	}
+	state += givesWay(p)
 	switch {
 	case p.RefusedFor > 0:
 		state += ", refused for " + age(p.RefusedFor)
@@ -110,6 +108,17 @@ func peerState(p api.Peer) string {
 		state += ", pushes ignored"
 	}
 	return state
+}
+
+// givesWay is what follows a peer's state where its work is to move elsewhere.
+func givesWay(p api.Peer) string {
+	switch {
+	case p.Leaving:
+		return ", leaving"
+	case p.Draining:
+		return ", draining"
+	}
+	return ""
 }
 
 // doubtText says which of a peer's observers vote it gone, as "2 of 8: attic, den";
@@ -184,6 +193,9 @@ func parseLabels(texts []string) (map[string]string, error) {
 	return set, nil
 }
 
+// maxUses is the API's bound.
+const maxUses = 1_000_000
+
 func (c *cli) ticketCommand() *cobra.Command {
 	var r api.TicketRequest
 	var ttl time.Duration
@@ -192,8 +204,8 @@ func (c *cli) ticketCommand() *cobra.Command {
 		Short: "Make a ticket with which another machine joins",
 		Args:  wants(0, 0, "no argument"),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if ttl <= 0 || r.Uses < 0 {
-				return usagef("shoal ticket: --ttl and --uses count from 1")
+			if r.Uses < 0 || r.Uses > maxUses {
+				return usagef("--uses %d: want 1 to %d, or 0 for any number", r.Uses, maxUses)
 			}
 			r.TTL = api.Age(ttl)
 			t, err := c.client().Ticket(cmd.Context(), r)
@@ -213,7 +225,7 @@ func (c *cli) ticketCommand() *cobra.Command {
 	}
 	cmd.Flags().BoolVar(&r.Run, "run", false, "for a peer that only runs slots: it may deploy, admit and revoke nothing")
 	cmd.Flags().IntVar(&r.Uses, "uses", 0, "how many machines it admits, as long as this peer is up to count them (0: any number)")
-	cmd.Flags().DurationVar(&ttl, "ttl", 24*time.Hour, "how long it is good")
+	durationFlag(cmd.Flags(), &ttl, "ttl", 24*time.Hour, bounds{time.Second, forEver, "a second to 366 days, such as 1h"}, "how long it is good")
 	return cmd
 }
 
@@ -227,9 +239,6 @@ To the others it is as if this peer had died: its slots are sold after the usual
 ends when the daemon is back. With --for they wait that long first.`,
 		Args: wants(0, 0, "no argument"),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if wait < 0 {
-				return usagef("--for %s: want a time to come, such as 10m", wait)
-			}
 			st, _ := c.client().Status(cmd.Context()) // for its directory; if it does not say, nothing waits for that
 			if err := c.client().Down(cmd.Context(), api.DownRequest{For: api.Age(wait)}); err != nil {
 				return err
@@ -241,57 +250,10 @@ ends when the daemon is back. With --for they wait that long first.`,
 			return c.done("the daemon is down; its containers run on")
 		},
 	}
-	cmd.Flags().DurationVar(&wait, "for", 0, "ask the others to wait this long before they take this peer for dead")
+	durationFlag(cmd.Flags(), &wait, "for", 0, bounds{0, 24 * time.Hour, "up to 24h, such as 10m"}, "ask the others to wait this long before they take this peer for dead")
 	return cmd
 }
 
-func (c *cli) leaveCommand() *cobra.Command {
-	var r api.LeaveRequest
-	var timeout time.Duration
-	var state string
-	cmd := &cobra.Command{
-		Use:   "leave",
-		Short: "Move this peer's work elsewhere, give up its membership and end",
-		Args:  wants(0, 0, "no argument"),
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := c.client().Leave(cmd.Context(), r); err != nil {
-				if r.Purge {
-					return c.purgePast(state, err)
-				}
-				return err
-			}
-			c.progress("leaving: the daemon ends once its slots run elsewhere")
-			if err := c.awaitGone(cmd.Context(), timeout); err != nil {
-				return err
-			}
-			return c.done("this peer has left the swarm")
-		},
-	}
-	cmd.Flags().BoolVar(&r.Purge, "purge", false, "delete the state directory too, also of a peer that has left or was removed")
-	cmd.Flags().StringVar(&state, "state", "", "the directory, where no daemon runs (default $SHOAL_STATE, else "+defaultState()+")")
-	cmd.Flags().DurationVar(&timeout, "timeout", 5*time.Minute, "how long to wait; the peer goes on leaving")
-	return cmd
-}
-
-// purgePast deletes the state of a peer that is no member any more. Where no daemon
-// answers for one that still is, that stays the error: its work is to be moved first.
-func (c *cli) purgePast(state string, err error) error {
-	var none *client.UnreachableError
-	dir, absErr := stateAt(state)
-	if absErr != nil || !errors.As(err, &none) {
-		return err
-	}
-	id, loadErr := dir.load()
-	if loadErr != nil || id.noMember() == nil {
-		return err
-	}
-	if err := dir.purge(); err != nil {
-		return err
-	}
-	return c.done("%s is deleted; it was of swarm %s", dir, id.cert.Swarm.Short())
-}
-
-// awaitGone waits until no daemon answers, saying what it still holds.
 // awaitFree waits, for a few seconds at most, until no process has a store open: a daemon
 // answers no more a moment before it has closed it, and who starts it again at once would
 // find it in use.
@@ -307,25 +269,24 @@ func awaitFree(ctx context.Context, dir string) {
 	}
 }
 
+// awaitGone waits until nobody listens at the socket.
 func (c *cli) awaitGone(ctx context.Context, limit time.Duration) error {
-	ctx, cancel := context.WithTimeout(ctx, limit)
+	limited, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
-	told := -1
 	for {
-		st, err := c.client().Status(ctx)
+		_, err := c.client().Status(limited)
 		var gone *client.UnreachableError
 		switch {
-		case errors.As(err, &gone):
+		case errors.As(err, &gone) && gone.Absent():
 			return nil
 		case ctx.Err() != nil:
-			return &coded{exitTimeout, fmt.Errorf("the daemon still runs after %s, holding %s", limit, count(max(told, 0), "slot"))}
-		case err == nil && st.Slots != told && st.Slots > 0:
-			told = st.Slots
-			c.progress("  %s still here", count(told, "slot"))
+			return &coded{exitInterrupted, errors.New("stopped watching; the daemon goes on ending")}
+		case limited.Err() != nil:
+			return &coded{exitTimeout, fmt.Errorf("the daemon still runs %s after it was told to end; `shoal doctor` says how it is", limit)}
 		}
 		select {
 		case <-time.After(pollEvery):
-		case <-ctx.Done():
+		case <-limited.Done():
 		}
 	}
 }

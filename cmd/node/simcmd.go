@@ -45,9 +45,6 @@ func nearCommand(cmd *cobra.Command, typed string) string {
 	return "known are " + strings.Join(known, ", ")
 }
 
-// exitInterrupted is what a shell says of what Ctrl-C has ended.
-const exitInterrupted = 130
-
 var errInterrupted = errors.New("interrupted")
 
 // interrupted makes a check for whether the user wants the program to end. A second

@@ -117,7 +117,7 @@ With --follow only what happens at this peer.`,
 		},
 	}
 	cmd.Flags().BoolVarP(&o.Follow, "follow", "f", false, "go on until interrupted")
-	cmd.Flags().DurationVar(&o.Since, "since", 0, "only what is younger, such as 10m")
+	durationFlag(cmd.Flags(), &o.Since, "since", 0, bounds{0, forEver, "up to 366 days, such as 10m"}, "only what is younger, such as 10m")
 	cmd.Flags().BoolVar(&o.Here, "here", false, "only what happened at this peer")
 	return cmd
 }

@@ -31,6 +31,7 @@ func (p *peer) tell(ctx context.Context) {
 func (p *peer) greet(ctx context.Context) {
 	p.cli.progress("peer %s of swarm %s, at %s, with its socket at %s",
 		p.o.Name, p.id.cert.Swarm.Short(), strings.Join(p.host.Addrs()[:min(1, len(p.host.Addrs()))], ""), p.cli.socket)
+	p.tellGoing(ctx)
 	// A log is no place for a ticket; it is for who has just made a swarm, or watches.
 	if p.detached || os.Getenv("NOTIFY_SOCKET") != "" || !p.o.state.has("founding") && !isTerminal(p.cli.out) {
 		return
@@ -42,6 +43,19 @@ func (p *peer) greet(ctx context.Context) {
 	}
 	p.cli.progress("on the next machine, within 24 hours, run:")
 	fmt.Fprintln(p.cli.out, "shoal up", t.Ticket)
+}
+
+// tellGoing says of a peer that was told to drain or leave before it was started that it
+// goes on with that.
+func (p *peer) tellGoing(ctx context.Context) {
+	var v node.DrainView
+	switch err := p.daemon.View(ctx, func(c *node.Core) { v = c.Draining() }); {
+	case err != nil:
+	case v.Leaving:
+		p.cli.progress("this peer goes on leaving the swarm: it ends once it holds nothing; `shoal undrain` takes that back")
+	case v.Draining:
+		p.cli.progress("this peer is drained: it takes no work until `shoal undrain`")
+	}
 }
 
 func isTerminal(w io.Writer) bool {

@@ -33,17 +33,14 @@ func (c *cli) await(ctx context.Context, change api.Change, timeout time.Duratio
 	if err != nil {
 		return "", nil, err
 	}
-	limited, cancel := ctx, context.CancelFunc(func() {})
-	if timeout > 0 {
-		limited, cancel = context.WithTimeout(ctx, timeout)
-	}
+	limited, cancel := limitedTo(ctx, timeout)
 	defer cancel()
 	w := &watch{cli: c, cl: c.client(), id: id, want: change, told: map[string]string{}}
 	for {
 		done, err := w.look(limited)
 		switch {
 		case ctx.Err() != nil:
-			return w.state, w.slots, &coded{130, fmt.Errorf("stopped watching; %s stays deployed, `shoal ps %s` shows it", change.Job, change.Job)}
+			return w.state, w.slots, &coded{exitInterrupted, fmt.Errorf("stopped watching; %s stays deployed, `shoal ps %s` shows it", change.Job, change.Job)}
 		case limited.Err() != nil:
 			return w.state, w.slots, w.timedOut(timeout)
 		case err != nil || done:
