@@ -164,6 +164,48 @@ func TestNAT_RelayOnlyPeersServeAndOutliveTheirRelay(t *testing.T) {
 }
 
 // Where the NATs keep a flow's port, two peers behind them meet directly.
+// The relay between hidden peers crashes. The other relay of theirs takes over before
+// either side holds the other dead.
+func TestNAT_ARelaysCrashIsNoDeathOfThoseBehindIt(t *testing.T) {
+	s := natSwarm(t, 4, lab.NAT{Peers: 2, Strict: true}, lab.NAT{Peers: 1, Strict: true})
+	p, q, w := s.Peers[4], s.Peers[5], s.Peers[6]
+	for _, pair := range [][2]*lab.Peer{{p, w}, {q, w}, {w, p}} {
+		s.within(30*time.Second, func(ctx context.Context) error { return hasPath(ctx, pair[0], pair[1], "relayed") })
+	}
+	_, relay, err := link(t.Context(), p, w)
+	must(t, err)
+	i := slices.IndexFunc(s.Peers, func(p *lab.Peer) bool { return p.Name == relay })
+	if i < 0 || i > 3 {
+		t.Fatalf("the relay is %q, want one of a, b, c, d", relay)
+	}
+	must(t, s.Peers[i].KillDaemon())
+	for _, pair := range [][2]*lab.Peer{{p, w}, {q, w}, {w, p}} {
+		took := s.within(30*time.Second, func(ctx context.Context) error {
+			if _, now, err := link(ctx, pair[0], pair[1]); err != nil || now == relay || now == "" {
+				return fmt.Errorf("relay %q, %w", now, err)
+			}
+			return nil
+		})
+		t.Logf("%s reaches %s through another relay %s after the crash of %s, counted from the last", pair[0].Name, pair[1].Name, took, relay)
+	}
+	s.within(30*time.Second, func(ctx context.Context) error { // all that is to be told has been told by then
+		found, err := askObjects(ctx, p, "peers")
+		if err == nil && !slices.ContainsFunc(found, func(o map[string]any) bool { return o["name"] == relay && o["state"] == "dead" }) {
+			err = fmt.Errorf("%s does not hold %s dead", p.Name, relay)
+		}
+		return err
+	})
+	for _, at := range []*lab.Peer{p, q, w} {
+		found, err := askObjects(t.Context(), at, "events", "--here")
+		must(t, err)
+		for _, e := range found {
+			if e["kind"] == "died" && e["peer"] != relay {
+				t.Errorf("at %s: %v", at.Name, e)
+			}
+		}
+	}
+}
+
 func TestNAT_AHoleIsMade(t *testing.T) {
 	s := natSwarm(t, 1, lab.NAT{Peers: 1}, lab.NAT{Peers: 1})
 	b, c := s.Peers[1], s.Peers[2]

@@ -10,6 +10,10 @@ import (
 const (
 	aliveProto   = "/shoal/alive/1"
 	aliveTimeout = 3 * time.Second
+
+	// Whoever is reached through a relay, and the relay, get relayPatience (metered:
+	// aliveTimeout) or this many round trips, if that is more. An answer takes four.
+	patienceTrips = 8
 )
 
 // A silent death shows to libp2p after 30 s and more, on QUIC and TCP alike. Who
@@ -55,7 +59,7 @@ func (h *Host) hangUpIfDead(p peer.ID) bool {
 		answers := make(chan bool, len(conns))
 		for _, c := range conns {
 			go func() { // ends within aliveTimeout, and before the host is closed
-				rtt, alive := h.isAlive(c)
+				rtt, alive := h.isAliveSoon(c)
 				if alive {
 					h.paths.measured(c, rtt)
 				} else if h.ctx.Err() == nil {
@@ -73,4 +77,39 @@ func (h *Host) hangUpIfDead(p peer.ID) bool {
 		return nil, err
 	})
 	return err == nil
+}
+
+// isAliveSoon is isAlive with less patience where a relay is in between: who hears
+// nothing through it is to try another before the peer behind it is held dead. As long
+// as packets come the other end is slow, not gone.
+func (h *Host) isAliveSoon(c network.Conn) (time.Duration, bool) {
+	type answer struct {
+		rtt   time.Duration
+		alive bool
+	}
+	before, got := packetsOf(c), make(chan answer, 1)
+	go func() { // ends within aliveTimeout
+		rtt, alive := h.isAlive(c)
+		got <- answer{rtt, alive}
+	}()
+	patience := time.NewTimer(h.patience(c))
+	defer patience.Stop()
+	select {
+	case a := <-got:
+		return a.rtt, a.alive
+	case <-patience.C:
+	}
+	if packetsOf(c) == before {
+		return 0, false
+	}
+	a := <-got
+	return a.rtt, a.alive
+}
+
+// patience is how long the other end of c may take to answer.
+func (h *Host) patience(c network.Conn) time.Duration {
+	if !isRelayed(c.RemoteMultiaddr()) && !h.relaysInUse()[c.RemotePeer()] {
+		return aliveTimeout
+	}
+	return min(max(h.limits.relayPatience, patienceTrips*h.roundTrip(c)), aliveTimeout)
 }

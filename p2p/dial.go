@@ -19,9 +19,11 @@ const (
 	backoffFirst = time.Second
 	backoffMost  = 30 * time.Second
 
-	// A peer that can be had through a relay is dialled directly for this long first,
-	// and then through each of at most relaysTried relays.
+	// A peer that can be had through relays is dialled directly for directTimeout, and
+	// after directAhead, or as soon as that has failed, through at most relaysTried of
+	// them, one after the other: those first that answer first.
 	directTimeout  = 2 * time.Second
+	directAhead    = 300 * time.Millisecond
 	circuitTimeout = 3 * time.Second
 	relaysTried    = 3
 )
@@ -86,18 +88,67 @@ func (h *Host) awaitAdmission(ctx context.Context, p peer.ID) error {
 // dial connects to p at addrs, directly if it can be.
 func (h *Host) dial(ctx context.Context, p peer.ID, addrs []ma.Multiaddr) error {
 	direct, circuits := splitRelayed(addrs)
-	limit := dialTimeout
-	if len(circuits) > 0 && h.limits.traverse {
-		limit = directTimeout
-	} else {
-		circuits = nil
+	ways := h.byRelay(circuits)
+	if len(ways) == 0 || !h.limits.traverse {
+		return h.dialDirect(ctx, p, direct, dialTimeout)
 	}
-	err := h.dialDirect(ctx, p, direct, limit)
-	for i, c := range h.byRelay(circuits) {
-		if err == nil || i == relaysTried {
-			break
+	// Whichever comes first; if that is a relay's, the direct one retires it later.
+	firsts := make(chan error, 1)
+	if !h.spawn(func() { firsts <- h.dialDirect(h.ctx, p, direct, directTimeout) }) {
+		return context.Canceled
+	}
+	ahead := time.NewTimer(directAhead)
+	defer ahead.Stop()
+	select {
+	case err := <-firsts:
+		if err == nil {
+			return nil
 		}
-		err = h.dialThrough(ctx, p, c)
+		return h.dialThroughAny(ctx, p, ways)
+	case <-ahead.C:
+	}
+	seconds := make(chan error, 1)
+	if !h.spawn(func() { seconds <- h.dialThroughAny(ctx, p, ways) }) {
+		return context.Canceled
+	}
+	var err error
+	for range 2 {
+		select {
+		case err = <-firsts:
+		case err = <-seconds:
+		}
+		if err == nil {
+			return nil
+		}
+	}
+	return err
+}
+
+// dialThroughAny connects to p through one of at most relaysTried relays. All are asked
+// at once for a sign of life, so that a dead one holds nobody up; then, since libp2p lets
+// a second circuit to a peer wait for the first, one is tried after the other, in the
+// order of their answers.
+func (h *Host) dialThroughAny(ctx context.Context, p peer.ID, ways []way) error {
+	type answer struct {
+		way way
+		err error
+	}
+	ways = ways[:min(len(ways), relaysTried)]
+	answers := make(chan answer, len(ways))
+	for _, w := range ways {
+		if !h.spawn(func() { answers <- answer{w, h.meetRelay(ctx, w)} }) {
+			return context.Canceled
+		}
+	}
+	var err error
+	for range ways {
+		a := <-answers
+		if err = a.err; err != nil {
+			continue
+		}
+		if err = h.dialThrough(ctx, p, a.way); err == nil {
+			return nil
+		}
 	}
 	return err
 }
@@ -147,31 +198,38 @@ func boolRank(b bool) int {
 	return 0
 }
 
-// dialThrough connects to p through one relay, to which it connects first: a relay
-// serves members alone, so this peer must be admitted there.
-func (h *Host) dialThrough(ctx context.Context, p peer.ID, c way) error {
+// meetRelay connects to a relay and returns once that is known to live and serves this
+// peer: a relay serves members alone, so this peer must be admitted there.
+func (h *Host) meetRelay(ctx context.Context, w way) error {
 	ctx, cancel := context.WithTimeout(ctx, circuitTimeout)
 	defer cancel()
-	if h.directConn(c.relay) == nil {
-		relay, err := fromPeerID(c.relay)
+	c := h.directConn(w.relay)
+	if c == nil {
+		relay, err := fromPeerID(w.relay)
 		if err != nil {
 			return err
 		}
 		known, _ := splitRelayed(h.book.addrs(relay))
-		if err := h.dialDirect(ctx, c.relay, append(c.via, known...), directTimeout); err != nil {
+		if err := h.dialDirect(ctx, w.relay, append(w.via, known...), directTimeout); err != nil {
 			return err
 		}
+	} else if _, alive := h.isAlive(c); !alive {
+		h.spawn(func() { h.hangUpIfDead(w.relay) })
+		return errSilent
 	}
-	if err := h.awaitAdmission(ctx, c.relay); err != nil {
-		return err
-	}
-	// One circuit at a time: libp2p lets a second one to the same peer wait for the
-	// first, however dead the first one's relay is.
+	return h.awaitAdmission(ctx, w.relay)
+}
+
+// dialThrough connects to p through a relay that was met. One at a time: libp2p lets a
+// second circuit to the same peer wait for the first.
+func (h *Host) dialThrough(ctx context.Context, p peer.ID, w way) error {
+	ctx, cancel := context.WithTimeout(ctx, circuitTimeout)
+	defer cancel()
 	h.host.Peerstore().ClearAddrs(p)
 	h.clearDialBackoff(p)
-	err := h.host.Connect(ctx, peer.AddrInfo{ID: p, Addrs: []ma.Multiaddr{c.addr}})
+	err := h.host.Connect(ctx, peer.AddrInfo{ID: p, Addrs: []ma.Multiaddr{w.addr}})
 	if errors.Is(err, context.DeadlineExceeded) {
-		h.spawn(func() { h.hangUpIfDead(c.relay) })
+		h.spawn(func() { h.hangUpIfDead(w.relay) })
 	}
 	return err
 }

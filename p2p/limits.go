@@ -45,6 +45,8 @@ type limits struct {
 	traverse   bool          // find out what hides this peer, punch through it, use relays
 	relays     bool          // be a relay for other members
 	relayCheck time.Duration // between two looks at the relays in use, at most
+
+	relayPatience time.Duration // for a sign of life of a relay, or through one
 }
 
 // A swarm of up to 192 peers may be fully connected on a LAN. After a power cut all
@@ -52,11 +54,11 @@ type limits struct {
 var profiles = map[Profile]limits{
 	ProfileLAN: {
 		low: 192, high: 256, strangers: 256, enough: 8, redial: time.Second,
-		traverse: true, relays: true, relayCheck: 2 * time.Second,
+		traverse: true, relays: true, relayCheck: time.Second, relayPatience: 2 * time.Second,
 	},
 	ProfileMetered: {
 		low: 24, high: 48, strangers: 64, enough: 4, redial: 8 * time.Second, alive: 2 * time.Minute,
-		traverse: true, relayCheck: 16 * time.Second,
+		traverse: true, relayCheck: 16 * time.Second, relayPatience: aliveTimeout,
 	},
 	ProfileSmall: {low: 24, high: 48, strangers: 64, enough: 6, redial: time.Second, memory: 64 << 20, fds: 256},
 }

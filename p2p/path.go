@@ -152,11 +152,7 @@ func (h *Host) roundTrip(c network.Conn) time.Duration {
 func (h *Host) heardSince(p peer.ID) bool {
 	heard := false
 	for _, c := range h.host.Network().ConnsToPeer(p) {
-		var q *quic.Conn
-		if isRelayed(c.RemoteMultiaddr()) || !c.As(&q) || q == nil {
-			continue
-		}
-		now := q.ConnectionStats().PacketsReceived
+		now := packetsOf(c)
 		h.paths.mu.Lock()
 		if known := h.paths.conns[c]; known != nil && now > known.packets {
 			known.packets, heard = now, true
@@ -164,6 +160,15 @@ func (h *Host) heardSince(p peer.ID) bool {
 		h.paths.mu.Unlock()
 	}
 	return heard
+}
+
+// packetsOf counts the packets that came over a direct connection of QUIC; 0 of another.
+func packetsOf(c network.Conn) uint64 {
+	var q *quic.Conn
+	if isRelayed(c.RemoteMultiaddr()) || !c.As(&q) || q == nil {
+		return 0
+	}
+	return q.ConnectionStats().PacketsReceived
 }
 
 // retire closes the relayed connections to p once there is a direct one and nothing

@@ -118,9 +118,9 @@ func (h *Host) keepRelays() {
 	}
 }
 
-// checkRelays hangs up on the relays that this peer depends on and that are silent: of
-// which no packet came since the last look, and which do not answer.
-func (h *Host) checkRelays() {
+// relaysInUse are those that this peer depends on: where it holds a reservation, and
+// through which it reaches somebody or is reached.
+func (h *Host) relaysInUse() map[peer.ID]bool {
 	inUse := map[peer.ID]bool{}
 	for _, p := range h.relaying.relays() {
 		inUse[p] = true
@@ -130,11 +130,26 @@ func (h *Host) checkRelays() {
 			inUse[relay] = true
 		}
 	}
+	return inUse
+}
+
+// checkRelays hangs up on the relays that this peer depends on and that are silent: of
+// which no packet came since the last look, and which do not answer. Whoever was reached
+// through one is dialled anew at once.
+func (h *Host) checkRelays() {
 	var wg sync.WaitGroup
-	for p := range inUse {
-		if !h.heardSince(p) {
-			wg.Go(func() { h.hangUpIfDead(p) })
+	for p := range h.relaysInUse() {
+		if h.heardSince(p) {
+			continue
 		}
+		wg.Go(func() {
+			behind := h.behind(p)
+			if !h.hangUpIfDead(p) {
+				for _, id := range behind {
+					h.Redial(id)
+				}
+			}
+		})
 	}
 	wg.Wait()
 	h.relaying.mu.Lock()
@@ -144,6 +159,19 @@ func (h *Host) checkRelays() {
 			h.relaying.drop(h, p)
 		}
 	}
+}
+
+// behind lists the members reached through a relay and in no other way.
+func (h *Host) behind(relay peer.ID) []wire.PeerID {
+	var out []wire.PeerID
+	for _, c := range h.host.Network().Conns() {
+		through, _, ok := relayOf(c.RemoteMultiaddr())
+		id, err := fromPeerID(c.RemotePeer())
+		if ok && through == relay && err == nil && h.directConn(c.RemotePeer()) == nil && !slices.Contains(out, id) {
+			out = append(out, id)
+		}
+	}
+	return out
 }
 
 // reserve renews what is half over, and makes up for what is missing.

@@ -122,7 +122,12 @@ func (f *fenced) SyscallConn() {}
 // since fails the test if what began then took longer than limit.
 func (y *yard) since(began time.Time, limit time.Duration, what string) {
 	y.t.Helper()
-	took := time.Since(began).Round(10 * time.Millisecond)
+	y.between(began, time.Now(), limit, what)
+}
+
+func (y *yard) between(began, ended time.Time, limit time.Duration, what string) {
+	y.t.Helper()
+	took := ended.Sub(began).Round(10 * time.Millisecond)
 	y.t.Logf("%s: %s", what, took)
 	if took > limit {
 		y.t.Errorf("%s took %s, at most %s are bearable", what, took, limit)

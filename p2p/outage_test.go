@@ -1,0 +1,106 @@
+package p2p
+
+import (
+	"testing"
+	"time"
+
+	"shoal/wire"
+)
+
+// outageMost is what a swarm on lan bears: after 7 missed beats of 1 s a peer is dead,
+// and the last beat was heard up to one beat before its relay fell silent.
+const outageMost = 5500 * time.Millisecond
+
+// The relay between two hidden peers loses its power. They move to the other one by
+// themselves, nobody redialling, before either would be held dead; frames meanwhile go
+// out each 100 ms, as beats do each second.
+func TestRelay_AnotherTakesOverBeforeAnybodyIsHeldDead(t *testing.T) {
+	t.Parallel()
+	y := newYard(t)
+	r1, plot1 := y.host(false)
+	r2, plot2 := y.host(false, r1)
+	a, plotA := y.host(true, r1, r2)
+	b, plotB := y.host(true, r1, r2)
+	y.sever(plotA, plotB)
+	for _, h := range []*Host{a, b} {
+		eventually(t, "a hidden peer has two relays", isHidden(h, 2))
+	}
+	eventually(t, "b reaches a", func() bool {
+		b.AddAddrs(a.ID(), a.Addrs())
+		b.Redial(a.ID())
+		return connectedTo(b, a)() && connectedTo(a, b)()
+	})
+	a.AddAddrs(b.ID(), b.Addrs())
+	toA, toB := heartbeats(t, b, a), heartbeats(t, a, b)
+	<-toA
+	<-toB
+	lost, left := plot1, r2
+	if relayTo(b, a) == r2.ID() {
+		lost, left = plot2, r1
+	}
+	began := time.Now()
+	lost.dead.Store(true)
+	for _, way := range []struct {
+		name  string
+		heard <-chan time.Time
+	}{{"a hears b", toA}, {"b hears a", toB}} {
+		y.between(began, firstAfter(t, way.heard, began.Add(100*time.Millisecond)), outageMost, way.name)
+	}
+	if relayTo(b, a) != left.ID() && relayTo(a, b) != left.ID() {
+		t.Error("neither is reached through the relay that is left")
+	}
+}
+
+// relayTo is who carries h's best connection to p.
+func relayTo(h, p *Host) wire.PeerID {
+	for _, i := range h.Peers() {
+		if i.ID == p.ID() {
+			return i.Relay
+		}
+	}
+	return wire.PeerID{}
+}
+
+// heartbeats sends a frame each 100 ms and tells when one came.
+func heartbeats(t *testing.T, from, to *Host) <-chan time.Time {
+	t.Helper()
+	heard := make(chan time.Time, 1024)
+	go func() {
+		for t.Context().Err() == nil {
+			from.Send(to.ID(), []byte("beat"))
+			time.Sleep(100 * time.Millisecond)
+		}
+	}()
+	go func() {
+		for {
+			select {
+			case e := <-to.Events():
+				if m, ok := e.(Message); !ok || m.Topic != "" {
+					continue
+				}
+				select {
+				case heard <- time.Now():
+				default:
+				}
+			case <-t.Context().Done():
+				return
+			}
+		}
+	}()
+	return heard
+}
+
+// firstAfter is the first of these moments after at.
+func firstAfter(t *testing.T, heard <-chan time.Time, at time.Time) time.Time {
+	t.Helper()
+	for timeout := time.After(30 * time.Second); ; {
+		select {
+		case m := <-heard:
+			if m.After(at) {
+				return m
+			}
+		case <-timeout:
+			t.Fatal("nothing heard within 30 s")
+		}
+	}
+}
