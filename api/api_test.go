@@ -124,6 +124,9 @@ const oneTask = `{"spec":{"namespace":"default","name":"shop","tasks":[{"name":"
 
 func TestServer_RefusesWithOneSentence(t *testing.T) {
 	h := New(Config{Backend: newAlone(t)}).Handler()
+	tickets := New(Config{Backend: newAlone(t), Stop: func() {}, Ticket: func(_ context.Context, r TicketRequest) (Ticket, error) {
+		return Ticket{Ticket: time.Duration(r.TTL).String()}, nil
+	}}).Handler()
 	if code, text := ask(t, h, "POST", "/v1/deploy", oneTask); code != 200 || !strings.Contains(text, `"revision":1`) {
 		t.Fatalf("deploy: %d %s", code, text)
 	}
@@ -153,9 +156,21 @@ func TestServer_RefusesWithOneSentence(t *testing.T) {
 		{"bad since", "GET", "/v1/events?since=x", "", 400, "since"},
 		{"no tickets", "POST", "/v1/tickets", `{}`, 503, "tickets"},
 		{"not stopped", "POST", "/v1/down", `{}`, 503, "stopped"},
+		{"ticket of no time", "POST", "/v1/tickets", `{"ttl":1e-9}`, 400, "a ticket lasts from a second to 366 days"},
+		{"ticket of less", "POST", "/v1/tickets", `{"ttl":1e-30}`, 400, "a ticket lasts from a second to 366 days"},
+		{"ticket of a moment", "POST", "/v1/tickets", `{"ttl":0.999}`, 400, "a ticket lasts from a second to 366 days"},
+		{"ticket for ever", "POST", "/v1/tickets", `{"ttl":null}`, 400, "a ticket lasts from a second to 366 days"},
+		{"ticket of a second", "POST", "/v1/tickets", `{"ttl":1}`, 200, `"1s"`},
+		{"leave at once", "POST", "/v1/leave", `{"deadline":0.5}`, 400, "a deadline lies between a second and 366 days"},
+		{"leave in the past", "POST", "/v1/leave", `{"deadline":null}`, 400, "a deadline lies between a second and 366 days"},
+		{"long pause", "POST", "/v1/down", `{"for":86401}`, 400, "the others wait for a day at most"},
 		{"stale base", "POST", "/v1/deploy", strings.TrimSuffix(oneTask, "}") + `,"base":9}`, 409, "revision 1, not 9"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
+			h := h
+			if c.name == "long pause" || strings.HasPrefix(c.name, "ticket ") {
+				h = tickets
+			}
 			code, text := ask(t, h, c.method, c.path, c.body)
 			if code != c.code || !strings.Contains(text, c.want) {
 				t.Errorf("%d %q, want %d %q", code, text, c.code, c.want)

@@ -2,7 +2,6 @@ package api
 
 import (
 	"context"
-	"errors"
 	"net/http"
 	"time"
 
@@ -126,12 +125,7 @@ func (s *Server) atPeer(ctx context.Context, name, path string, body any, here f
 	if isSelf {
 		return here()
 	}
-	err = s.fetch(ctx, id, http.MethodPost, path, body, nil)
-	var p *Problem
-	if err != nil && !errors.As(err, &p) {
-		err = failf(http.StatusBadGateway, "peer %s does not answer, so nothing was changed: %v", name, causeOf(err))
-	}
-	return Empty{}, err
+	return Empty{}, s.unanswered(ctx, id, s.fetch(ctx, id, http.MethodPost, path, body, nil), ", so nothing was changed")
 }
 
 func (s *Server) label(ctx context.Context, q LabelRequest) (Empty, error) {

@@ -3,7 +3,6 @@ package api
 import (
 	"cmp"
 	"context"
-	"errors"
 	"net/http"
 	"time"
 
@@ -69,11 +68,8 @@ func (s *Server) drainState(ctx context.Context, r *http.Request) (out DrainStat
 	}
 	if isSelf {
 		out, err = s.ownDrainState(ctx, r)
-	} else if err = s.fetch(ctx, id, http.MethodGet, "/drain", nil, &out); err != nil {
-		var p *Problem
-		if !errors.As(err, &p) {
-			err = failf(http.StatusBadGateway, "peer %s does not answer: %v", r.FormValue("peer"), err)
-		}
+	} else {
+		err = s.unanswered(ctx, id, s.fetch(ctx, id, http.MethodGet, "/drain", nil, &out), "")
 	}
 	if err != nil {
 		return out, err

@@ -11,6 +11,7 @@ import (
 	"net/url"
 	"slices"
 	"strconv"
+	"strings"
 
 	"shoal/node"
 	"shoal/wire"
@@ -50,37 +51,53 @@ func fetchFrom[A any](ctx context.Context, s *Server, id wire.PeerID, path strin
 	ctx, cancel := context.WithTimeout(ctx, deadline)
 	defer cancel()
 	err = s.fetch(ctx, id, http.MethodGet, path, nil, &a)
-	return a, s.unanswered(ctx, id, err)
+	return a, s.noLedger(ctx, id, err)
 }
 
-func (s *Server) unanswered(ctx context.Context, id wire.PeerID, err error) error {
+// noLedger is unanswered for what an earlier version does not serve.
+func (s *Server) noLedger(ctx context.Context, id wire.PeerID, err error) error {
 	var p *Problem
-	name, state := id.Short(), ""
-	_ = s.view(context.WithoutCancel(ctx), func(c *node.Core) {
-		name = namesOf(c).of(id)
-		v, _ := c.Peer(id)
-		state = v.State
-	})
-	switch {
-	case err == nil:
-	case errors.As(err, &p) && p.Status == http.StatusNotFound:
-		err = failf(http.StatusBadGateway, "peer %s runs a shoal that cannot show its ledger: update it", name)
-	case !errors.As(err, &p) && slices.Contains([]string{"dead", "left", "removed"}, state):
-		err = failf(http.StatusBadGateway, "peer %s does not answer: it is %s", name, state)
-	case !errors.As(err, &p):
-		err = failf(http.StatusBadGateway, "peer %s does not answer: %v", name, causeOf(err))
+	if errors.As(err, &p) && p.Status == http.StatusNotFound {
+		return failf(http.StatusBadGateway, "peer %s runs a shoal that cannot show its ledger: update it", s.nameOf(ctx, id))
 	}
-	return err
+	return s.unanswered(ctx, id, err, "")
 }
 
-// causeOf leaves out of an error the address that members ask one another by, which
-// tells a person nothing.
-func causeOf(err error) error {
+// unanswered makes one sentence of the error of a peer that does not answer; so is what
+// follows from that. A problem that it answers with stays as it is.
+func (s *Server) unanswered(ctx context.Context, id wire.PeerID, err error, so string) error {
+	var p *Problem
+	if err == nil || errors.As(err, &p) {
+		return err
+	}
+	why := causeOf(err)
+	if ctx.Err() != nil {
+		so, why = "", "its time for that is over" // it may have been done
+	}
+	_ = s.view(context.WithoutCancel(ctx), func(c *node.Core) {
+		if v, _ := c.Peer(id); slices.Contains([]string{"dead", "left", "removed"}, v.State) {
+			why = "it is " + v.State
+		}
+	})
+	return failf(http.StatusBadGateway, "peer %s does not answer%s: %s", s.nameOf(ctx, id), so, why)
+}
+
+// nameOf is what people call a peer.
+func (s *Server) nameOf(ctx context.Context, id wire.PeerID) string {
+	name := id.Short()
+	_ = s.view(context.WithoutCancel(ctx), func(c *node.Core) { name = namesOf(c).of(id) })
+	return name
+}
+
+// causeOf is one line of an error. It leaves out the address that members ask one another
+// by, which tells a person nothing, and each of the many that a dial has tried.
+func causeOf(err error) string {
 	var u *url.Error
 	if errors.As(err, &u) {
-		return u.Err
+		err = u.Err
 	}
-	return err
+	line, _, _ := strings.Cut(err.Error(), "\n")
+	return strings.TrimRight(line, ": ")
 }
 
 // A differ compares two ledgers and writes what differs.
@@ -235,7 +252,7 @@ const maxFetched = 1 << 20
 func (d *differ) fetch(ctx context.Context, issuer string) (out []LedgerRecord, err error) {
 	resp, err := d.s.call(ctx, d.peer, http.MethodGet, "/ledger/records?issuer="+url.QueryEscape(issuer), nil)
 	if err != nil {
-		return nil, d.s.unanswered(ctx, d.peer, err)
+		return nil, d.s.noLedger(ctx, d.peer, err)
 	}
 	defer resp.Body.Close()
 	dec := json.NewDecoder(io.LimitReader(resp.Body, maxFetched<<10))

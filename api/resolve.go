@@ -74,53 +74,94 @@ func noSuch(c *node.Core, text string) error {
 	return failf(http.StatusNotFound, "nothing is called %q", text)
 }
 
-// findPeer finds a member by name, by ID or by the end of its ID; an empty text is
-// the answering peer. One that is gone is found by its ID alone.
+// findPeer finds a member by name, by ID or by the end of its ID; an empty text is the
+// answering peer.
 func findPeer(c *node.Core, text string) (wire.PeerID, error) { return pickPeer(c, text, false) }
 
 // findExpelled finds a peer to remove: a member, as findPeer does, or one that left.
 func findExpelled(c *node.Core, text string) (wire.PeerID, error) { return pickPeer(c, text, true) }
 
+// leastOfID is how much of the end of an ID names a peer. People have the last eight
+// characters, from `shoal peers`.
+const leastOfID = 4
+
+// named are the peers that a text may mean.
+type named struct {
+	members, left, removed []node.PeerView
+}
+
+func (n *named) add(p node.PeerView) {
+	switch p.State {
+	case "removed":
+		n.removed = append(n.removed, p)
+	case "left":
+		n.left = append(n.left, p)
+	default:
+		n.members = append(n.members, p)
+	}
+}
+
 func pickPeer(c *node.Core, text string, orLeft bool) (wire.PeerID, error) {
-	var found, left []node.PeerView
+	return pickFrom(c.Peers(), text, orLeft)
+}
+
+func pickFrom(peers []node.PeerView, text string, orLeft bool) (wire.PeerID, error) {
+	var byName, byID named
 	var known []string
-	for _, p := range c.Peers() {
+	for _, p := range peers {
 		if text == "" && p.Self {
 			return p.ID, nil
 		}
-		if p.ID.String() == text {
-			return p.ID, nil
-		}
-		called := text != "" && (p.Name == text || p.ID.Short() == text)
-		switch {
-		case p.State == "removed" || p.State == "left" && !orLeft:
-		case p.State == "left":
-			if called {
-				left = append(left, p)
-			}
-		default:
+		if p.State != "removed" && p.State != "left" {
 			known = append(known, p.Name)
-			if called {
-				found = append(found, p)
-			}
+		}
+		switch {
+		case text == "":
+		case p.Name == text:
+			byName.add(p)
+		case len(text) >= leastOfID && strings.HasSuffix(p.ID.String(), text):
+			byID.add(p)
 		}
 	}
-	if len(found) == 0 { // a member goes before one that left and had its name
-		found = left
+	// A member goes before one that left and had its name, and a name before an ID.
+	for _, n := range []named{byName, byID} {
+		found := n.members
+		if len(found) == 0 && orLeft {
+			found = n.left
+		}
+		if len(found) > 0 {
+			return onlyPeer(text, found)
+		}
 	}
-	switch len(found) {
-	case 1:
+	for _, gone := range [][]node.PeerView{byName.left, byID.left, byName.removed, byID.removed} {
+		if len(gone) > 0 {
+			return wire.PeerID{}, isGone(text, gone[0].State)
+		}
+	}
+	hint := "there is " + strings.Join(known[:min(len(known), 8)], ", ")
+	if near := job.Near(text, known); len(near) > 0 {
+		hint = fmt.Sprintf("did you mean %s?", strings.Join(near, " or "))
+	}
+	return wire.PeerID{}, failf(http.StatusNotFound, "no peer %q here; %s", text, hint)
+}
+
+// isGone says that a peer is no member any more.
+func isGone(text, state string) error {
+	if state == "left" {
+		return failf(http.StatusGone, "peer %s has left the swarm; a ticket takes it in again", text)
+	}
+	return failf(http.StatusGone, "peer %s was removed from the swarm already; there is nothing more to do to it", text)
+}
+
+// onlyPeer is the one that was found, or says how each of several is told from the others.
+func onlyPeer(text string, found []node.PeerView) (wire.PeerID, error) {
+	if len(found) == 1 {
 		return found[0].ID, nil
-	case 0:
-		hint := "there is " + strings.Join(known[:min(len(known), 8)], ", ")
-		if near := job.Near(text, known); len(near) > 0 {
-			hint = fmt.Sprintf("did you mean %s?", strings.Join(near, " or "))
-		}
-		return wire.PeerID{}, failf(http.StatusNotFound, "no peer %q here; %s", text, hint)
 	}
-	var ids []string
+	var which []string
 	for _, p := range found {
-		ids = append(ids, p.ID.String())
+		which = append(which, fmt.Sprintf("%s (%s, %s)", p.ID.Short(), p.Name, p.State))
 	}
-	return wire.PeerID{}, failf(http.StatusConflict, "%d peers are called %q: name one by its ID, %s", len(found), text, strings.Join(ids, " or "))
+	return wire.PeerID{}, failf(http.StatusConflict, "%d peers are called %q: name one by the end of its ID, %s",
+		len(found), text, strings.Join(which, " or "))
 }

@@ -16,7 +16,7 @@ func namesOf(c *node.Core) names {
 	led := c.Ledger()
 	for _, p := range led.AllPeers() {
 		if card := led.Card(p); card != nil {
-			n[p] = card.Name
+			n[p] = node.Brief(card.Name)
 		}
 	}
 	return n

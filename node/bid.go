@@ -258,6 +258,9 @@ func (c *Core) onReply(from wire.PeerID, m *wire.Reply) error {
 	return err
 }
 
+// DiskNearlyFull is in StatusView.Missing while there is too little room for work.
+const DiskNearlyFull = "disk: nearly full"
+
 // missing is what keeps this peer from bidding on anything: metrics that cannot be
 // read, and a disk with no room for what a claim brings with it.
 func (c *Core) missing() []string {
@@ -265,7 +268,7 @@ func (c *Core) missing() []string {
 		return []string{"this machine's facts have not been read yet"}
 	}
 	if c.noRoomOnDisk() {
-		return append(slices.Clone(c.facts.Missing), "disk: nearly full")
+		return append(slices.Clone(c.facts.Missing), DiskNearlyFull)
 	}
 	return c.facts.Missing
 }

@@ -388,7 +388,7 @@ func (c *Core) nameOf(p wire.PeerID) string {
 		return c.cfg.Name
 	}
 	if card := c.led.Card(p); card != nil && card.Name != "" {
-		return card.Name
+		return Brief(card.Name)
 	}
 	return p.Short()
 }

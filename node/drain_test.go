@@ -1,6 +1,7 @@
 package node
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -98,6 +99,15 @@ func TestLeave_DeadlineEndsIt(t *testing.T) {
 	for _, key := range []string{localLeaving, localDraining, localDrainBy} {
 		if len(p.stored.Locals[key]) > 0 {
 			t.Errorf("it has left, and its disk still says %q", key)
+		}
+	}
+}
+
+func TestBrief(t *testing.T) {
+	long := strings.Repeat("a", 2*job.MaxName-1) + "é" + strings.Repeat("b", 100<<10)
+	for text, want := range map[string]string{"": "", "kitchen": "kitchen", long: strings.Repeat("a", 2*job.MaxName-1) + "…"} {
+		if got := Brief(text); got != want {
+			t.Errorf("%.20q: %q", text, got)
 		}
 	}
 }

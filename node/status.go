@@ -78,8 +78,8 @@ func (c *Core) peerView(id wire.PeerID) PeerView {
 	}
 	if r := c.led.CardRecord(id); r != nil {
 		card := r.Value.(*ledger.Card)
-		v.Incarnation, v.Datacenter, v.Labels, v.Profile = r.Num.Inc, card.Datacenter, card.Labels, cmp.Or(card.Profile, "lan")
-		v.Version, v.Driver, v.Platform = card.Version, card.Driver, card.Platform
+		v.Incarnation, v.Datacenter, v.Labels, v.Profile = r.Num.Inc, Brief(card.Datacenter), card.Labels, Brief(cmp.Or(card.Profile, "lan"))
+		v.Version, v.Driver, v.Platform = Brief(card.Version), Brief(card.Driver), Brief(card.Platform)
 		v.Addrs, v.Capacity, v.Draining = card.Addrs, card.Capacity, card.Draining
 	}
 	for _, cl := range c.led.ClaimsBy(id) {
@@ -107,6 +107,16 @@ func (c *Core) peerView(id wire.PeerID) PeerView {
 	}
 	v.Heard, v.Spoke = c.ago(info.LastHeard), c.ago(info.LastSpoke)
 	return v
+}
+
+// Brief cuts what a card says of its peer in words: no peer that keeps to the rules says
+// more, and a card is valid all the same.
+func Brief(s string) string {
+	const most = 2 * job.MaxName
+	if len(s) <= most {
+		return s
+	}
+	return strings.ToValidUTF8(s[:most], "") + "…"
 }
 
 // Observers lists who observes this peer, in its own view.

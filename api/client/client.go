@@ -30,6 +30,7 @@ type Client struct {
 const (
 	dialTimeout   = 3 * time.Second
 	answerTimeout = 40 * time.Second // longer than the daemon gives itself
+	lookTimeout   = 10 * time.Second // for what it answers at once, or after asking others for a second
 	maxAnswer     = 64 << 20
 )
 
@@ -65,7 +66,17 @@ func (u *UnreachableError) Error() string {
 	case u.Absent():
 		return fmt.Sprintf("no daemon answers at %s: start one with `shoal up`, or name its socket with --socket", u.Socket)
 	}
+	if u.Silent() {
+		return fmt.Sprintf("the daemon at %s takes no notice: it is stopped, or hangs; `shoal doctor` looks at the machine without it, "+
+			"and who ends it and starts it again finds its containers running", u.Socket)
+	}
 	return fmt.Sprintf("the daemon at %s does not answer: %v", u.Socket, u.Err)
+}
+
+// Silent reports whether someone listens at the socket and says nothing.
+func (u *UnreachableError) Silent() bool {
+	var t interface{ Timeout() bool }
+	return errors.As(u.Err, &t) && t.Timeout()
 }
 
 // Absent reports whether nobody listens at the socket, rather than someone who does
@@ -129,6 +140,17 @@ func get[A any](ctx context.Context, c *Client, path string, query ...string) (A
 	return call[A](ctx, c, http.MethodGet, path+queryOf(query), nil)
 }
 
+// look is get for what a daemon that is well answers within seconds.
+func look[A any](ctx context.Context, c *Client, path string, query ...string) (A, error) {
+	limited, cancel := context.WithTimeout(ctx, lookTimeout)
+	defer cancel()
+	a, err := get[A](limited, c, path, query...)
+	if err != nil && ctx.Err() == nil && limited.Err() != nil {
+		err = &UnreachableError{c.socket, limited.Err()}
+	}
+	return a, err
+}
+
 // queryOf makes "?k=v&…" of pairs, leaving out empty values.
 func queryOf(pairs []string) string {
 	q := url.Values{}
@@ -145,7 +167,7 @@ func queryOf(pairs []string) string {
 
 // Status tells how the peer is.
 func (c *Client) Status(ctx context.Context) (api.Status, error) {
-	return get[api.Status](ctx, c, "/status")
+	return look[api.Status](ctx, c, "/status")
 }
 
 // Doctor looks at the peer.
@@ -155,30 +177,30 @@ func (c *Client) Doctor(ctx context.Context) (api.Health, error) {
 
 // Peers lists the members.
 func (c *Client) Peers(ctx context.Context) ([]api.Peer, error) {
-	return get[[]api.Peer](ctx, c, "/peers")
+	return look[[]api.Peer](ctx, c, "/peers")
 }
 
 // Jobs lists jobs; with all, removed ones too.
 func (c *Client) Jobs(ctx context.Context, all bool) ([]api.Job, error) {
 	if all {
-		return get[[]api.Job](ctx, c, "/jobs", "all", "true")
+		return look[[]api.Job](ctx, c, "/jobs", "all", "true")
 	}
-	return get[[]api.Job](ctx, c, "/jobs")
+	return look[[]api.Job](ctx, c, "/jobs")
 }
 
 // Inspect returns a job with its spec.
 func (c *Client) Inspect(ctx context.Context, id job.ID) (api.JobDetail, error) {
-	return get[api.JobDetail](ctx, c, "/jobs/"+url.PathEscape(id.Namespace())+"/"+url.PathEscape(id.Name()))
+	return look[api.JobDetail](ctx, c, "/jobs/"+url.PathEscape(id.Namespace())+"/"+url.PathEscape(id.Name()))
 }
 
 // Slots lists the slots of a job, task or slot; empty: of all jobs.
 func (c *Client) Slots(ctx context.Context, of string) (api.Slots, error) {
-	return get[api.Slots](ctx, c, "/slots", "of", of)
+	return look[api.Slots](ctx, c, "/slots", "of", of)
 }
 
 // Why explains a slot, or each of a job or task.
 func (c *Client) Why(ctx context.Context, of string) (api.Whys, error) {
-	return get[api.Whys](ctx, c, "/why", "of", of)
+	return look[api.Whys](ctx, c, "/why", "of", of)
 }
 
 func change[A any](ctx context.Context, c *Client, path string, body any) (A, error) {

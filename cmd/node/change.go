@@ -28,11 +28,7 @@ func (c *cli) scaleCommand() *cobra.Command {
 				asks = append(asks, api.ScaleRequest{Target: name, Count: n})
 			}
 			for _, ask := range asks {
-				change, err := patient(cmd.Context(), c, c.client().Scale, ask)
-				if err == nil {
-					err = c.accepted(cmd.Context(), change, wait)
-				}
-				if err != nil {
+				if err := changed(cmd.Context(), c, wait, c.client().Scale, ask); err != nil {
 					return err
 				}
 			}
@@ -51,11 +47,7 @@ func (c *cli) restartCommand() *cobra.Command {
 		Args:              wants(1, 1, "one job or task"),
 		ValidArgsFunction: c.complete(false, taskNames),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			change, err := patient(cmd.Context(), c, c.client().Restart, api.TargetRequest{Target: args[0]})
-			if err != nil {
-				return err
-			}
-			return c.accepted(cmd.Context(), change, wait)
+			return changed(cmd.Context(), c, wait, c.client().Restart, api.TargetRequest{Target: args[0]})
 		},
 	}
 	wait.register(cmd)
@@ -71,11 +63,7 @@ func (c *cli) rollbackCommand() *cobra.Command {
 		Args:              wants(1, 1, "one job"),
 		ValidArgsFunction: c.complete(false, jobNames),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			change, err := patient(cmd.Context(), c, c.client().Rollback, api.RollbackRequest{Job: args[0], Revision: to})
-			if err != nil {
-				return err
-			}
-			return c.accepted(cmd.Context(), change, wait)
+			return changed(cmd.Context(), c, wait, c.client().Rollback, api.RollbackRequest{Job: args[0], Revision: to})
 		},
 	}
 	wait.register(cmd)
@@ -91,11 +79,7 @@ func (c *cli) stopCommand() *cobra.Command {
 		Args:              wants(1, 1, "one job or task"),
 		ValidArgsFunction: c.complete(false, taskNames),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			change, err := patient(cmd.Context(), c, c.client().Stop, api.TargetRequest{Target: args[0]})
-			if err != nil {
-				return err
-			}
-			return c.accepted(cmd.Context(), change, wait)
+			return changed(cmd.Context(), c, wait, c.client().Stop, api.TargetRequest{Target: args[0]})
 		},
 	}
 	wait.register(cmd)
@@ -111,7 +95,7 @@ func (c *cli) rmCommand() *cobra.Command {
 		ValidArgsFunction: c.complete(true, jobNames),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			for _, name := range args {
-				change, err := patient(cmd.Context(), c, c.client().Remove, api.RemoveRequest{Job: name, Volumes: volumes})
+				change, err := patient(cmd.Context(), c, 0, c.client().Remove, api.RemoveRequest{Job: name, Volumes: volumes})
 				if err != nil {
 					return err
 				}

@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"shoal/api"
+	"shoal/api/client"
 	"shoal/job"
 	"shoal/job/compose"
 )
@@ -37,8 +38,14 @@ func (f *fileFlags) register(cmd *cobra.Command) {
 // load reads the files and says on stderr what of them has no effect.
 func (f *fileFlags) load(ctx context.Context, c *cli, files []string) (*job.Spec, []compose.Warning, error) {
 	var own []uint16
-	if st, err := c.client().Status(ctx); err == nil { // else the change itself will say what is wrong
+	var none *client.UnreachableError
+	switch st, err := c.client().Status(ctx); {
+	case err == nil:
 		own = api.OwnPorts(st.Listen)
+	case ctx.Err() != nil:
+		return nil, nil, ctx.Err()
+	case errors.As(err, &none) && none.Silent(): // of any other error the change itself will tell
+		return nil, nil, err
 	}
 	spec, warnings, err := compose.Load(ctx, compose.Options{
 		Reserved: own, Files: files, Name: f.name, Namespace: f.namespace, EnvFile: f.envFile, Profiles: f.profiles, Strict: f.strict, Env: environment(),
@@ -64,6 +71,7 @@ func environment() map[string]string {
 type waitFlags struct {
 	detach  bool
 	timeout time.Duration
+	until   time.Time // when it is over; zero: never
 }
 
 func (f *waitFlags) register(cmd *cobra.Command) {
@@ -79,7 +87,7 @@ func (c *cli) accepted(ctx context.Context, change api.Change, f waitFlags) erro
 	}
 	var err error
 	if !f.detach {
-		report.State, report.Slots, err = c.await(ctx, change, f.timeout)
+		report.State, report.Slots, err = c.await(ctx, change, f)
 		c.warnPorts(report.Slots)
 	}
 	if c.json() {
@@ -155,11 +163,7 @@ func (c *cli) deployCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			change, err := patient(cmd.Context(), c, c.client().Deploy, api.DeployRequest{Spec: spec, Base: base})
-			if err != nil {
-				return err
-			}
-			return c.accepted(cmd.Context(), change, wait)
+			return changed(cmd.Context(), c, wait, c.client().Deploy, api.DeployRequest{Spec: spec, Base: base})
 		},
 	}
 	file.register(cmd)
@@ -187,11 +191,7 @@ func (c *cli) runCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			change, err := patient(cmd.Context(), c, c.client().Deploy, api.DeployRequest{Spec: spec})
-			if err != nil {
-				return err
-			}
-			return c.accepted(cmd.Context(), change, wait)
+			return changed(cmd.Context(), c, wait, c.client().Deploy, api.DeployRequest{Spec: spec})
 		},
 	}
 	wait.register(cmd)

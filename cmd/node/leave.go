@@ -47,8 +47,14 @@ until it has left, shoal undrain takes that back.`,
 }
 
 func (c *cli) leave(ctx context.Context, f leaveFlags) error {
-	before, _ := c.client().Status(ctx) // for its directory; if it does not say, the leave itself will
-	if err := c.client().Leave(ctx, api.LeaveRequest{Purge: f.purge, Deadline: api.Age(f.deadline)}); err != nil {
+	before, err := c.client().Status(ctx) // for its directory
+	if err != nil && !f.purge {
+		return err
+	}
+	if err == nil {
+		err = c.client().Leave(ctx, api.LeaveRequest{Purge: f.purge, Deadline: api.Age(f.deadline)})
+	}
+	if err != nil {
 		if f.purge {
 			return c.purgePast(f.state, err)
 		}

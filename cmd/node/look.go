@@ -22,7 +22,9 @@ func (c *cli) jobsCommand() *cobra.Command {
 		Short: "List jobs",
 		Args:  wants(0, 0, "no argument"),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			c.tellUnready(cmd.Context())
+			if err := c.tellUnready(cmd.Context()); err != nil {
+				return err
+			}
 			jobs, err := c.client().Jobs(cmd.Context(), all)
 			if err != nil {
 				return err
@@ -35,13 +37,21 @@ func (c *cli) jobsCommand() *cobra.Command {
 }
 
 // tellUnready says on stderr, ahead of what is listed, that the peer that answers is not
-// ready: it shows what it knew when it last heard others. A peer that cannot be asked is
-// left to the listing's own error.
-func (c *cli) tellUnready(ctx context.Context) {
+// ready: it shows what it knew when it last heard others. Of a peer that cannot be asked
+// only its silence is an error; any other is left to the listing.
+func (c *cli) tellUnready(ctx context.Context) error {
 	st, err := c.client().Status(ctx)
-	if err != nil || st.State == "ready" {
-		return
+	var none *client.UnreachableError
+	switch {
+	case errors.As(err, &none) && none.Silent():
+		return err // the listing would wait as long for the same
+	case err == nil && st.State != "ready":
+		c.sayUnready(st)
 	}
+	return nil
+}
+
+func (c *cli) sayUnready(st api.Status) {
 	state := st.State
 	if st.Why != "" {
 		state += " (" + oneLine(st.Why) + ")"
@@ -79,7 +89,9 @@ func (c *cli) psCommand() *cobra.Command {
 		ValidArgsFunction: c.complete(false, taskNames),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			of := strings.Join(args, "")
-			c.tellUnready(cmd.Context())
+			if err := c.tellUnready(cmd.Context()); err != nil {
+				return err
+			}
 			slots, err := c.client().Slots(cmd.Context(), of)
 			if err != nil {
 				return err
@@ -158,7 +170,9 @@ func (c *cli) inspectCommand() *cobra.Command {
 		ValidArgsFunction: c.complete(false, slotNames),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c.output = "json"
-			c.tellUnready(cmd.Context())
+			if err := c.tellUnready(cmd.Context()); err != nil {
+				return err
+			}
 			if slot, err := job.ParseSlotID(args[0]); err == nil {
 				why, err := c.client().Why(cmd.Context(), slot.String())
 				if err != nil {

@@ -62,13 +62,21 @@ func run(args []string, out, errOut io.Writer) int {
 	if err == nil {
 		return 0
 	}
-	if said := (*coded)(nil); ctx.Err() != nil && errors.Is(err, context.Canceled) && !errors.As(err, &said) {
-		err = &coded{exitInterrupted, errInterrupted}
-	}
+	err = unlessInterrupted(ctx, err)
 	if text := err.Error(); text != "" {
 		fmt.Fprintf(errOut, "shoal: %s\n", text)
 	}
 	return codeOf(err)
+}
+
+// unlessInterrupted is what to say of an error that comes of a signal, if nobody has said
+// anything better.
+func unlessInterrupted(ctx context.Context, err error) error {
+	var said *coded
+	if ctx.Err() != nil && errors.Is(err, context.Canceled) && !errors.As(err, &said) {
+		return &coded{exitInterrupted, errInterrupted}
+	}
+	return err
 }
 
 // A coded error ends the program with its code. An empty text has been said already.

@@ -59,7 +59,12 @@ func (c *cli) done(format string, args ...any) error {
 func (c *cli) printPeers(peers []api.Peer) {
 	head := []string{"PEER", "STATE", "HEARD AGO", "PATH", "DOUBTED BY", "SLOTS", "CLAIMED", "OF", "LABELS"}
 	if c.wide() {
-		head = append(head, "DATACENTER", "PROFILE", "DRIVER", "PLATFORM", "VERSION", "ID")
+		head = append(head, "DATACENTER", "PROFILE", "DRIVER", "PLATFORM", "VERSION")
+	}
+	head = append(head, "ID")
+	called := map[string]int{}
+	for _, p := range peers {
+		called[p.Name]++
 	}
 	var rows [][]string
 	for _, p := range peers {
@@ -67,7 +72,14 @@ func (c *cli) printPeers(peers []api.Peer) {
 			fmt.Fprintln(c.out, p.Name)
 			continue
 		}
-		rows = append(rows, c.peerRow(p))
+		row := c.peerRow(p)
+		switch { // commands take it by that
+		case called[p.Name] > 1 || c.wide():
+			row = append(row, shortID(p.ID))
+		default:
+			row = append(row, "")
+		}
+		rows = append(rows, row)
 	}
 	if !c.quiet {
 		c.table("", head, rows)
@@ -90,10 +102,13 @@ func (c *cli) peerRow(p api.Peer) []string {
 		name, peerState(p), heard, linkText(p.Link), doubtText(p), fmt.Sprint(p.Slots), resources(p.Claimed), resources(p.Capacity), labelText(labels),
 	}
 	if c.wide() {
-		row = append(row, p.Datacenter, p.Profile, p.Driver, p.Platform, p.Version, p.ID[max(0, len(p.ID)-8):])
+		row = append(row, p.Datacenter, p.Profile, p.Driver, p.Platform, p.Version)
 	}
 	return row
 }
+
+// shortID is the end of a peer ID, enough to tell it from others.
+func shortID(id string) string { return id[max(0, len(id)-8):] }
 
 // machineLabels are those that every peer has.
 var machineLabels = []string{"arch", "cores", "os"}
@@ -239,7 +254,10 @@ To the others it is as if this peer had died: its slots are sold after the usual
 ends when the daemon is back. With --for they wait that long first.`,
 		Args: wants(0, 0, "no argument"),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			st, _ := c.client().Status(cmd.Context()) // for its directory; if it does not say, nothing waits for that
+			st, err := c.client().Status(cmd.Context()) // for its directory
+			if err != nil {
+				return err
+			}
 			if err := c.client().Down(cmd.Context(), api.DownRequest{For: api.Age(wait)}); err != nil {
 				return err
 			}
@@ -250,7 +268,8 @@ ends when the daemon is back. With --for they wait that long first.`,
 			return c.done("the daemon is down; its containers run on")
 		},
 	}
-	durationFlag(cmd.Flags(), &wait, "for", 0, bounds{0, 24 * time.Hour, "up to 24h, such as 10m"}, "ask the others to wait this long before they take this peer for dead")
+	durationFlag(cmd.Flags(), &wait, "for", 0, bounds{0, 24 * time.Hour, "up to 24h, such as 10m"},
+		"ask the others to wait this long before they take this peer for dead")
 	return cmd
 }
 

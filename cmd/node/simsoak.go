@@ -29,7 +29,8 @@ Exit codes: 0 all well; 1 --keep cannot be written; 3 a core crashed; 4 an invar
 	f.IntVar(&p.Seeds, "seeds", p.Seeds, "how many seeds to run")
 	f.Uint64Var(&p.First, "first", p.First, "the first seed")
 	f.IntVar(&p.Peers, "peers", p.Peers, "peers of each scenario")
-	durationFlag(f, &p.Time, "time", p.Time, bounds{10 * time.Second, 24 * time.Hour, "10s to 24h"}, "simulated time of each, before faults end and progress is demanded")
+	durationFlag(f, &p.Time, "time", p.Time, bounds{10 * time.Second, 24 * time.Hour, "10s to 24h"},
+		"simulated time of each, before faults end and progress is demanded")
 	f.StringVar(&p.Keep, "keep", "soak", "directory for the shrunk scenarios of failing seeds; empty: none is shrunk")
 	f.IntVar(&p.Jobs, "jobs", 0, "scenarios run at once (default: one per processor)")
 	return cmd

@@ -156,6 +156,16 @@ func (o *upOptions) recall(given func(string) bool) error {
 	if err := job.CheckName(o.Name); err != nil {
 		return usagef("--name %w", err)
 	}
+	if o.Datacenter == "" {
+		return nil
+	}
+	if err := job.CheckName(o.Datacenter); err != nil { // as what a job's datacenters name
+		from := ""
+		if !given("datacenter") {
+			from = "; an earlier `shoal up` was told so"
+		}
+		return usagef("--datacenter %w%s", err, from)
+	}
 	return nil
 }
 

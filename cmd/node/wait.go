@@ -28,12 +28,15 @@ type watch struct {
 
 // await waits until the revision's slots serve or have completed, saying what it
 // waits for. It returns the state and the slots at the end.
-func (c *cli) await(ctx context.Context, change api.Change, timeout time.Duration) (string, []api.Slot, error) {
+func (c *cli) await(ctx context.Context, change api.Change, f waitFlags) (string, []api.Slot, error) {
 	id, err := job.ParseID(change.Job)
 	if err != nil {
 		return "", nil, err
 	}
-	limited, cancel := limitedTo(ctx, timeout)
+	limited, cancel := ctx, context.CancelFunc(func() {})
+	if !f.until.IsZero() {
+		limited, cancel = context.WithDeadline(ctx, f.until)
+	}
 	defer cancel()
 	w := &watch{cli: c, cl: c.client(), id: id, want: change, told: map[string]string{}}
 	for {
@@ -42,7 +45,7 @@ func (c *cli) await(ctx context.Context, change api.Change, timeout time.Duratio
 		case ctx.Err() != nil:
 			return w.state, w.slots, &coded{exitInterrupted, fmt.Errorf("stopped watching; %s stays deployed, `shoal ps %s` shows it", change.Job, change.Job)}
 		case limited.Err() != nil:
-			return w.state, w.slots, w.timedOut(timeout)
+			return w.state, w.slots, w.timedOut(f.timeout)
 		case err != nil || done:
 			return w.state, w.slots, err
 		}

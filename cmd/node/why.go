@@ -16,7 +16,9 @@ func (c *cli) whyCommand() *cobra.Command {
 		Args:              wants(1, 1, "one slot or job"),
 		ValidArgsFunction: c.complete(false, slotNames),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			c.tellUnready(cmd.Context())
+			if err := c.tellUnready(cmd.Context()); err != nil {
+				return err
+			}
 			whys, err := c.client().Why(cmd.Context(), args[0])
 			if err != nil {
 				return err
