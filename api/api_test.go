@@ -119,6 +119,30 @@ func ask(t *testing.T, h http.Handler, method, path, body string) (int, string) 
 	return w.Code, w.Body.String()
 }
 
+// What the core does not know of itself and of others is in status and peers.
+func TestServer_TellsOfACopiedKeyAndOfOtherVersions(t *testing.T) {
+	a := newAlone(t)
+	self := a.core.Peers()[0].ID.String()
+	var since time.Time
+	s := New(Config{
+		Backend: a, SteppedBack: func() time.Time { return since }, OtherVersions: func() []string { return []string{self} },
+	})
+	if _, text := ask(t, s.Handler(), "GET", "/v1/peers", ""); !strings.Contains(text, `"otherVersion":true`) || strings.Contains(text, "stepped back") {
+		t.Errorf("%s", text)
+	}
+	since = time.Date(2026, 11, 22, 8, 0, 5, 0, time.UTC)
+	if _, text := ask(t, s.Handler(), "GET", "/v1/peers", ""); !strings.Contains(text, `"state":"stepped back"`) {
+		t.Errorf("%s", text)
+	}
+	if _, text := ask(t, s.Handler(), "GET", "/v1/status", ""); !strings.Contains(text, "at 08:00:05, since another machine runs with its key") {
+		t.Errorf("%s", text)
+	}
+	others := []Peer{{State: "dead", Doubters: []string{"x"}}, {State: "left"}}
+	if s.amend(others); others[0].State != "unknown" || others[0].Doubters != nil || others[1].State != "left" {
+		t.Errorf("%+v", others)
+	}
+}
+
 const oneTask = `{"spec":{"namespace":"default","name":"shop","tasks":[{"name":"web","count":1,"image":"process","command":["true"],
 	"needs":{"cpuMilli":100,"memBytes":1048576},"pids":100}]}}`
 

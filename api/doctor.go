@@ -84,7 +84,9 @@ func membersOf(peers []Peer, observers []wire.PeerID) []doctor.Member {
 		if p.Self || p.State == "left" || p.State == "removed" {
 			continue
 		}
-		m := doctor.Member{Name: p.Name, State: p.State, Version: p.Version, Heard: time.Duration(p.SpokeAgo)}
+		m := doctor.Member{
+			Name: p.Name, State: p.State, Version: p.Version, Profile: p.Profile, Heard: time.Duration(p.SpokeAgo), OtherVersion: p.OtherVersion,
+		}
 		if p.Link != nil {
 			m.Path = p.Link.Path
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"slices"
+	"time"
 
 	"shoal/job"
 	"shoal/node"
@@ -20,7 +21,19 @@ func (s *Server) status(ctx context.Context, _ *http.Request) (out Status, err e
 	if s.cfg.Listen != nil {
 		out.Listen = s.cfg.Listen()
 	}
+	if since := s.steppedBack(); !since.IsZero() {
+		out.Why = "at " + since.Format(time.TimeOnly) + ", since another machine runs with its key"
+		out.Slots = 0 // its claims are the other's by now, its containers are stopped
+	}
 	return out, err
+}
+
+// steppedBack is when this peer went mute since its key runs elsewhere; zero: it did not.
+func (s *Server) steppedBack() time.Time {
+	if s.cfg.SteppedBack == nil {
+		return time.Time{}
+	}
+	return s.cfg.SteppedBack()
 }
 
 func (s *Server) peerList(ctx context.Context, _ *http.Request) (out []Peer, err error) {
@@ -34,7 +47,27 @@ func (s *Server) peerList(ctx context.Context, _ *http.Request) (out []Peer, err
 	if s.cfg.Links != nil {
 		addLinks(out, s.cfg.Links())
 	}
+	s.amend(out)
 	return out, err
+}
+
+// amend tells of the listed peers what the core does not know.
+func (s *Server) amend(peers []Peer) {
+	var others []string
+	if s.cfg.OtherVersions != nil {
+		others = s.cfg.OtherVersions()
+	}
+	isBack := !s.steppedBack().IsZero()
+	for i := range peers {
+		p := &peers[i]
+		p.OtherVersion = slices.Contains(others, p.ID)
+		switch {
+		case isBack && p.Self:
+			p.State, p.Slots, p.Claimed = "stepped back", 0, job.Resources{}
+		case isBack && p.State != "left" && p.State != "removed":
+			p.State, p.Doubters, p.Votes = "unknown", nil, 0 // they do not speak with it any more
+		}
+	}
 }
 
 func (s *Server) jobs(ctx context.Context, r *http.Request) (out []Job, err error) {

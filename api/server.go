@@ -53,6 +53,11 @@ type Config struct {
 	Listen   func() []string // this peer's own addresses; nil: unknown
 	// Links says how members are reached, with peer IDs for relays; nil: unknown.
 	Links func() map[string]Link
+	// OtherVersions lists by peer ID who spoke another version of the protocol; nil: unknown.
+	OtherVersions func() []string
+	// SteppedBack is when this peer found that its key runs elsewhere, zero if it did not;
+	// nil: it never does.
+	SteppedBack func() time.Time
 	// Problems lists what of the jobs does not answer on this peer; nil: unknown.
 	Problems func() []PortProblem
 	// CheckStore looks at everything on the disk; nil: it is not looked at.

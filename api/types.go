@@ -67,7 +67,7 @@ type Peer struct {
 	Name        string            `json:"name"`
 	ID          string            `json:"id"`
 	Self        bool              `json:"self,omitempty"`
-	State       string            `json:"state"`    // "ready", "joining", "suspect", "dead", "unheard", "left", "removed"
+	State       string            `json:"state"`    // "ready", "joining", "suspect", "dead", "unheard", "left", "removed"; "unknown" to one that stepped back
 	HeardAgo    Age               `json:"heardAgo"` // its last beat; those whom it does not observe need not hear any
 	SpokeAgo    Age               `json:"spokeAgo"` // its last message of any kind: how old is what is known of it
 	Incarnation uint32            `json:"incarnation"`
@@ -88,6 +88,10 @@ type Peer struct {
 	Observers   int               `json:"observers"`
 	Votes       int               `json:"votes"`
 	Doubters    []string          `json:"doubters,omitempty"` // the observers that vote it gone
+
+	// OtherVersion says that it spoke another version of the protocol within 30 minutes,
+	// so that it and the answering peer refuse one another.
+	OtherVersion bool `json:"otherVersion,omitempty"`
 
 	// Faults counts what the answering peer dropped of what this one sent, by fault.
 	Faults     map[string]uint64 `json:"faults,omitempty"`

@@ -101,6 +101,7 @@ type Config struct {
 	Facts func(context.Context) runtime.Facts   // what the machine has
 	Disk  func() (free, total int64, err error) // where the ledger is kept; free: beyond what the store needs
 	Crash func(text string)                     // keeps a report of our own bug; nil: only logged
+	Mute  func()                                // is called when this peer steps back: its key runs elsewhere; nil: not
 
 	Record io.Writer    // gets a recording of every input, for `shoal sim replay`; nil: none
 	Logger *slog.Logger // nil: nothing is logged
@@ -151,6 +152,7 @@ type Daemon struct {
 	seen    seen
 	damaged atomic.Bool            // and not mended yet
 	held    atomic.Pointer[string] // why it holds still; nil: it does not
+	twins   twins
 }
 
 // seen is what loop last told others, so that it tells them changes only.

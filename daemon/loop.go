@@ -226,6 +226,7 @@ func (d *Daemon) perform(ctx context.Context, rd *node.Ready) {
 		for _, e := range rd.Events {
 			d.log.Info(e.Text, "event", e.Kind)
 			d.ring.add(now, e)
+			d.noteTwin(now, e)
 		}
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/control"
@@ -40,6 +41,7 @@ const maxWaiting = 16
 // other protocol wait, a few at a time, and ours to it do too.
 type gate struct {
 	strangersMax int
+	mute         atomic.Bool // lets nobody in or out, see Host.Mute
 
 	mu       sync.Mutex
 	revoked  func(wire.PeerID) bool
@@ -257,7 +259,9 @@ func (g *gate) close() {
 // more. When they dial they are strangers, and their hello is answered with a notice.
 
 // InterceptPeerDial refuses to dial a removed peer, or one that is shunned.
-func (g *gate) InterceptPeerDial(p peer.ID) bool { return !g.isRevoked(p) && !g.isShunned(p) }
+func (g *gate) InterceptPeerDial(p peer.ID) bool {
+	return !g.mute.Load() && !g.isRevoked(p) && !g.isShunned(p)
+}
 
 // InterceptAddrDial refuses nothing: who is behind an address shows later.
 func (g *gate) InterceptAddrDial(peer.ID, ma.Multiaddr) bool { return true }
@@ -265,6 +269,9 @@ func (g *gate) InterceptAddrDial(peer.ID, ma.Multiaddr) bool { return true }
 // InterceptAccept refuses what comes through a relay that is no member. Else it refuses
 // nothing: who comes shows later.
 func (g *gate) InterceptAccept(c network.ConnMultiaddrs) bool {
+	if g.mute.Load() {
+		return false
+	}
 	if !isRelayed(c.RemoteMultiaddr()) {
 		return true
 	}
@@ -275,7 +282,7 @@ func (g *gate) InterceptAccept(c network.ConnMultiaddrs) bool {
 // InterceptSecured refuses a removed peer that was dialled. One that dials is to hear
 // that it was removed. One that is shunned gets no further.
 func (g *gate) InterceptSecured(dir network.Direction, p peer.ID, _ network.ConnMultiaddrs) bool {
-	return !g.isShunned(p) && (dir == network.DirInbound || !g.isRevoked(p))
+	return !g.mute.Load() && !g.isShunned(p) && (dir == network.DirInbound || !g.isRevoked(p))
 }
 
 // InterceptUpgraded refuses nothing that InterceptSecured let pass.

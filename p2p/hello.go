@@ -126,8 +126,11 @@ func (h *Host) sayHello(c network.Conn) {
 	if err := h.helloOn(ctx, c); err != nil {
 		h.refuse(c.RemotePeer(), err)
 		log := h.log.Debug
-		if errors.Is(err, ErrVersion) && h.versions.due(time.Now()) {
-			log = h.log.Warn
+		if errors.Is(err, ErrVersion) {
+			h.noteOther(c.RemotePeer())
+			if h.versions.due(time.Now()) {
+				log = h.log.Warn
+			}
 		}
 		log("peer refused", "peer", c.RemotePeer(), "addr", c.RemoteMultiaddr(), "err", err)
 		c.CloseWithError(network.ConnGated)
@@ -269,6 +272,7 @@ func (h *Host) welcome(c network.Conn, g guest) {
 		h.gone(p) // it went between the last byte and here
 		return
 	}
+	h.others.forget(g.id)
 	h.paths.admitted(c, g)
 	if c.IsClosed() {
 		h.paths.closed(c) // it may have been told so before
@@ -277,6 +281,7 @@ func (h *Host) welcome(c network.Conn, g guest) {
 		g.addrs = append([]ma.Multiaddr{c.RemoteMultiaddr()}, g.addrs...)
 	}
 	h.book.add(g.id, g.addrs, true)
+	h.warnBehindNAT(c)
 	if isNew || restarted {
 		h.events.note(g.id, true, nil)
 		h.log.Debug("peer admitted", "peer", g.id, "rights", g.cert.Rights)

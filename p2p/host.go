@@ -20,6 +20,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/libp2p/go-libp2p"
@@ -75,6 +76,8 @@ type Host struct {
 	punching  *holepunch.Service // nil without
 	retries   map[peer.ID]retry  // of keepRelays alone
 	versions  reminder           // of peers of another version
+	others    others             // who they are
+	behindNAT atomic.Bool        // has been said, see warnBehindNAT
 	search    search             // on the local network
 
 	ctx      context.Context
@@ -138,8 +141,8 @@ func newHost(ctx context.Context, cfg Config) *Host {
 	h := &Host{
 		cfg: cfg, self: idOf(cfg.Key), limits: profiles[cfg.Profile.orDefault()].of(cfg), log: cfg.Logger,
 		session: rand.Uint64(), book: newBook(), uses: newUseCount(cfg.UsesFile, cfg.Logger),
-		search: newSearch(),
-		dials:  make(chan struct{}, dialsAtOnce), redials: semaphore.NewWeighted(redialsAtOnce),
+		search: newSearch(), others: others{seen: map[wire.PeerID]other{}},
+		dials: make(chan struct{}, dialsAtOnce), redials: semaphore.NewWeighted(redialsAtOnce),
 		backoffs: backoffs{peers: map[wire.PeerID]backoff{}},
 		paths:    newPaths(), reachable: newReachable(), relaying: newRelaying(), retries: map[peer.ID]retry{},
 		links: map[wire.PeerID]*link{}, handlers: map[string]func(wire.PeerID, net.Conn){},
@@ -319,6 +322,9 @@ func (h *Host) connected(_ network.Network, c network.Conn) {
 func (h *Host) disconnected(n network.Network, c network.Conn) {
 	h.gate.unwatch(c)
 	h.paths.closed(c)
+	if c.Stat().Direction == network.DirInbound {
+		h.noteSilent(c)
+	}
 	if n.Connectedness(c.RemotePeer()) != network.Connected {
 		h.gone(c.RemotePeer())
 		h.relaying.look()

@@ -31,6 +31,10 @@ const (
 type joinRequest struct {
 	Invitation []byte `cbor:"1,keyasint"`
 	Proof      []byte `cbor:"2,keyasint"`
+
+	// Hellos are the versions of the first protocol that the joiner will speak as a
+	// member; none from earlier ones, which speak /shoal/hello/1.
+	Hellos []string `cbor:"3,keyasint,omitempty"`
 }
 
 type joinReply struct {
@@ -49,7 +53,7 @@ type joinPeer struct {
 var refusals = []error{
 	nil,
 	admit.ErrMalformed, admit.ErrExpired, admit.ErrForeign, admit.ErrUsedUp, admit.ErrForged, admit.ErrRights, admit.ErrRevoked,
-	errCannotAdmit, errNotIssuer, errTicketRevoked,
+	errCannotAdmit, errNotIssuer, errTicketRevoked, ErrVersion,
 }
 
 var (
@@ -101,6 +105,9 @@ func (h *Host) answerJoin(p peer.ID, b []byte) (joinReply, error) {
 	var req joinRequest
 	if err := codec.Unmarshal(b, maxJoinRequest, &req); err != nil {
 		return joinReply{}, fmt.Errorf("request: %w: %w", admit.ErrMalformed, err)
+	}
+	if len(req.Hellos) > 0 && !slices.Contains(req.Hellos, helloProto) {
+		return joinReply{}, ErrVersion // it would be a member that no other lets in
 	}
 	inv, err := admit.DecodeInvitation(req.Invitation)
 	if err != nil {
@@ -196,9 +203,11 @@ func Join(ctx context.Context, key ed25519.PrivateKey, t admit.Ticket) (Joined, 
 		switch {
 		case err == nil:
 			return joined, nil
+		case errors.Is(err, ErrVersion):
+			if refused == nil { // what a peer says of the ticket itself tells more
+				refused = err
+			}
 		case slices.ContainsFunc(refusals[1:], func(kind error) bool { return errors.Is(err, kind) }):
-			refused = err
-		case errors.Is(err, ErrVersion) && refused == nil:
 			refused = err
 		default:
 			tried = append(tried, fmt.Sprintf("%s at %s (%v)", p.Peer.Short(), strings.Join(p.Addrs, ", "), rootCause(err)))
@@ -238,6 +247,9 @@ func joinAt(ctx context.Context, hst host.Host, self wire.PeerID, t admit.Ticket
 	if err != nil {
 		return Joined{}, err
 	}
+	if theirs := otherHello(hst, info.ID); theirs != "" {
+		return Joined{}, fmt.Errorf("peer %s cannot take this machine in: %w; that one speaks %s, this one %s", at.Peer.Short(), ErrVersion, theirs, helloProto)
+	}
 	s, err := hst.NewStream(ctx, info.ID, joinProto)
 	if err != nil {
 		if err = asVersion(err, joinProto); errors.Is(err, ErrVersion) {
@@ -248,7 +260,7 @@ func joinAt(ctx context.Context, hst host.Host, self wire.PeerID, t admit.Ticket
 	defer s.Reset()
 	deadline, _ := ctx.Deadline()
 	s.SetDeadline(deadline)
-	req := joinRequest{Invitation: t.Invitation.Encode(), Proof: t.Prove(self, at.Peer)}
+	req := joinRequest{Invitation: t.Invitation.Encode(), Proof: t.Prove(self, at.Peer), Hellos: []string{helloProto}}
 	if err := writeFrame(s, codec.Marshal(req)); err != nil {
 		return Joined{}, err
 	}

@@ -141,16 +141,26 @@ func (r *reachable) translated(at vantage, now time.Time) {
 // said, or if both are on one machine.
 func (h *Host) vantageOf(c network.Conn) (vantage, bool) {
 	seen := h.paths.of(c).seen
-	far, ok := netip.AddrFromSlice(ipOf(c.RemoteMultiaddr()))
+	far := ipOf(c.RemoteMultiaddr())
+	from, ok := networkOf(far)
 	if seen == nil || !ok || ipOf(seen) == nil || ipOf(seen).IsLoopback() || far.IsLoopback() {
 		return vantage{}, false
 	}
+	return vantage{ipOf(seen).String(), from}, true
+}
+
+// networkOf is the /16 of an address, or the /32 of one of IPv6.
+func networkOf(ip net.IP) (netip.Prefix, bool) {
+	addr, ok := netip.AddrFromSlice(ip)
+	if !ok {
+		return netip.Prefix{}, false
+	}
 	bits := 16
-	if far = far.Unmap(); far.Is6() {
+	if addr = addr.Unmap(); addr.Is6() {
 		bits = 32
 	}
-	from, err := far.Prefix(bits)
-	return vantage{ipOf(seen).String(), from}, err == nil
+	n, err := addr.Prefix(bits)
+	return n, err == nil
 }
 
 // keepProbing asks about each vantage once, and again when the answer has aged.

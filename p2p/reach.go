@@ -6,10 +6,12 @@ import (
 	"fmt"
 	"maps"
 	"net"
+	"net/netip"
 	"slices"
 	"strings"
 	"time"
 
+	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/protocol"
 	manet "github.com/multiformats/go-multiaddr/net"
 
@@ -23,6 +25,8 @@ type Reach struct {
 	Reached  int      // and could, on all its ports
 	Hidden   bool     // some cannot, or stand behind a NAT and have not tried
 	NAT      bool     // some see it as an address that it has not
+	Seen     []string // those addresses
+	Dialled  bool     // a member on another network has dialled it, and is connected
 	External []string // multiaddrs that lead here though no interface has them
 	Relays   []wire.PeerID
 	Carries  bool // it carries connections of members for members
@@ -39,8 +43,9 @@ func (h *Host) Reach() Reach {
 	h.reachable.mu.Lock()
 	verdicts := maps.Clone(h.reachable.verdicts)
 	h.reachable.mu.Unlock()
+	seen := map[string]bool{}
 	for at, v := range verdicts {
-		out.NAT = out.NAT || !h.isOwnIP(at.seen)
+		seen[at.seen] = true
 		if v.asked {
 			out.Asked++
 			if v.ok {
@@ -48,7 +53,46 @@ func (h *Host) Reach() Reach {
 			}
 		}
 	}
+	for _, at := range h.dialled() { // who does not try to find out is told in hellos all the same
+		seen[at.seen] = true
+	}
+	for _, ip := range slices.Sorted(maps.Keys(seen)) {
+		if !h.isOwnIP(ip) {
+			out.NAT, out.Seen = true, append(out.Seen, ip)
+		}
+	}
+	out.Dialled = h.isDialled()
 	return out
+}
+
+// isDialled reports whether a member on another network has opened one of the direct
+// connections: the same house reaches what a NAT hides from others.
+func (h *Host) isDialled() bool {
+	near := map[netip.Prefix]bool{}
+	own, _ := h.host.Network().InterfaceListenAddresses()
+	for _, a := range own {
+		if n, ok := networkOf(ipOf(a)); ok {
+			near[n] = true
+		}
+	}
+	return slices.ContainsFunc(h.host.Network().Conns(), func(c network.Conn) bool {
+		n, ok := networkOf(ipOf(c.RemoteMultiaddr()))
+		return ok && !near[n] && c.Stat().Direction == network.DirInbound && !isRelayed(c.RemoteMultiaddr()) &&
+			h.gate.isAdmitted(c.RemotePeer()) && !h.paths.of(c).punched
+	})
+}
+
+// warnBehindNAT says once that this peer is behind a NAT and does nothing about it, if
+// c shows that: by its profile it neither finds out whether it can be dialled nor lets
+// relays carry anything to it.
+func (h *Host) warnBehindNAT(c network.Conn) {
+	if h.limits.traverse || h.cfg.Flat || c.Stat().Direction != network.DirOutbound {
+		return
+	}
+	if at, ok := h.vantageOf(c); ok && !h.isOwnIP(at.seen) && h.behindNAT.CompareAndSwap(false, true) {
+		h.log.Warn("this peer is behind a NAT, and its profile uses no relays: members that it cannot dial do not reach it; "+
+			"forward its port (UDP and TCP) in the router, or start it with --profile lan or metered", "seen as", at.seen)
+	}
 }
 
 // Conns are a host's connections, those to peers not yet admitted among them.
@@ -74,6 +118,9 @@ func (h *Host) Bound() []string {
 	}
 	return out
 }
+
+// Hello is the first protocol that this peer speaks, with its version.
+const Hello = helloProto
 
 // memberProtos are what every member speaks, whatever its profile.
 var memberProtos = []string{helloProto, messageProto, streamProto, certProto, aliveProto, peersProto, topicsProto}

@@ -1,10 +1,13 @@
 package p2p
 
 import (
+	"log/slog"
 	"net/netip"
 	"slices"
 	"testing"
 	"time"
+
+	ma "github.com/multiformats/go-multiaddr"
 )
 
 // Two members on one machine: what is listened on answers, both count the connection,
@@ -55,5 +58,30 @@ func TestReach_CountsVerdicts(t *testing.T) {
 	a.reachable.set(vantage{"203.0.113.9", far}, verdict{at: now, asked: true})
 	if r := a.Reach(); r.Asked != 2 || r.Reached != 1 || len(r.Relays) != 0 {
 		t.Errorf("%+v", r)
+	}
+}
+
+// A small peer finds nothing out, but hellos tell it that a NAT stands before it; it
+// says so once in its log.
+func TestReach_SmallLearnsOfItsNATFromHellos(t *testing.T) {
+	y := newYard(t)
+	far, _ := y.host(false)
+	var said locked
+	cfg := y.config(&plot{yard: y}, far)
+	cfg.Profile = ProfileSmall
+	cfg.Logger = slog.New(slog.NewTextHandler(&said, nil))
+	small := start(t, cfg)
+	eventually(t, "they meet", connectedTo(small, far))
+	c := small.directConn(toPeerID(far.self))
+	if small.warnBehindNAT(c); small.Reach().NAT || said.has("NAT") {
+		t.Errorf("%+v without a NAT", small.Reach())
+	}
+	small.paths.admitted(c, guest{seen: ma.StringCast("/ip4/203.0.113.5/udp/4001/quic-v1")})
+	small.warnBehindNAT(c)
+	if r := small.Reach(); !r.NAT || r.Dialled || r.Tries || !slices.Equal(r.Seen, []string{"203.0.113.5"}) {
+		t.Errorf("%+v", r)
+	}
+	if small.warnBehindNAT(c); said.count("behind a NAT") != 1 {
+		t.Errorf("said %d times", said.count("behind a NAT"))
 	}
 }

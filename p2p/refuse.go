@@ -66,6 +66,17 @@ func (h *Host) Shun(p wire.PeerID, d time.Duration) {
 	h.spawn(func() { h.host.Network().ClosePeer(id) })
 }
 
+// Mute hangs up on everybody and lets nobody in or out any more: this peer's key runs
+// elsewhere, and whoever is connected here does not look for that one.
+func (h *Host) Mute() {
+	h.gate.mute.Store(true)
+	h.spawn(func() {
+		for _, p := range h.host.Network().Peers() {
+			_ = h.host.Network().ClosePeer(p)
+		}
+	})
+}
+
 // shun refuses p until then.
 func (g *gate) shun(p peer.ID, until time.Time) {
 	g.mu.Lock()

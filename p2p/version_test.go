@@ -14,6 +14,8 @@ import (
 	"github.com/libp2p/go-libp2p/core/protocol"
 
 	"shoal/p2p/admit"
+	"shoal/p2p/internal/codec"
+	"shoal/wire"
 )
 
 // locked is a buffer that a logger may write to while a test reads.
@@ -39,6 +41,12 @@ func (l *locked) has(words ...string) bool {
 	return true
 }
 
+func (l *locked) count(word string) int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return strings.Count(l.b.String(), word)
+}
+
 // ofNextVersion makes a host speak the next versions of the first protocols, and not ours.
 func ofNextVersion(h *Host) {
 	for _, proto := range []string{helloProto, joinProto} {
@@ -58,7 +66,7 @@ func TestVersion_OtherIsRefusedAndNamed(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err = Join(context.Background(), newKey(t), ticket)
-	if !errors.Is(err, ErrVersion) || !strings.Contains(err.Error(), other.self.Short()) || !strings.Contains(err.Error(), joinProto) {
+	if !errors.Is(err, ErrVersion) || !strings.Contains(err.Error(), other.self.Short()) || !strings.Contains(err.Error(), helloProto) {
 		t.Errorf("Join: %v", err)
 	}
 
@@ -75,6 +83,79 @@ func TestVersion_OtherIsRefusedAndNamed(t *testing.T) {
 	}
 }
 
+// Who would be a member that no other lets in is refused before it is admitted: by
+// itself where the member says what it speaks, and by the member where it does.
+func TestVersion_NobodyOfAnotherHelloIsAdmitted(t *testing.T) {
+	s := newSwarm(t)
+	var said locked
+	cfg := s.config(t, newKey(t))
+	cfg.Logger = slog.New(slog.NewTextHandler(&said, nil))
+	asked := 0
+	cfg.OnJoin = func(JoinRequest) error { asked++; return nil }
+	member := start(t, cfg)
+	ticket := ticketOf(t, member, admit.Member, time.Now().Add(time.Hour), 0)
+
+	key := newKey(t)
+	_, err := member.answerJoin(toPeerID(idOf(key)), codec.Marshal(joinRequest{
+		Invitation: ticket.Invitation.Encode(), Proof: ticket.Prove(idOf(key), member.self), Hellos: []string{"/shoal/hello/2"},
+	}))
+	if !errors.Is(err, ErrVersion) || refusals[refusalOf(err)] != ErrVersion { //nolint:errorlint // the very one that is told
+		t.Errorf("the member takes it: %v", err)
+	}
+
+	member.host.RemoveStreamHandler(helloProto)
+	member.host.SetStreamHandler("/shoal/hello/2", func(s network.Stream) { s.Reset() })
+	_, err = Join(context.Background(), newKey(t), ticket)
+	if !errors.Is(err, ErrVersion) || !strings.Contains(err.Error(), "/shoal/hello/2, this one "+helloProto) || strings.Contains(err.Error(), "\n") {
+		t.Errorf("the joiner takes it: %v", err)
+	}
+	if asked != 0 {
+		t.Errorf("the ticket was used %d times", asked)
+	}
+}
+
+// Both remember who speaks another version, though it is no member here; and forget it
+// once it is let in.
+func TestVersion_OtherIsRememberedUntilLetIn(t *testing.T) {
+	s := newSwarm(t)
+	key := newKey(t)
+	old := start(t, s.config(t, key))
+	h := s.peer(t, old)
+	eventually(t, "they meet", func() bool { return connectedTo(h, old)() && connectedTo(old, h)() })
+	addr := old.Bound()[0]
+	old.Close()
+	cfg := s.config(t, key)
+	cfg.Listen = []string{addr}
+	newer := start(t, cfg)
+	ofNextVersion(newer)
+	h.Redial(newer.self)
+	eventually(t, "it is remembered with what it speaks", func() bool { return h.OtherVersions()[newer.self] == "/shoal/hello/2" })
+	if lasts := h.others.list(time.Now().Add(otherLasts + time.Second)); len(lasts) != 0 {
+		t.Errorf("for ever: %v", lasts)
+	}
+	newer.host.SetStreamHandler(helloProto, newer.hearHello)
+	h.Redial(newer.self)
+	eventually(t, "it is let in", connectedTo(h, newer))
+	if others := h.OtherVersions(); len(others) != 0 {
+		t.Errorf("still of another version: %v", others)
+	}
+}
+
+func TestOthers_AreBounded(t *testing.T) {
+	o := others{seen: map[wire.PeerID]other{}}
+	now := time.Now()
+	for i := range maxOthers + 9 {
+		o.note(wire.PeerID{byte(i + 1)}, "", now)
+	}
+	if n := len(o.list(now)); n != maxOthers {
+		t.Errorf("%d remembered, want %d", n, maxOthers)
+	}
+	o.note(wire.PeerID{200}, "/shoal/hello/2", now.Add(otherLasts+1))
+	if n := len(o.seen); n != 1 {
+		t.Errorf("%d remembered when all others are old, want 1", n)
+	}
+}
+
 func TestReminder_OncePerMinute(t *testing.T) {
 	var r reminder
 	now := time.Now()
@@ -85,5 +166,25 @@ func TestReminder_OncePerMinute(t *testing.T) {
 		if got := r.due(now.Add(tc.after)); got != tc.want {
 			t.Errorf("after %v: %v, want %v", tc.after, got, tc.want)
 		}
+	}
+}
+
+// A muted host lets go of all and takes nobody, so that the other machine with its key
+// is looked for.
+func TestMute_NobodyIsConnected(t *testing.T) {
+	s := newSwarm(t)
+	a := s.peer(t)
+	b := s.peer(t, a)
+	eventually(t, "they meet", connectedTo(b, a))
+	a.Mute()
+	eventually(t, "they part", func() bool { return a.Conns().Open == 0 && b.Conns().Open == 0 })
+	b.AddAddrs(a.ID(), a.Addrs())
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	if err := b.connect(ctx, a.ID()); err == nil {
+		t.Error("it is let in again")
+	}
+	if err := a.connect(ctx, b.ID()); err == nil {
+		t.Error("it goes out again")
 	}
 }

@@ -240,8 +240,16 @@ func (p *peer) server(stop func()) *api.Server {
 			return ok && cert.Rights.Has(admit.Deploy)
 		},
 		Version: version, StateDir: string(p.o.state), Address: p.address, Listen: host.Addrs,
-		Links:    func() map[string]api.Link { return linksOf(host.Peers()) },
-		Problems: problemsOf(p.reach), CheckStore: checkStore(p.store), Held: p.daemon.Held, Vitals: p.vitals, Log: p.log,
+		Links: func() map[string]api.Link { return linksOf(host.Peers()) },
+		OtherVersions: func() []string {
+			var out []string
+			for id := range host.OtherVersions() {
+				out = append(out, id.String())
+			}
+			return out
+		},
+		SteppedBack: func() time.Time { return p.daemon.Twin().SteppedBack },
+		Problems:    problemsOf(p.reach), CheckStore: checkStore(p.store), Held: p.daemon.Held, Vitals: p.vitals, Log: p.log,
 	})
 }
 

@@ -29,6 +29,11 @@ latest round trip. DOUBTED BY are those of its observers whose votes that it is 
 			if err != nil {
 				return err
 			}
+			for _, p := range peers {
+				if p.Self && p.State == "stepped back" {
+					c.tellUnready(cmd.Context())
+				}
+			}
 			return c.answer(peers, func() { c.printPeers(peers) })
 		},
 	}
@@ -116,6 +121,9 @@ var machineLabels = []string{"arch", "cores", "os"}
 func peerState(p api.Peer) string {
 	state := p.State
 	state += givesWay(p)
+	if p.OtherVersion {
+		state += ", other version"
+	}
 	switch {
 	case p.RefusedFor > 0:
 		state += ", refused for " + age(p.RefusedFor)

@@ -166,10 +166,14 @@ func (p *peer) vitals(ctx context.Context) (doctor.Peer, doctor.Machine) {
 	v := doctor.Peer{Expires: p.id.cert.NotAfter, Now: time.Now(), Conns: doctor.Conns(p.host.Conns())}
 	v.Store.Held, v.Store.AcceptLoss = p.daemon.Held(), p.o.acceptLoss
 	v.Store.Damage, _ = bounded(ctx, machineWait, func(context.Context) (string, error) { return p.store.Damage(), nil })
+	twin := p.daemon.Twin()
+	v.Copied, v.SteppedBack = twin.Copied, twin.SteppedBack
 	r := p.host.Reach()
 	v.Reach = doctor.Reach{
 		Tries: r.Tries, Asked: r.Asked, Reached: r.Reached, Hidden: r.Hidden, NAT: r.NAT, External: r.External, Carries: r.Carries,
+		Seen: r.Seen, Dialled: r.Dialled, Profile: p.o.Profile,
 	}
+	v.Speaks = p2p.Hello
 	for _, id := range r.Relays {
 		v.Reach.Relays = append(v.Reach.Relays, id.String())
 	}

@@ -16,7 +16,7 @@ import (
 func (p *peer) newDaemon(ctx context.Context) (*daemon.Daemon, error) {
 	cfg := daemon.Config{
 		Core: p.coreConfig(), Store: p.store, Transport: p.host, Heard: heard(ctx, p.host.Events()), Driver: p.driver,
-		Facts: p.facts, Disk: p.disk, Crash: p.keepCrash, Logger: p.log,
+		Facts: p.facts, Disk: p.disk, Crash: p.keepCrash, Mute: p.host.Mute, Logger: p.log,
 	}
 	cfg.Reach = p.newReach()
 	if p.o.record != "" {

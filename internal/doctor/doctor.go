@@ -112,6 +112,10 @@ type Peer struct {
 	Expires time.Time // of its certificate; zero: never
 	Now     time.Time // this machine's wall clock
 
+	Copied      time.Time // when an earlier start of its key elsewhere was heard of; zero: never
+	SteppedBack time.Time // when it found a later one, and went mute; zero: it did not
+	Speaks      string    // the first protocol, with its version
+
 	Missing []string // what of the machine cannot be read
 	Ports   []string // published ports that do not answer here, and why
 
@@ -132,6 +136,9 @@ type Member struct {
 	Heard    time.Duration // since its last beat; negative: never
 	Path     string        // "direct", "punched", "relayed"; empty: no connection
 	Observes bool          // it observes this peer
+	Profile  string
+
+	OtherVersion bool // it spoke another version of the first protocol lately: both refuse one another
 }
 
 // Clock is how far another peer's wall clock is ahead of this one's.
@@ -149,11 +156,14 @@ type Lack struct {
 
 // Reach is whether others can dial this peer.
 type Reach struct {
-	Tries    bool     // false: the profile, or a flag, forgoes finding out and relays
+	Tries    bool     // false: the profile forgoes finding out and relays
 	Asked    int      // places that members tried to dial it from
 	Reached  int      // and could
 	Hidden   bool     // some cannot, or have not tried from behind a NAT
 	NAT      bool     // some see it as an address that it has not
+	Seen     []string // those addresses
+	Dialled  bool     // a member on another network has dialled it
+	Profile  string
 	External []string // addresses that lead here though no interface has them
 	Relays   []string // members that carry connections to it
 	Carries  bool     // it carries connections of others
@@ -209,7 +219,14 @@ func Alone(o Outside, m Machine) []Finding {
 func Running(p Peer, m Machine) []Finding {
 	out := []Finding{ok("daemon", "%s answers, version %s, up %s", p.Name, p.Version, round(p.Uptime)), membership(p), clock(m, &p)}
 	out = append(out, machine(m)...)
-	out = append(out, reach(p), connections(p.Conns), neighbours(p), doubts(p), versions(p), store(p))
+	if f, is := identity(p); is {
+		out = append(out, f)
+	}
+	if p.SteppedBack.IsZero() {
+		out = append(out, reach(p), connections(p.Conns), neighbours(p), doubts(p), versions(p), store(p))
+	} else { // it speaks with nobody, which says nothing about them
+		out = append(out, connections(p.Conns), store(p))
+	}
 	if len(p.Missing) > 0 {
 		out = append(out, fail("facts", "mend what keeps it from being read: until then the peer takes no work.",
 			"not known: %s", strings.Join(p.Missing, "; ")))

@@ -41,6 +41,70 @@ func TestSound(t *testing.T) {
 	}
 }
 
+// Where a machine alone speaks another version than all others, each check that this
+// spoils says so, and none sends its user to look for a firewall.
+func TestRunning_AnotherVersionIsTheOneCause(t *testing.T) {
+	p, m := sound()
+	p.Speaks = "/shoal/hello/2"
+	for i := range p.Members {
+		p.Members[i].State, p.Members[i].Path, p.Members[i].OtherVersion = "dead", "", true
+	}
+	found := map[string]Finding{}
+	for _, f := range Running(p, m) {
+		if f.Grade != OK {
+			found[f.Check] = f
+		}
+	}
+	for check, saw := range map[string]string{
+		"versions":   "attic, cellar speak another version of the protocol than this peer, which speaks /shoal/hello/2: neither lets the other in",
+		"neighbours": "connected to none of 2 other members: attic, cellar speak another version of the protocol",
+		"members":    "attic, cellar speak another version of the protocol, so that this peer holds them dead",
+	} {
+		if f := found[check]; !strings.Contains(f.Saw, saw) || f.Do != oneVersion {
+			t.Errorf("%s: %+v", check, f)
+		}
+	}
+	if len(found) != 3 || found["versions"].Grade != Fail {
+		t.Errorf("%+v", found)
+	}
+}
+
+// A peer whose key runs elsewhere says that, and nothing of others, with whom it does
+// not speak; a copy that was heard of is no news after a day.
+func TestRunning_KeyElsewhere(t *testing.T) {
+	p, m := sound()
+	p.State, p.SteppedBack = "stepped back", p.Now.Add(-10*time.Minute)
+	for i := range p.Members {
+		p.Members[i].State, p.Members[i].Path = "dead", ""
+	}
+	var bad []string
+	for _, f := range Running(p, m) {
+		if f.Grade != OK {
+			bad = append(bad, f.Check)
+		}
+		if f.Check == "identity" && (!strings.Contains(f.Saw, "stepped back 10m0s ago, at 07:50:00") || f.Grade != Fail) {
+			t.Errorf("%+v", f)
+		}
+	}
+	if !slices.Equal(bad, []string{"member", "identity"}) {
+		t.Errorf("found %v", bad)
+	}
+	p, _ = sound()
+	p.Copied = p.Now.Add(-copiedFor)
+	if f, is := identity(p); is {
+		t.Errorf("after a day: %+v", f)
+	}
+}
+
+// A small peer that somebody outside dials has its port forwarded, or is in the open.
+func TestReach_SmallAndDialled(t *testing.T) {
+	p, _ := sound()
+	p.Reach = Reach{NAT: true, Dialled: true, Profile: "small"}
+	if f := reach(p); f.Grade != OK {
+		t.Errorf("%+v", f)
+	}
+}
+
 // Each thing that is wrong changes its own check and no other, and says what to do.
 func TestRunning_FindsWhatIsWrong(t *testing.T) {
 	for _, c := range []struct {
@@ -51,7 +115,8 @@ func TestRunning_FindsWhatIsWrong(t *testing.T) {
 		saw   string
 	}{
 		{"joining", func(p *Peer, _ *Machine) { p.State, p.Why = "joining", "it hears no other peer" }, "member", Fail, "joining: it hears no other peer"},
-		{"its key elsewhere", func(p *Peer, _ *Machine) { p.State = "stepped back: its key runs elsewhere" }, "member", Fail, "stepped back"},
+		{"its key elsewhere", func(p *Peer, _ *Machine) { p.State = "stepped back" }, "member", Fail, "stepped back"},
+		{"its key copied", func(p *Peer, _ *Machine) { p.Copied = p.Now.Add(-2 * time.Hour) }, "identity", Warn, "ran as kitchen too, heard of 2h0m0s ago, at 06:00:00: it was started earlier"},
 		{"certificate over", func(p *Peer, _ *Machine) { p.Expires = p.Now.Add(-time.Hour) }, "member", Fail, "ended 1h0m0s ago"},
 		{"certificate soon over", func(p *Peer, _ *Machine) { p.Expires = p.Now.Add(100 * time.Hour) }, "member", Warn, "ends in 100h"},
 
@@ -80,6 +145,13 @@ func TestRunning_FindsWhatIsWrong(t *testing.T) {
 			p.Reach = Reach{Tries: true, Hidden: true, NAT: true, Relays: []string{"attic"}}
 		}, "reach", Warn, "behind a NAT, reached through attic alone; 1 link punched, 0 links relayed"},
 		{"hidden, no relay", func(p *Peer, _ *Machine) { p.Reach = Reach{Tries: true, Hidden: true, Asked: 1} }, "reach", Fail, "cannot be dialled from outside, and no member carries"},
+		{"small behind a NAT", func(p *Peer, _ *Machine) {
+			p.Reach = Reach{NAT: true, Seen: []string{"203.0.113.5"}, Profile: "small"}
+		}, "reach", Warn, "seen as 203.0.113.5, and nobody outside has dialled it: profile small uses no relays"},
+		{"hidden, and an observer that uses no relays", func(p *Peer, _ *Machine) {
+			p.Reach = Reach{Tries: true, Hidden: true, Relays: []string{"attic", "den"}}
+			p.Members[1].Path, p.Members[1].Profile = "", "small"
+		}, "neighbours", Warn, "no connection to cellar: profile small uses no relays"},
 		{"connections trimmed", func(p *Peer, _ *Machine) { p.Conns.Open = 300 }, "connections", Warn, "300 open"},
 		{"connections refused", func(p *Peer, _ *Machine) { p.Conns.Open = 1000 }, "connections", Fail, "at 1024 no more are taken"},
 		{"cut off from an observer", func(p *Peer, _ *Machine) { p.Members[0].Path = "" }, "neighbours", Warn, "no connection to attic, of 2 members that observe it"},

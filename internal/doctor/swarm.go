@@ -15,7 +15,7 @@ func membership(p Peer) Finding {
 	left := p.Expires.Sub(p.Now)
 	switch {
 	case strings.HasPrefix(p.State, "stepped back"):
-		return fail("member", "end the other machine that has this one's state directory, or join this one anew.", "%s", p.State)
+		return fail("member", "see `identity` below.", "%s: it takes no part, and stops its containers", p.State)
 	case p.State != "ready":
 		return fail("member", "wait, or mend what it waits for.", "%s: %s", p.State, p.Why)
 	case p.Expires.IsZero():
@@ -26,6 +26,25 @@ func membership(p Peer) Finding {
 		return warn("member", renew, "its certificate ends in %s", round(left))
 	}
 	return ok("member", "ready; its certificate ends in %d days", int(left.Hours()/24))
+}
+
+// copiedFor is how long a copy of the key that was heard of is worth a warning: nothing
+// more is heard of it once it has stepped back.
+const copiedFor = 24 * time.Hour
+
+// identity tells that another machine uses this one's key; false if none is known to.
+func identity(p Peer) (Finding, bool) {
+	switch {
+	case !p.SteppedBack.IsZero():
+		return fail("identity", "decide which one keeps it; on the other `shoal down`, delete the state directory, and join anew with `shoal up TICKET`.",
+			"this peer stepped back %s ago, at %s: another machine with a copy of its state directory was started later and runs as %s",
+			round(p.Now.Sub(p.SteppedBack)), p.SteppedBack.Format(time.TimeOnly), p.Name), true
+	case !p.Copied.IsZero() && p.Now.Sub(p.Copied) < copiedFor:
+		return warn("identity", "find that one and on it `shoal down`, delete its state directory, and join anew with `shoal up TICKET`.",
+			"another machine with a copy of this one's state directory ran as %s too, heard of %s ago, at %s: it was started earlier, so it steps back",
+			p.Name, round(p.Now.Sub(p.Copied)), p.Copied.Format(time.TimeOnly)), true
+	}
+	return Finding{}, false
 }
 
 // reach says whether others can dial this peer and how it is reached if not.
@@ -50,8 +69,11 @@ func reach(p Peer) Finding {
 		where = "behind a NAT"
 	}
 	switch {
+	case !r.Tries && r.NAT && !r.Dialled:
+		return warn("reach", "forward its port in the router (UDP and TCP), or start it with `--profile lan` or `metered`, which use relays.",
+			"behind a NAT, seen as %s, and nobody outside has dialled it: profile %s uses no relays%s", names(r.Seen), r.Profile, unlinked(p))
 	case !r.Tries:
-		return ok("reach", "not found out, by its profile or --no-relay; it must be dialled directly%s", links)
+		return ok("reach", "not found out, by its profile; it must be dialled directly%s", links)
 	case r.Asked == 0 && !r.Hidden:
 		return ok("reach", "no member on another network has tried to dial it yet%s", links)
 	case !r.Hidden:
@@ -62,6 +84,20 @@ func reach(p Peer) Finding {
 		return warn("reach", open, "%s, reached through %s alone%s", where, r.Relays[0], links)
 	}
 	return ok("reach", "%s, reached through %s%s", where, names(r.Relays), links)
+}
+
+// unlinked names the members that this peer has no connection to.
+func unlinked(p Peer) string {
+	var out []string
+	for _, m := range p.Members {
+		if isHere(m) && m.Path == "" {
+			out = append(out, m.Name)
+		}
+	}
+	if len(out) == 0 {
+		return ""
+	}
+	return "; no connection to " + names(out)
 }
 
 func external(r Reach) string {
@@ -85,9 +121,12 @@ func connections(c Conns) Finding {
 // neighbours are those that would notice if this peer died.
 func neighbours(p Peer) Finding {
 	const do = "see that this machine reaches them at the port (UDP and TCP): `shoal peers` shows the paths."
-	var observers, cut []string
+	var observers, cut, refused, flat []string
 	others, linked := 0, 0
 	for _, m := range p.Members {
+		if m.OtherVersion && m.Path == "" {
+			refused = append(refused, m.Name)
+		}
 		if !isHere(m) {
 			continue
 		}
@@ -100,13 +139,21 @@ func neighbours(p Peer) Finding {
 			if m.Path == "" {
 				cut = append(cut, m.Name)
 			}
+			if m.Path == "" && m.Profile == "small" {
+				flat = append(flat, m.Name)
+			}
 		}
 	}
 	switch {
 	case len(p.Members) == 0:
 		return ok("neighbours", "this peer is alone in its swarm")
+	case linked == 0 && len(refused) > 0:
+		return fail("neighbours", oneVersion, "connected to none of %s: %s", count(len(p.Members), "other member"), speaks(refused))
 	case linked == 0:
 		return fail("neighbours", do, "connected to none of %s", count(len(p.Members), "other member"))
+	case len(flat) > 0 && len(flat) == len(cut) && p.Reach.Hidden:
+		return warn("neighbours", "start it there with `--profile lan` or `metered`, or forward the port in one of the routers.",
+			"no connection to %s: profile small uses no relays, and this peer cannot be dialled", names(flat))
 	case len(cut) > 0:
 		return warn("neighbours", do, "no connection to %s, of %s that observe it", names(cut), count(len(observers), "member"))
 	}
@@ -117,27 +164,49 @@ func isHere(m Member) bool { return m.State == "ready" || m.State == "joining" |
 
 // doubts are members that are not as they should be.
 func doubts(p Peer) Finding {
-	var bad []string
+	var bad, refused []string
 	here := 0
 	for _, m := range p.Members {
 		switch {
 		case m.State == "ready":
 			here++
+		case m.OtherVersion:
+			refused = append(refused, m.Name)
 		case m.Heard < 0:
 			bad = append(bad, m.Name+" is "+m.State)
 		default:
 			bad = append(bad, m.Name+" is "+m.State+", heard "+round(m.Heard).String()+" ago")
 		}
 	}
-	if len(bad) > 0 {
+	switch {
+	case len(refused) > 0 && len(bad) == 0:
+		return warn("members", oneVersion, "%s, so that this peer holds them dead", speaks(refused))
+	case len(refused) > 0:
+		bad = append(bad, speaks(refused))
+		fallthrough
+	case len(bad) > 0:
 		return warn("members", "look at those machines, or remove what is gone for good with `shoal peers rm`.", "%s", names(bad))
 	}
 	return ok("members", "%s, all ready", count(here, "other member"))
 }
 
+// oneVersion is what to do where two peers refuse one another.
+const oneVersion = "install one version of shoal here and there; `shoal version` on each tells which is older."
+
+func speaks(who []string) string {
+	if len(who) == 1 {
+		return who[0] + " speaks another version of the protocol"
+	}
+	return names(who) + " speak another version of the protocol"
+}
+
 func versions(p Peer) Finding {
 	by := map[string][]string{p.Version: {p.Name}}
+	var refused []string
 	for _, m := range p.Members {
+		if m.OtherVersion {
+			refused = append(refused, m.Name)
+		}
 		if m.Version != "" && isHere(m) {
 			by[m.Version] = append(by[m.Version], m.Name)
 		}
@@ -147,6 +216,9 @@ func versions(p Peer) Finding {
 		parts = append(parts, v+" on "+names(by[v]))
 	}
 	const do = "bring all members to one version, one machine after the other."
+	if len(refused) > 0 {
+		return fail("versions", oneVersion, "%s than this peer, which speaks %s: neither lets the other in", speaks(refused), p.Speaks)
+	}
 	if len(p.Protocol) > 0 {
 		l := p.Protocol[0]
 		return fail("versions", do, "%s does not speak %s, which this peer does (%s)", l.Peer, strings.Join(l.Protos, ", "), strings.Join(parts, "; "))
