@@ -138,6 +138,7 @@ func pickFrom(peers []node.PeerView, text string, orLeft bool) (wire.PeerID, err
 			return wire.PeerID{}, isGone(text, gone[0].State)
 		}
 	}
+	known = slices.Compact(known) // they are in order
 	hint := "there is " + strings.Join(known[:min(len(known), 8)], ", ")
 	if near := job.Near(text, known); len(near) > 0 {
 		hint = fmt.Sprintf("did you mean %s?", strings.Join(near, " or "))

@@ -31,7 +31,7 @@ func TestPickFrom_NamesEndsOfIDsAndWhoIsGone(t *testing.T) {
 		{"a whole ID", peers[1].ID.String(), false, 2, ""},
 		{"the end of an ID", short(3), false, 3, ""},
 		{"a part of that", short(3)[3:], false, 3, ""},
-		{"too little of it", short(3)[5:], false, 0, `no peer "` + short(3)[5:] + `" here; there is a, x3, x3, b`},
+		{"too little of it", short(3)[5:], false, 0, `no peer "` + short(3)[5:] + `" here; there is a, x3, b`},
 		{"two of a name", "x3", false, 0, `2 peers are called "x3": name one by the end of its ID, ` + short(2) + " (x3, dead) or " + short(3) + " (x3, suspect)"},
 		{"one that left is removed by name", "old", true, 4, ""},
 		{"and by the end of its ID", short(9), true, 9, ""},

@@ -159,8 +159,13 @@ func (c *cli) deployCommand() *cobra.Command {
 		Long:  "Make a Compose file the wanted state of its job. Later files override earlier ones, as Compose does.\nThe same file again is no change.",
 		Args:  wants(1, -1, "a Compose file"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			spec, _, err := file.load(cmd.Context(), c, args)
-			if err != nil {
+			limited, cancel := limitedTo(cmd.Context(), wait.timeout)
+			defer cancel()
+			spec, _, err := file.load(limited, c, args)
+			switch {
+			case err != nil && limited.Err() != nil && cmd.Context().Err() == nil:
+				return &coded{exitTimeout, fmt.Errorf("not sent within %s: the daemon does not answer", wait.timeout)}
+			case err != nil:
 				return err
 			}
 			return changed(cmd.Context(), c, wait, c.client().Deploy, api.DeployRequest{Spec: spec, Base: base})

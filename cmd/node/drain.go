@@ -138,6 +138,7 @@ func (w *drainWatch) await(ctx context.Context) (last api.DrainState, err error)
 			} // else it is ending, and cuts us off
 		case err != nil && (ctx.Err() != nil || !errors.As(err, &p)):
 			return last, err
+		case err != nil && w.leaves: // it is ending
 		case err != nil && w.told[""] != p.Detail: // the peer may be back soon
 			w.told[""] = p.Detail
 			w.cli.progress("  %s", p.Detail)
