@@ -144,6 +144,7 @@ func endAll(t *testing.T, dir string) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	ofScript := regexp.MustCompile(regexp.QuoteMeta(dir) + `(\W|$)`) // not of one whose name goes on
 	for _, proc := range procs {
 		pid, _ := strconv.Atoi(filepath.Base(proc))
 		if pid == os.Getpid() {
@@ -152,7 +153,7 @@ func endAll(t *testing.T, dir string) {
 		cwd, _ := os.Readlink(filepath.Join(proc, "cwd"))
 		about, _ := os.ReadFile(filepath.Join(proc, "environ"))
 		line, _ := os.ReadFile(filepath.Join(proc, "cmdline"))
-		if strings.Contains(cwd+string(about)+string(line), dir) {
+		if ofScript.MatchString(cwd + "\x00" + string(about) + "\x00" + string(line)) {
 			t.Logf("%q still runs as process %d", strings.ReplaceAll(string(line), "\x00", " "), pid)
 			_ = syscall.Kill(pid, syscall.SIGKILL)
 		}
