@@ -68,6 +68,7 @@ func (p *peer) openStore() (err error) {
 func (p *peer) run(ctx context.Context) error {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
+	collectMore(p.o.Profile)
 	var err error
 	if p.driver, err = p.chooseDriver(ctx, p.id.cert.Swarm.Short()); err != nil {
 		return err
