@@ -148,9 +148,9 @@ func TestRunning_FindsWhatIsWrong(t *testing.T) {
 		{"small behind a NAT", func(p *Peer, _ *Machine) {
 			p.Reach = Reach{NAT: true, Seen: []string{"203.0.113.5"}, Profile: "small"}
 		}, "reach", Warn, "seen as 203.0.113.5, and nobody outside has dialled it: profile small uses no relays"},
-		{"hidden, and an observer that uses no relays", func(p *Peer, _ *Machine) {
+		{"hidden, and a member that uses no relays", func(p *Peer, _ *Machine) {
 			p.Reach = Reach{Tries: true, Hidden: true, Relays: []string{"attic", "den"}}
-			p.Members[1].Path, p.Members[1].Profile = "", "small"
+			p.Members[1].Path, p.Members[1].Profile, p.Members[1].Observes = "", "small", false
 		}, "neighbours", Warn, "no connection to cellar: profile small uses no relays"},
 		{"connections trimmed", func(p *Peer, _ *Machine) { p.Conns.Open = 300 }, "connections", Warn, "300 open"},
 		{"connections refused", func(p *Peer, _ *Machine) { p.Conns.Open = 1000 }, "connections", Fail, "at 1024 no more are taken"},

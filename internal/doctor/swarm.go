@@ -134,13 +134,14 @@ func neighbours(p Peer) Finding {
 		if m.Path != "" {
 			linked++
 		}
+		isFlat := m.Path == "" && m.Profile == "small" && p.Reach.Hidden // they cannot meet
+		if isFlat {
+			flat = append(flat, m.Name)
+		}
 		if m.Observes {
 			observers = append(observers, m.Name)
-			if m.Path == "" {
+			if m.Path == "" && !isFlat {
 				cut = append(cut, m.Name)
-			}
-			if m.Path == "" && m.Profile == "small" {
-				flat = append(flat, m.Name)
 			}
 		}
 	}
@@ -151,7 +152,7 @@ func neighbours(p Peer) Finding {
 		return fail("neighbours", oneVersion, "connected to none of %s: %s", count(len(p.Members), "other member"), speaks(refused))
 	case linked == 0:
 		return fail("neighbours", do, "connected to none of %s", count(len(p.Members), "other member"))
-	case len(flat) > 0 && len(flat) == len(cut) && p.Reach.Hidden:
+	case len(flat) > 0 && len(cut) == 0:
 		return warn("neighbours", "start it there with `--profile lan` or `metered`, or forward the port in one of the routers.",
 			"no connection to %s: profile small uses no relays, and this peer cannot be dialled", names(flat))
 	case len(cut) > 0:
