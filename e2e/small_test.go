@@ -27,7 +27,7 @@ func TestNAT_SmallSaysThatItIsHidden(t *testing.T) {
 	must(t, small.StartDaemon(t.Context(), ticket, "--profile", "small"))
 	finds := func(p *lab.Peer, check, saw string) {
 		t.Helper()
-		s.within(30*time.Second, func(ctx context.Context) error {
+		s.within(30*time.Second, func(context.Context) error {
 			out, _ := p.Shoal(t.Context(), "doctor")
 			for line := range strings.Lines(out.Stdout) {
 				if strings.HasPrefix(line, "warn  "+check) && strings.Contains(line, saw) {
