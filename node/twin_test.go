@@ -31,3 +31,34 @@ func TestTwin_TheLaterStartIsToldSomeTimes(t *testing.T) {
 		}
 	}
 }
+
+// That nobody answers is no word that a later start of this key is over: the answers may
+// have gone to it.
+func TestPast_SilenceIsNoDenial(t *testing.T) {
+	c := solo(t, 1, "swarm", true)
+	p := &past{inc: 3, nonce: 7, no: map[wire.PeerID]bool{}}
+	c.self.past = p
+	if !c.isDenied(p) {
+		t.Error("nobody is there to hear of another")
+	}
+	for i := range byte(3) {
+		c.self.linked[wire.PeerID{i + 1}] = c.now
+	}
+	no := func(from byte, inc uint32) bool {
+		c.probed(wire.PeerID{from}, &wire.Probe{Of: c.cfg.Self, Inc: inc, Nonce: 7, Answer: true})
+		return c.isDenied(p)
+	}
+	if no(1, 3) || no(1, 3) {
+		t.Error("one of three has answered")
+	}
+	if no(9, 3) || no(2, 4) {
+		t.Error("who is not linked, and who was asked about another start, count")
+	}
+	if !no(2, 3) {
+		t.Error("two of three do not hear it")
+	}
+	delete(c.self.linked, wire.PeerID{2})
+	if !c.isDenied(p) {
+		t.Error("one of two does not hear it")
+	}
+}
