@@ -45,6 +45,9 @@ func Look(s *Scenario, o Options, at LookAt) (*Seen, error) {
 		if seen.Step == nil {
 			return nil, fmt.Errorf("step %d: the run has %d steps", at.Step, res.Steps)
 		}
+		if res.Verdict == OK {
+			res.Verdict = Stopped
+		}
 		seen.Before = tail.lines[:max(0, len(tail.lines)-1)] // the last is the step itself
 		if len(tail.lines) > 0 && !strings.Contains(tail.lines[len(tail.lines)-1], stepMark(at.Step)) {
 			seen.Before = tail.lines

@@ -18,6 +18,10 @@ const (
 	Safety   Verdict = "safety"   // an invariant S1 to S8 was broken
 	Liveness Verdict = "liveness" // V1 to V4, or what the scenario expects, did not come about
 
+	// Stopped runs were all well up to the step at which they were to stop; of what would
+	// have followed nothing is known.
+	Stopped Verdict = "stopped"
+
 	// Interrupted runs have ended before their time because somebody wanted so.
 	Interrupted Verdict = "interrupted"
 )
@@ -25,7 +29,7 @@ const (
 // ExitCode is what a process that ran the scenario ends with.
 func (v Verdict) ExitCode() int {
 	switch v {
-	case OK:
+	case OK, Stopped:
 		return 0
 	case Crash:
 		return 3

@@ -70,8 +70,12 @@ const (
 func Soak(ctx context.Context, p SoakPlan) (*Soaked, error) {
 	p = p.withDefaults()
 	if p.Keep != "" {
+		_, missing := os.Stat(p.Keep)
 		if err := os.MkdirAll(p.Keep, 0o750); err != nil {
 			return nil, err
+		}
+		if missing != nil {
+			defer os.Remove(p.Keep) // which fails, as it should, where something is kept in it
 		}
 	}
 	s := &soak{p: p, stop: func() bool { return ctx.Err() != nil }, began: time.Now(), out: Soaked{
