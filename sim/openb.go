@@ -18,7 +18,7 @@ import (
 // Files in the format of the openb trace (cluster-trace-gpu-v2023 of
 // alibaba/clusterdata; Weng et al., "Beware of Fragmentation", USENIX ATC 2023): one
 // of pods, whose needs and times become jobs, and one of nodes, which become peers.
-// GPUs are read and checked; the core sells none, so they only become a label.
+// GPUs are kept for packing; the core sells none, so among peers a model is a label.
 
 const (
 	podHeader  = "name,cpu_milli,memory_mib,num_gpu,gpu_milli,gpu_spec,qos,pod_phase,creation_time,deletion_time,scheduled_time"
@@ -29,13 +29,24 @@ const (
 	maxTraceCPU   = 1_000_000      // thousandths of a core: 1,000 cores
 	maxTraceMem   = 16 << 20       // MiB: 16 TiB
 	maxTraceTime  = 10_000_000_000 // seconds: three hundred years
+	maxTraceGPUs  = 1024           // devices of one row
+	wholeGPU      = 1000           // thousandths of a device
 )
 
 // A pod is a row of a trace.
 type pod struct {
 	cpuMilli, memMiB int64
-	created, lasts   int64 // seconds; created counts from the trace's own zero
-	bestEffort       bool  // batch work; the others are services
+	created, lasts   int64  // seconds; created counts from the trace's own zero
+	bestEffort       bool   // batch work; the others are services
+	gpus, gpuMilli   int64  // devices, and the thousandths of each; only of a single one fewer than all
+	gpuSpec          string // models that will do, such as "t4|p100"; "": any
+}
+
+// A traceNode is a row of a table of nodes, and the machine that it becomes.
+type traceNode struct {
+	MachineSpec
+	gpus  int64
+	model string // of its devices, such as "t4"; "": unknown, or it has none
 }
 
 // readPods reads a file of pods, ordered by creation. Its error names file and line.
@@ -46,8 +57,7 @@ func readPods(path string) ([]pod, error) {
 			cpuMilli: r.number("cpu_milli", 0, maxTraceCPU), memMiB: r.number("memory_mib", 0, maxTraceMem),
 			created: r.number("creation_time", 0, maxTraceTime),
 		}
-		r.number("num_gpu", 0, 1024)
-		r.number("gpu_milli", 0, 1000)
+		r.gpus(&p)
 		switch qos := r.text("qos"); qos {
 		case "BE":
 			p.bestEffort = true
@@ -66,21 +76,47 @@ func readPods(path string) ([]pod, error) {
 	return pods, err
 }
 
-// readNodes reads a file of nodes as machines.
-func readNodes(path string) ([]MachineSpec, error) {
-	var nodes []MachineSpec
+// gpus reads what a pod wants of GPUs: none, a share of one device, or whole ones.
+func (r *tableRow) gpus(p *pod) {
+	p.gpus = r.number("num_gpu", 0, maxTraceGPUs)
+	switch p.gpus {
+	case 0:
+		p.gpuMilli = r.number("gpu_milli", 0, 0)
+	case 1:
+		p.gpuMilli = r.number("gpu_milli", 1, wholeGPU)
+	default: // several devices are whole
+		p.gpuMilli = r.number("gpu_milli", wholeGPU, wholeGPU)
+	}
+	p.gpuSpec = strings.ToLower(r.text("gpu_spec"))
+	if p.gpuSpec == "" {
+		return
+	}
+	for model := range strings.SplitSeq(p.gpuSpec, "|") {
+		r.model("gpu_spec", model)
+	}
+}
+
+// model refuses the name of a model that could be no label.
+func (r *tableRow) model(column, name string) {
+	if job.CheckName(name) != nil {
+		r.refuse(column, "is no name; letters, digits, '-', '_' and '.' make one")
+	}
+}
+
+// readNodes reads a file of nodes as machines. Its error names file and line.
+func readNodes(path string) ([]traceNode, error) {
+	var nodes []traceNode
 	err := readTable(path, nodeHeader, func(r *tableRow) {
-		m := MachineSpec{Capacity: job.Resources{
+		n := traceNode{gpus: r.number("gpu", 0, maxTraceGPUs)}
+		n.Capacity = job.Resources{
 			CPUMilli: r.number("cpu_milli", 1, maxTraceCPU), MemBytes: r.number("memory_mib", 1, maxTraceMem) << 20,
 			DiskBytes: defaultCapacity.DiskBytes,
-		}}
-		if model := strings.ToLower(r.text("model")); r.number("gpu", 0, 1024) > 0 && model != "" {
-			if job.CheckName(model) != nil {
-				r.refuse("model", "is no name; letters, digits, '-', '_' and '.' make one")
-			}
-			m.Labels = map[string]string{"gpu": model}
 		}
-		nodes = append(nodes, m)
+		if model := strings.ToLower(r.text("model")); n.gpus > 0 && model != "" {
+			r.model("model", model)
+			n.model, n.Labels = model, map[string]string{"gpu": model}
+		}
+		nodes = append(nodes, n)
 	})
 	return nodes, err
 }
@@ -103,7 +139,12 @@ func (r *tableRow) refuse(column, why string) {
 
 func (r *tableRow) number(column string, least, most int64) int64 {
 	n, err := strconv.ParseInt(r.text(column), 10, 64)
-	if err != nil || n < least || n > most {
+	switch {
+	case err == nil && n >= least && n <= most:
+	case least == most:
+		r.refuse(column, fmt.Sprintf("is not %d", least))
+		return least
+	default:
 		r.refuse(column, fmt.Sprintf("is no whole number from %d to %d", least, most))
 		return least
 	}
@@ -159,10 +200,10 @@ func (r *tableRow) check(n int, row func(*tableRow)) error {
 
 // pickNodes takes n machines out of nodes at even distances, so that the mix stays;
 // of few nodes each is taken more than once. Equal neighbours become one group.
-func pickNodes(nodes []MachineSpec, n int) []PeerGroup {
+func pickNodes(nodes []traceNode, n int) []PeerGroup {
 	var groups []PeerGroup
 	for i := range n {
-		m := nodes[i*len(nodes)/n]
+		m := nodes[i*len(nodes)/n].MachineSpec
 		if last := len(groups) - 1; last >= 0 && groups[last].Capacity == m.Capacity && groups[last].Labels["gpu"] == m.Labels["gpu"] {
 			groups[last].Count++
 			continue

@@ -16,11 +16,27 @@ func TestReadPods(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := []pod{ // by creation; a pod never scheduled lasts from its creation
-		{500, 256, 1000, 3000, false}, {250, 64, 1100, 20, true}, {1500, 512, 1200, 640, false},
-		{2000, 1024, 1250, 7750, false}, {250, 64, 1300, 90, true}, {100, 32, 1400, 0, true},
+		{500, 256, 1000, 3000, false, 0, 0, ""}, {250, 64, 1100, 20, true, 0, 0, ""},
+		{1500, 512, 1200, 640, false, 1, 500, "t4"}, {2000, 1024, 1250, 7750, false, 2, 1000, "t4|p4"},
+		{250, 64, 1300, 90, true, 0, 0, ""}, {100, 32, 1400, 0, true, 0, 0, ""},
 	}
 	if !slices.Equal(pods, want) {
 		t.Errorf("got  %v\nwant %v", pods, want)
+	}
+}
+
+func TestReadNodes(t *testing.T) {
+	nodes, err := readNodes("testdata/openb/nodes.csv")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, n := range nodes {
+		got = append(got, fmt.Sprintf("%d %d %q", n.Capacity.CPUMilli, n.gpus, n.model))
+	}
+	want := []string{`4000 0 ""`, `4000 0 ""`, `8000 1 "t4"`, `2000 0 ""`}
+	if !slices.Equal(got, want) {
+		t.Errorf("got %v, want %v", got, want)
 	}
 }
 
@@ -98,6 +114,10 @@ func TestTables_Refusals(t *testing.T) {
 		{"order", "pods", podHeader + "\na,1,1,0,0,,BE,Running,9,2,9\n", `:2: deletion_time: "2" is no whole number from 9 to `},
 		{"qos", "pods", podHeader + "\na,1,1,0,0,,best,Running,1,2,1\n", `:2: qos: "best" is none of BE, Burstable, Guaranteed, LS`},
 		{"quote", "pods", podHeader + "\na,1,1,0,0,\"x,BE,Running,1,2,1\n", ":2: extraneous or missing"},
+		{"gpu of none", "pods", podHeader + "\na,1,1,0,500,,BE,Running,1,2,1\n", `:2: gpu_milli: "500" is not 0`},
+		{"nothing of a gpu", "pods", podHeader + "\na,1,1,1,0,,BE,Running,1,2,1\n", `:2: gpu_milli: "0" is no whole number from 1 to 1000`},
+		{"shares of several", "pods", podHeader + "\na,1,1,2,500,,BE,Running,1,2,1\n", `:2: gpu_milli: "500" is not 1000`},
+		{"no model", "pods", podHeader + "\na,1,1,1,500,T4||P4,BE,Running,1,2,1\n", `:2: gpu_spec: "T4||P4" is no name`},
 		{"no cpu", "nodes", nodeHeader + "\nx,0,1,0,\n", `:2: cpu_milli: "0" is no whole number from 1 to`},
 		{"model", "nodes", nodeHeader + "\nx,1,1,1,a b\n", `:2: model: "a b" is no name`},
 	} {
@@ -144,7 +164,8 @@ func FuzzTables(f *testing.F) {
 		}
 		if pods, err := readPods(file); err == nil {
 			for _, p := range pods {
-				if p.cpuMilli < 0 || p.memMiB < 0 || p.lasts < 0 {
+				if p.cpuMilli < 0 || p.memMiB < 0 || p.lasts < 0 || p.gpus < 0 || p.gpus > maxTraceGPUs || p.gpuMilli > wholeGPU ||
+					(p.gpus == 0) != (p.gpuMilli == 0) {
 					t.Fatalf("%+v", p)
 				}
 			}
