@@ -25,7 +25,7 @@ const (
 )
 
 var pureLevels = map[string]level{
-	"job": leaf, "clock": leaf, "internal/mutant": leaf,
+	"job": leaf, "clock": leaf, "internal/mutant": leaf, "sim/pack": leaf,
 	"wire":          message,
 	"ledger/sketch": coding,
 	"auction":       part, "ledger": part, "gossip": part, "runtime": part,
