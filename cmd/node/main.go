@@ -8,6 +8,8 @@
 //	124  --timeout is over and what was waited for is not there
 //	125  wrong usage, or no daemon answers
 //	130  interrupted
+//
+// wait ends with the exit code of the batch that it waited for.
 package main
 
 import (
@@ -155,7 +157,7 @@ Exit codes: 0 done; 1 refused, with the reason on stderr; 124 --timeout is over;
 	add(groupPeer, c.statusCommand(), c.doctorCommand())
 	add(groupPeer, c.backupCommand(), c.restoreCommand())
 	add(groupJob, c.deployCommand(), c.runCommand(), c.planCommand(), c.scaleCommand(), c.restartCommand(), c.rollbackCommand(),
-		c.stopCommand(), c.rmCommand())
+		c.stopCommand(), c.rmCommand(), c.waitCommand())
 	add(groupLook, c.jobsCommand(), c.psCommand(), c.inspectCommand(), c.whyCommand(), c.logsCommand(), c.eventsCommand(), c.ledgerCommand())
 	root.AddCommand(c.versionCommand())
 	completeArguments(root)
