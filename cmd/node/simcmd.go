@@ -29,7 +29,7 @@ func (c *cli) simCommand() *cobra.Command {
 		},
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(c.simRunCommand(), c.simReplayCommand(), c.simSoakCommand())
+	cmd.AddCommand(c.simRunCommand(), c.simReplayCommand(), c.simSoakCommand(), c.simPackCommand())
 	return cmd
 }
 

@@ -298,9 +298,12 @@ func TestRun_FewerFragmentsPlaceMore(t *testing.T) {
 }
 
 func TestRun_Stops(t *testing.T) {
-	asked := 0
-	_, err := drawn(t).Run(Options{Seeds: 1, Percent: 100, Stop: func() bool { asked++; return asked > 1 }})
-	if !errors.Is(err, ErrStopped) || asked != 2 {
-		t.Errorf("%v after %d", err, asked)
+	var last At
+	_, err := drawn(t).Run(Options{Seeds: 2, First: 5, Percent: 130, Watch: func(at At) bool {
+		last = at
+		return at.Done == 3 && at.Pods > 0
+	}})
+	if !errors.Is(err, ErrStopped) || last.Policy != FGD || last.Seed != 6 || last.Pods != watchEvery || last.Of <= watchEvery {
+		t.Errorf("%v at %+v", err, last)
 	}
 }

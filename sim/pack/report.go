@@ -5,7 +5,7 @@ import (
 	"math"
 )
 
-// ErrStopped is returned by Run when Options.Stop asked for it.
+// ErrStopped is returned by Run when Options.Watch asked for it.
 var ErrStopped = errors.New("stopped")
 
 // Options say what Run does.
@@ -15,8 +15,15 @@ type Options struct {
 	Seeds    int      // how many, one after the other; at least 1
 	Percent  int      // GPUs asked for by all that arrives, of the capacity; at least 1
 
-	Done func(policy string, s Seed) // told after each placement; nil: nobody
-	Stop func() bool                 // asked now and then whether to end; nil: never
+	Watch func(At) (stop bool) // told every so many pods how far Run is; nil: nobody
+}
+
+// At is how far Run is.
+type At struct {
+	Policy   string
+	Seed     uint64
+	Pods, Of int // of this policy and seed, placed or not
+	Done     int // policies times seeds that are done
 }
 
 // A Report is what several policies placed of the same arrivals.
@@ -73,14 +80,12 @@ func (t *Trace) Run(o Options) (*Report, error) {
 	for _, name := range names {
 		p := Placed{Policy: name}
 		for i := range o.Seeds {
-			s, err := t.placeAll(policies[name], o.First+uint64(i), &o)
+			at := At{Policy: name, Seed: o.First + uint64(i), Done: len(r.Policies)*o.Seeds + i}
+			s, err := t.placeAll(&o, at)
 			if err != nil {
 				return nil, err
 			}
 			p.Seeds = append(p.Seeds, s)
-			if o.Done != nil {
-				o.Done(name, s)
-			}
 		}
 		p.Mean = mean(p.Seeds)
 		r.Policies = append(r.Policies, p)
@@ -88,18 +93,19 @@ func (t *Trace) Run(o Options) (*Report, error) {
 	return r, nil
 }
 
-// stopEvery is after how many pods Stop is asked.
-const stopEvery = 256
+// watchEvery is after how many pods Watch is called.
+const watchEvery = 256
 
-func (t *Trace) placeAll(p policy, seed uint64, o *Options) (Seed, error) {
-	order, err := t.arrivals(seed, o.Percent)
+// placeAll places what arrives for one policy and seed.
+func (t *Trace) placeAll(o *Options, at At) (Seed, error) {
+	order, err := t.arrivals(at.Seed, o.Percent)
 	if err != nil {
 		return Seed{}, err
 	}
-	c := t.cluster(p)
-	s := Seed{Seed: seed, Arrived: len(order)}
+	c := t.cluster(policies[at.Policy])
+	s := Seed{Seed: at.Seed, Arrived: len(order)}
 	for i, k := range order {
-		if i%stopEvery == 0 && o.Stop != nil && o.Stop() {
+		if at.Pods, at.Of = i, len(order); i%watchEvery == 0 && o.Watch != nil && o.Watch(at) {
 			return Seed{}, ErrStopped
 		}
 		if c.place(k) {
