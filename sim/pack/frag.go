@@ -29,11 +29,14 @@ const (
 	// shapesCover is the part of all pods that the mix keeps, in percent: rare shapes
 	// cost time and change little.
 	shapesCover = 95
+	// maxShapes bounds the mix of a trace in which no shape is frequent.
+	maxShapes = 1000
 	// buckets is how many grades a change of the fragments has.
 	buckets = 100
 )
 
-// mixOf returns the most frequent shapes of a trace that make up shapesCover of it.
+// mixOf returns the most frequent shapes of a trace that make up shapesCover of it, at
+// most maxShapes.
 func mixOf(kinds []kind, pods []int) mix {
 	known := map[Pod]int{}
 	var all []shape
@@ -50,7 +53,7 @@ func mixOf(kinds []kind, pods []int) mix {
 	}
 	slices.SortStableFunc(all, func(a, b shape) int { return cmp.Compare(b.weight, a.weight) })
 	var m mix
-	for m.weight*100 < int64(len(pods))*shapesCover {
+	for m.weight*100 < int64(len(pods))*shapesCover && len(m.shapes) < maxShapes {
 		m.weight += all[len(m.shapes)].weight
 		m.shapes = all[:len(m.shapes)+1]
 	}

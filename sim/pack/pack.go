@@ -42,9 +42,10 @@ type Pod struct {
 // gpuMilli is what the pod takes of its devices together.
 func (p *Pod) gpuMilli() int64 { return int64(p.GPUs) * p.GPUMilli }
 
-// What a trace may ask for, so that none takes the memory of a machine.
+// What a trace may ask for, so that none takes the memory of a machine, or for ever.
 const (
 	maxDevices  = 1 << 20
+	maxOfNode   = 64 // devices
 	maxArrivals = 4 << 20
 	maxScores   = 8 << 20 // nodes times kinds of pods, 16 bytes each
 )
@@ -96,6 +97,8 @@ func NewTrace(nodes []Node, pods []Pod) (*Trace, error) {
 		return nil, fmt.Errorf("none of %d nodes has a GPU, and the load is counted in GPUs", len(nodes))
 	case wanted == 0:
 		return nil, fmt.Errorf("none of %d pods asks for a GPU, and the load is counted in GPUs", len(pods))
+	case t.largest.GPUs > maxOfNode:
+		return nil, fmt.Errorf("a node has %d GPUs: at most %d can be packed", t.largest.GPUs, maxOfNode)
 	case t.total.GPUs > maxDevices:
 		return nil, fmt.Errorf("%d GPUs are too many: at most %d", t.total.GPUs, maxDevices)
 	case len(t.nodes)*len(t.kinds) > maxScores:

@@ -173,13 +173,24 @@ func TestNewTrace_Refusals(t *testing.T) {
 	}{
 		{[]Node{{CPUMilli: 1}}, []Pod{half}, "none of 1 nodes has a GPU"},
 		{[]Node{node}, []Pod{bare, bare}, "none of 2 pods asks for a GPU"},
-		{slices.Repeat([]Node{{GPUs: 1024}}, 1025), []Pod{half}, "1049600 GPUs are too many: at most 1048576"},
+		{[]Node{node, {GPUs: 65}}, []Pod{half}, "a node has 65 GPUs: at most 64 can be packed"},
+		{slices.Repeat([]Node{{GPUs: 64}}, 16385), []Pod{half}, "1048640 GPUs are too many: at most 1048576"},
 	} {
 		if _, err := NewTrace(c.nodes, c.pods); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("got %v, want %s", err, c.want)
 		}
 	}
-	trace := newTrace(t, slices.Repeat([]Node{{GPUs: 1024}}, 100), Pod{GPUs: 1, GPUMilli: 1})
+	var many []Pod
+	for i := range 9000 {
+		many = append(many, Pod{CPUMilli: int64(i), GPUs: 1, GPUMilli: Whole})
+	}
+	if _, err := NewTrace(slices.Repeat([]Node{node}, 1000), many); err == nil || !strings.HasPrefix(err.Error(), "1000 nodes and 9000 kinds of pods") {
+		t.Error(err)
+	}
+	if trace := newTrace(t, []Node{node}, many...); len(trace.shapes) != maxShapes || trace.weight != maxShapes {
+		t.Errorf("%d shapes of weight %d", len(trace.shapes), trace.weight)
+	}
+	trace := newTrace(t, slices.Repeat([]Node{{GPUs: 64}}, 1600), Pod{GPUs: 1, GPUMilli: 1})
 	if _, err := trace.Run(Options{Seeds: 1, Percent: 100}); err == nil || !strings.Contains(err.Error(), "ask for too few GPUs to come to 100 % of 102400") {
 		t.Error(err)
 	}
