@@ -1,7 +1,9 @@
 package job
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -45,6 +47,10 @@ func ParseConstraint(text string) (Constraint, error) {
 			break
 		}
 	}
+	if at, op := otherOperator(c.Label); c.Op == "" && op != "" {
+		return Constraint{}, fmt.Errorf("%s: operator %s is not known; those that are: ==, != (\"%s == value\"), or a label alone, which must be there",
+			quote(text), quote(op), cmp.Or(strings.TrimSpace(c.Label[:at]), "label"))
+	}
 	if label, ok := strings.CutPrefix(c.Label, "node.labels."); ok {
 		c.Label = label
 	} else if strings.HasPrefix(c.Label, "node.") || strings.HasPrefix(c.Label, "engine.") {
@@ -57,6 +63,23 @@ func ParseConstraint(text string) (Constraint, error) {
 		return Constraint{}, fmt.Errorf("%s: %s is no label value (1 to %d visible characters); write \"label %s value\"", quote(text), quote(c.Value), MaxLabelValue, c.Op)
 	}
 	return c, nil
+}
+
+// operatorWords are what people write between a label and a value.
+var operatorWords = []string{"in", "notin", "is", "like", "matches", "contains", "version", "semver"}
+
+// otherOperator finds what stands where an operator should and is none: at is where it
+// begins. An empty op: there is nothing of the kind.
+func otherOperator(text string) (at int, op string) {
+	if at = strings.IndexAny(text, "<>=~!&|"); at >= 0 {
+		rest := strings.TrimLeft(text[at:], "<>=~!&|")
+		return at, text[at : len(text)-len(rest)]
+	}
+	words := strings.Fields(text)
+	if len(words) > 2 && slices.Contains(operatorWords, strings.ToLower(words[1])) {
+		return len(words[0]), words[1]
+	}
+	return 0, ""
 }
 
 // MaxLabelValue is the greatest length in bytes of a label's value in a constraint.

@@ -178,7 +178,14 @@ func TestConstraint(t *testing.T) {
 		{"a b", false, "no label name"},
 		{"zone ==", false, "no label value"},
 		{"zone === x", false, "no label value"},
-		{"zone = x", false, "no label name"},
+		{"zone = x", false, "operator \"=\" is not known; those that are: ==, != (\"zone == value\")"},
+		{"cores >= 4", false, "operator \">=\" is not known; those that are: ==, !="},
+		{"node.labels.cores<4", false, "operator \"<\" is not known"},
+		{">= 4", false, "(\"label == value\")"},
+		{"zone =~ kit.*", false, "operator \"=~\" is not known"},
+		{"zone in kitchen,attic", false, "operator \"in\" is not known"},
+		{"!ssd", false, "operator \"!\" is not known"},
+		{"in", false, ""},
 		{"node.role == manager", false, "not a label of a peer"},
 	} {
 		c, err := job.ParseConstraint(tt.text)

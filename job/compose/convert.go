@@ -2,6 +2,7 @@ package compose
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"maps"
 	"math"
@@ -131,8 +132,23 @@ func (c *converter) outsideFiles() {
 	}
 }
 
+// tooGreat refuses a number of copies that Compose has read as another one, since no
+// integer holds it: what was written is shown.
+func (c *converter) tooGreat(key string) bool {
+	text := c.substituted(c.under(key))
+	n, err := strconv.ParseFloat(text, 64)
+	if err != nil && !errors.Is(err, strconv.ErrRange) || math.Abs(n) < math.MaxInt64 {
+		return false
+	}
+	c.refuse(c.under(key), "%s is not between 0 and %d", oneSentence(errors.New(text)), job.MaxCount)
+	return true
+}
+
 func (c *converter) count() {
 	count := 1
+	if c.tooGreat("deploy.replicas") || c.tooGreat("scale") {
+		return
+	}
 	if d := c.s.Deploy; d != nil && d.Replicas != nil {
 		count = *d.Replicas
 	}
