@@ -306,6 +306,7 @@ func (c *Core) waitingView(w ledger.Wanted, slot job.SlotID) SlotView {
 	if wt := c.waits[slot]; wt != nil {
 		v.Detail, v.Since = wt.reason, c.now.Sub(wt.since)
 	}
+	v.Detail = cmp.Or(c.waitsInVain(slot), v.Detail)
 	for _, cl := range c.led.ClaimsOf(slot) {
 		if cl.Life == w.Life && cl.Phase == ledger.Failed {
 			v.Detail = cmp.Or(v.Detail, fmt.Sprintf("failed on %s: %s", c.nameOf(cl.Peer), cl.Detail))
@@ -461,7 +462,42 @@ func (c *Core) waitView(slot job.SlotID, wt *waiting) WaitingView {
 	if wt.next > c.now {
 		v.NextTry = wt.next.Sub(c.now)
 	}
+	v.Reason = cmp.Or(c.waitsInVain(slot), v.Reason)
 	return v
+}
+
+// waitsInVain says of a slot that was never sold on which other one it waits that has
+// failed for good; "": none.
+func (c *Core) waitsInVain(slot job.SlotID) string {
+	tasks := c.led.Wanted(slot.Job)
+	at := slices.IndexFunc(tasks, func(w ledger.Wanted) bool { return w.Task.Name == slot.Task })
+	if at < 0 || c.led.MaxToken(slot, tasks[at].Life) > 0 {
+		return ""
+	}
+	for _, d := range tasks[at].Task.DependsOn {
+		for _, w := range tasks {
+			if w.Task.Name != d.Task {
+				continue
+			}
+			if cl := c.failedOf(w); cl != nil && !c.reached(w, d.Condition) {
+				return fmt.Sprintf("waits for %s to be %s, which it never will be: %s failed for good on %s: %s; `shoal restart %s/%s` runs it again",
+					d.Task, cmp.Or(d.Condition, "started"), cl.Slot, c.nameOf(cl.Peer), cl.Detail, slot.Job, d.Task)
+			}
+		}
+	}
+	return ""
+}
+
+// failedOf is the first claim of a task that has failed and is not to be repeated; nil:
+// there is none.
+func (c *Core) failedOf(w ledger.Wanted) *ledger.Claim {
+	for n := range w.Count {
+		slot := job.SlotID{Job: w.Job, Task: w.Task.Name, Index: n}
+		if cl := c.shown(slot, w.Life); cl != nil && cl.Phase == ledger.Failed && cl.Spec == w.Spec {
+			return cl
+		}
+	}
+	return nil
 }
 
 // Services lists who answers for each task of each job, for reach.

@@ -122,7 +122,8 @@ func taskOf(t *job.Task, op *Op) (err error) {
 		case "later":
 			t.Labels = map[string]string{laterLabel: v}
 		case "depends":
-			t.DependsOn = []job.Dependency{{Task: v}}
+			on, condition, _ := strings.Cut(v, ":")
+			t.DependsOn = []job.Dependency{{Task: on, Condition: condition}}
 		default:
 			failover(t, k, v, op)
 			behave(t, k, v)
