@@ -165,6 +165,11 @@ func (s *Server) leave(ctx context.Context, q LeaveRequest) (Empty, error) {
 	if err := checkDeadline(q.Deadline); err != nil {
 		return Empty{}, err
 	}
+	if q.Purge {
+		if err := s.mayPurge(ctx); err != nil {
+			return Empty{}, err
+		}
+	}
 	// Before: a peer that holds nothing may be gone as soon as it has answered.
 	if s.cfg.Purge != nil {
 		s.cfg.Purge(q.Purge)
@@ -174,6 +179,26 @@ func (s *Server) leave(ctx context.Context, q LeaveRequest) (Empty, error) {
 		s.cfg.Purge(false)
 	}
 	return Empty{}, err
+}
+
+// mayPurge refuses to delete the swarm's root key while others live on.
+func (s *Server) mayPurge(ctx context.Context) error {
+	if s.cfg.RootKey == nil || s.cfg.RootKey() == "" {
+		return nil
+	}
+	others := 0
+	err := s.view(ctx, func(c *node.Core) {
+		for _, p := range c.Peers() {
+			if !p.Self && p.State != "left" && p.State != "removed" {
+				others++
+			}
+		}
+	})
+	if err != nil || others == 0 {
+		return err
+	}
+	return failf(http.StatusConflict, "%s is the swarm's root key, which alone brings back a swarm that is wholly lost: move it to a safe place first, or leave without --purge",
+		s.cfg.RootKey())
 }
 
 // longestPause is how long the others can be asked to wait for a peer.

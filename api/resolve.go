@@ -74,7 +74,7 @@ func noSuch(c *node.Core, text string) error {
 	return failf(http.StatusNotFound, "nothing is called %q", text)
 }
 
-// findPeer finds a member by name, by ID or by the end of its ID; an empty text is the
+// findPeer finds a member by name, by ID or by the end or the beginning of its ID; an empty text is the
 // answering peer.
 func findPeer(c *node.Core, text string) (wire.PeerID, error) { return pickPeer(c, text, false) }
 
@@ -84,6 +84,13 @@ func findExpelled(c *node.Core, text string) (wire.PeerID, error) { return pickP
 // leastOfID is how much of the end of an ID names a peer. People have the last eight
 // characters, from `shoal peers`.
 const leastOfID = 4
+
+// headOfID is how much of its beginning does: the first eight are the same in all.
+const headOfID = 12
+
+func isPartOf(id, text string) bool {
+	return len(text) >= leastOfID && strings.HasSuffix(id, text) || len(text) >= headOfID && strings.HasPrefix(id, text)
+}
 
 // named are the peers that a text may mean.
 type named struct {
@@ -119,7 +126,7 @@ func pickFrom(peers []node.PeerView, text string, orLeft bool) (wire.PeerID, err
 		case text == "":
 		case p.Name == text:
 			byName.add(p)
-		case len(text) >= leastOfID && strings.HasSuffix(p.ID.String(), text):
+		case isPartOf(p.ID.String(), text):
 			byID.add(p)
 		}
 	}

@@ -29,6 +29,7 @@ func TestPickFrom_NamesEndsOfIDsAndWhoIsGone(t *testing.T) {
 		{"a name", "b", false, 6, ""},
 		{"a member goes before one that left", "a", true, 1, ""},
 		{"a whole ID", peers[1].ID.String(), false, 2, ""},
+		{"the beginning of an ID", peers[2].ID.String()[:14], false, 3, ""},
 		{"the end of an ID", short(3), false, 3, ""},
 		{"a part of that", short(3)[3:], false, 3, ""},
 		{"too little of it", short(3)[5:], false, 0, `no peer "` + short(3)[5:] + `" here; there is a, x3, b`},

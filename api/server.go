@@ -43,6 +43,8 @@ type Config struct {
 	Stop func()
 	// Purge is told whether a leaving peer's state directory is to go; nil: it stays.
 	Purge func(bool)
+	// RootKey is the file with the swarm's root key, "" where this peer has none; nil: the same.
+	RootKey func() string
 	// MayAct reports whether a member may drain or label this peer and read its logs;
 	// nil: no member may.
 	MayAct func(wire.PeerID) bool

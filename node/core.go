@@ -330,15 +330,13 @@ func (c *Core) gossipPeer(id wire.PeerID) gossip.Peer {
 }
 
 func (c *Core) peerChanged(ch gossip.Change) {
-	switch ch.To {
-	case gossip.Dead:
+	switch {
+	case c.self.stage == muted: // it has hung up itself
+	case ch.To == gossip.Dead:
 		c.event(Event{Kind: "died", Peer: ch.Peer, Text: fmt.Sprintf("%s is gone: its observers have missed its beats", c.nameOf(ch.Peer))})
-	case gossip.Alive:
-		if ch.From == gossip.Dead {
-			c.event(Event{Kind: "returned", Peer: ch.Peer, Text: c.nameOf(ch.Peer) + " is heard again"})
-		}
-	default: // no event: a suspect may yet be heard
-	}
+	case ch.To == gossip.Alive && ch.From == gossip.Dead:
+		c.event(Event{Kind: "returned", Peer: ch.Peer, Text: c.nameOf(ch.Peer) + " is heard again"})
+	} // no event: a suspect may yet be heard
 	for i := range c.lanes {
 		if s := c.lanes[i].sale; s != nil && c.mem.Doubted(ch.Peer) {
 			s.Drop(c.now, ch.Peer)

@@ -68,7 +68,7 @@ func (c *Core) isDenied(p *past) bool {
 			no++
 		}
 	}
-	return 2*no >= len(asked)
+	return len(asked) > 0 && 2*no >= len(asked)
 }
 
 // outlive takes the incarnation above that of our own past and says everything

@@ -20,6 +20,8 @@ const (
 	searchFirst  = 10 * time.Second // from the first to the second, plus as much jitter, and so below
 	searchAlone  = time.Minute      // the longest while nobody is connected
 	searchRarely = 20 * time.Minute // the longest otherwise
+
+	announceEvery = 3 * time.Second // between two looks at one's own addresses
 )
 
 // A search for members on the local network, as it goes on.
@@ -132,7 +134,7 @@ func (h *Host) announce() {
 			}
 		}
 		select {
-		case <-time.After(15 * time.Second):
+		case <-time.After(announceEvery):
 		case <-h.ctx.Done():
 			if server != nil {
 				server.Shutdown()

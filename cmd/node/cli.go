@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -177,6 +178,9 @@ func took(a api.Age) string {
 // wants makes a check of the number of arguments that says what is wanted.
 func wants(least, most int, what string) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
+		if most >= 0 && slices.Contains(args, "") {
+			return usagef("%s: an argument is empty, such as a variable that is not set; want %s", cmd.CommandPath(), what)
+		}
 		if len(args) < least || most >= 0 && len(args) > most {
 			return usagef("%s: want %s; see `%s --help`", cmd.CommandPath(), what, cmd.CommandPath())
 		}

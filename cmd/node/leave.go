@@ -38,7 +38,7 @@ until it has left, shoal undrain takes that back.`,
 		},
 	}
 	flags := cmd.Flags()
-	flags.BoolVar(&f.purge, "purge", false, "delete the state directory too, also of a peer that has left or was removed")
+	flags.BoolVar(&f.purge, "purge", false, "delete the state directory too, also of a peer that has left or was removed; refused while root.key is in it and others live on")
 	flags.StringVar(&f.state, "state", "", "the directory, where no daemon runs (default $SHOAL_STATE, else "+defaultState()+")")
 	durationFlag(flags, &f.deadline, "deadline", 0, deadlines, "stop what has not moved after so long (default: it runs on)")
 	flags.BoolVarP(&f.detach, "detach", "d", false, "return at once; do not wait until it is done")
@@ -73,12 +73,22 @@ func (c *cli) leave(ctx context.Context, f leaveFlags) error {
 	case ctx.Err() != nil:
 		return &coded{exitInterrupted, fmt.Errorf("stopped watching; %s goes on leaving, also when its daemon is started again; `shoal undrain` takes that back", name)}
 	case limited.Err() != nil:
-		return &coded{exitTimeout, fmt.Errorf("%s still holds %s after %s and goes on leaving; --deadline stops in the end what nobody takes, `shoal undrain` takes the leave back%s",
-			name, count(len(last.Slots), "slot"), f.timeout, w.open(last))}
+		return &coded{exitTimeout, f.late(name, last, w.open(last))}
 	case err != nil:
 		return err
 	}
 	return c.hasLeft(before)
+}
+
+// late says that a peer goes on leaving when nobody waits for it any more.
+func (f leaveFlags) late(name string, last api.DrainState, open string) error {
+	left, hint := count(len(last.Slots), "slot"), "--deadline stops in the end what nobody takes, "
+	if len(last.Slots) == 0 {
+		left, hint = "its membership", ""
+	} else if f.deadline > 0 {
+		hint = ""
+	}
+	return fmt.Errorf("%s still holds %s after %s and goes on leaving; %s`shoal undrain` takes the leave back%s", name, left, f.timeout, hint, open)
 }
 
 // hasLeft judges by what the daemon has left on the disk whether it ended because the peer

@@ -140,6 +140,14 @@ func (p *peer) ended(err error) error {
 	return nil
 }
 
+// rootKey is the file with the swarm's root key; "" where there is none.
+func (p *peer) rootKey() string {
+	if !p.o.state.has("root.key") {
+		return ""
+	}
+	return p.o.state.path("root.key")
+}
+
 // purgeFile is there while this peer leaves and its directory is to go with it: a restart
 // goes on with both.
 const purgeFile = "purge"
@@ -236,6 +244,7 @@ func (p *peer) server(stop func()) *api.Server {
 		Ticket:  p.ticket,
 		Stop:    stop,
 		Purge:   p.setPurge,
+		RootKey: p.rootKey,
 		MayAct: func(from wire.PeerID) bool {
 			cert, ok := host.Certificate(from)
 			return ok && cert.Rights.Has(admit.Deploy)

@@ -44,7 +44,8 @@ const (
 	stormSpare  = 20 // messages or wakes a window, so that a swarm of one or two is not judged by a handful
 	perRecord   = 40 // messages, or wakes, until a new record is everywhere
 	maxRecords  = 1  // written by a peer, a second
-	lostRate    = 1  // messages or wakes of a peer, a second, where some are lost
+	lostRate    = 1  // messages or wakes of a peer, a second, for each that is lost
+	lostMost    = 4  // so many: of those near on its rings one peer dials some, each second or two
 )
 
 // Unmet says how traffic is above idle, or that it has not been measured for a
@@ -65,10 +66,9 @@ func (s *Storm) Unmet(w Traffics) string {
 		}
 	}
 	seconds, idle := (now - s.from).Seconds(), w.Idle()
-	if int(up) < len(w.Hosts()) { // those that are lost are tried again, each second or two
-		idle.Messages += lostRate
-		idle.Wakes += lostRate
-	}
+	lost := min(float64(len(w.Hosts()))-up, lostMost)
+	idle.Messages += lost * lostRate
+	idle.Wakes += lost * lostRate
 	s.text = ""
 	records := float64(all.Records - s.start.Records)
 	if records > maxRecords*up*seconds+stormSpare {
