@@ -197,7 +197,8 @@ func (s *Server) mayPurge(ctx context.Context) error {
 	if err != nil || others == 0 {
 		return err
 	}
-	return failf(http.StatusConflict, "%s is the swarm's root key, which alone brings back a swarm that is wholly lost: move it to a safe place first, or leave without --purge",
+	return failf(http.StatusConflict,
+		"%s is the swarm's root key, which alone brings back a swarm that is wholly lost: move it to a safe place first, or leave without --purge",
 		s.cfg.RootKey())
 }
 

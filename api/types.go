@@ -64,10 +64,12 @@ type Freshness struct {
 
 // A Peer is a member as the answering peer knows it.
 type Peer struct {
-	Name        string            `json:"name"`
-	ID          string            `json:"id"`
-	Self        bool              `json:"self,omitempty"`
-	State       string            `json:"state"`    // "ready", "joining", "suspect", "dead", "unheard", "left", "removed"; "unknown" to one that stepped back
+	Name string `json:"name"`
+	ID   string `json:"id"`
+	Self bool   `json:"self,omitempty"`
+	// State is "ready", "joining", "suspect", "dead", "unheard", "left" or "removed";
+	// "unknown" to one that stepped back.
+	State       string            `json:"state"`
 	HeardAgo    Age               `json:"heardAgo"` // its last beat; those whom it does not observe need not hear any
 	SpokeAgo    Age               `json:"spokeAgo"` // its last message of any kind: how old is what is known of it
 	Incarnation uint32            `json:"incarnation"`

@@ -76,6 +76,21 @@ func TestDependsOn_Completed(t *testing.T) {
 	w.wantRunning("once db has ended", "shop/web.0")
 }
 
+// A batch that has ended has been started, though nobody saw it run who sells what
+// waits for that.
+func TestDependsOn_StartedAndEnded(t *testing.T) {
+	w := newWorld(t, 3)
+	w.run(3 * time.Second)
+	db := job.Task{Name: "db", Count: 1, Type: job.Batch}
+	w.ask(w.peers[0], Request{Deploy: &Deploy{Spec: testSpec("shop", db)}})
+	w.run(3 * time.Second)
+	w.exit("shop/db.0", 0)
+	w.run(3 * time.Second)
+	w.ask(w.peers[0], Request{Deploy: &Deploy{Spec: dependent(job.Task{Type: job.Batch}, "started")}})
+	w.run(5 * time.Second)
+	w.wantRunning("db has ended before", "shop/web.0")
+}
+
 // What waits for one that has failed for good says at every peer that it waits in vain,
 // until that runs again.
 func TestDependsOn_FailedForGood(t *testing.T) {

@@ -344,9 +344,7 @@ func (c *Core) reached(w ledger.Wanted, condition string) bool {
 		slot := job.SlotID{Job: w.Job, Task: w.Task.Name, Index: n}
 		switch condition {
 		case "completed":
-			if !slices.ContainsFunc(c.led.ClaimsOf(slot), func(cl *ledger.Claim) bool {
-				return cl.Life == w.Life && cl.Phase == ledger.Completed
-			}) {
+			if !c.hasCompleted(slot, w) {
 				return false
 			}
 		case "healthy":
@@ -354,12 +352,19 @@ func (c *Core) reached(w ledger.Wanted, condition string) bool {
 				return false
 			}
 		default:
-			if h := c.led.Winner(slot); h == nil || h.Phase < ledger.Running {
+			// A batch may have ended before anybody saw it run.
+			if h := c.led.Winner(slot); (h == nil || h.Phase < ledger.Running) && !c.hasCompleted(slot, w) {
 				return false
 			}
 		}
 	}
 	return true
+}
+
+func (c *Core) hasCompleted(slot job.SlotID, w ledger.Wanted) bool {
+	return slices.ContainsFunc(c.led.ClaimsOf(slot), func(cl *ledger.Claim) bool {
+		return cl.Life == w.Life && cl.Phase == ledger.Completed
+	})
 }
 
 func (c *Core) waitOf(slot job.SlotID, w ledger.Wanted) *waiting {

@@ -48,8 +48,10 @@ func TestPast_SilenceIsNoDenial(t *testing.T) {
 		c.probed(wire.PeerID{from}, &wire.Probe{Of: c.cfg.Self, Inc: inc, Nonce: 7, Answer: true})
 		return c.isDenied(p)
 	}
-	if no(1, 3) || no(1, 3) {
-		t.Error("one of three has answered")
+	for range 2 {
+		if no(1, 3) {
+			t.Error("one of three has answered")
+		}
 	}
 	if no(9, 3) || no(2, 4) {
 		t.Error("who is not linked, and who was asked about another start, count")

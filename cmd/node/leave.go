@@ -38,7 +38,8 @@ until it has left, shoal undrain takes that back.`,
 		},
 	}
 	flags := cmd.Flags()
-	flags.BoolVar(&f.purge, "purge", false, "delete the state directory too, also of a peer that has left or was removed; refused while root.key is in it and others live on")
+	flags.BoolVar(&f.purge, "purge", false,
+		"delete the state directory too, also of a peer that has left or was removed; refused while root.key is in it and others live on")
 	flags.StringVar(&f.state, "state", "", "the directory, where no daemon runs (default $SHOAL_STATE, else "+defaultState()+")")
 	durationFlag(flags, &f.deadline, "deadline", 0, deadlines, "stop what has not moved after so long (default: it runs on)")
 	flags.BoolVarP(&f.detach, "detach", "d", false, "return at once; do not wait until it is done")

@@ -31,7 +31,9 @@ latest round trip. DOUBTED BY are those of its observers whose votes that it is 
 			}
 			for _, p := range peers {
 				if p.Self && p.State == "stepped back" {
-					c.tellUnready(cmd.Context())
+					if err := c.tellUnready(cmd.Context()); err != nil {
+						return err
+					}
 				}
 			}
 			return c.answer(peers, func() { c.printPeers(peers) })
