@@ -27,6 +27,8 @@ type submission struct {
 	asked    []wire.PeerID
 	stored   []wire.PeerID
 	nextAsk  clock.Instant
+	firstAsk clock.Instant
+	deputed  bool // whether somebody must sell it for a silent steward has been settled
 	deadline clock.Instant
 	reopened int // times that its life turned out to be over
 }
@@ -324,6 +326,7 @@ func (c *Core) submit(id uint64, h *ledger.Head, recs []*wire.Record) {
 	c.distribute(Reply{ID: id, Job: h.Job, Life: h.Life, Revision: h.Revision, Changed: true, Stores: []wire.PeerID{c.cfg.Self}}, rec, recs)
 	c.publishHead(recs)
 	c.holding.dirty = true
+	c.welcome(h)
 	c.dirtyLanes()
 	what := "accepted"
 	if h.Deleted {
@@ -379,6 +382,7 @@ func (c *Core) settleSubmissions() {
 }
 
 func (c *Core) settleSubmission(id uint64, s *submission) {
+	c.settleDeputy(id, s)
 	pending := len(s.asked) - len(s.stored)
 	for len(s.queue) > 0 && (len(s.stored)+pending < storesWanted || c.due(s.nextAsk)) {
 		p := s.queue[0]
@@ -395,6 +399,9 @@ func (c *Core) settleSubmission(id uint64, s *submission) {
 			s.stored = append(s.stored, p)
 		}
 		s.nextAsk = c.now.Add(askNextAfter)
+		if s.firstAsk == 0 {
+			s.firstAsk = max(c.now, 1)
+		}
 		pending++
 		c.send(p, &wire.Store{ID: id, Records: s.records})
 	}
@@ -459,6 +466,15 @@ func (c *Core) onStore(from wire.PeerID, m *wire.Store) error {
 	}
 	c.send(from, ans)
 	c.dirtyLanes()
+	for _, r := range m.Records {
+		switch h, ok := r.Value.(*ledger.Head); {
+		case !ok || ans.Refused != "" || h.Deleted:
+		case m.Sell:
+			c.depute(h.Job)
+		default:
+			c.welcome(h)
+		}
+	}
 	return nil
 }
 
@@ -476,6 +492,7 @@ func (c *Core) onStored(from wire.PeerID, m *wire.Stored) {
 		return
 	}
 	if m.Refused != "" {
+		s.firstAsk = min(s.firstAsk, c.now.Add(-askNextAfter)) // it will not sell it either
 		s.asked = slices.DeleteFunc(s.asked, func(p wire.PeerID) bool { return p == from })
 		s.reply.Unreached = append(s.reply.Unreached, from)
 		s.nextAsk = c.now

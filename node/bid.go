@@ -137,8 +137,10 @@ func (c *Core) onBid(from wire.PeerID, m *wire.Bid) {
 		return
 	}
 	for i := range c.lanes {
-		if s := c.lanes[i].sale; s != nil && s.Owns(m.Call) {
-			s.Bid(c.now, from, m)
+		for _, s := range c.lanes[i].sales {
+			if s.Owns(m.Call) {
+				s.Bid(c.now, from, m)
+			}
 		}
 	}
 }
@@ -244,16 +246,17 @@ func (c *Core) onReply(from wire.PeerID, m *wire.Reply) error {
 	}
 	err := c.mergeAll(recs, from, 1)
 	for i := range c.lanes {
-		s := c.lanes[i].sale
-		if s == nil || m.Award-c.lanes[i].saleID >= auction.IDSpan {
-			continue
-		}
-		for _, d := range m.Decisions {
-			if d.Decline != "" {
-				c.tellSale(s, []job.SlotID{d.Slot})
+		for _, s := range c.lanes[i].sales {
+			if m.Award-s.id >= auction.IDSpan {
+				continue
 			}
+			for _, d := range m.Decisions {
+				if d.Decline != "" {
+					c.tellSale(s.Sale, []job.SlotID{d.Slot})
+				}
+			}
+			s.Reply(c.now, from, m)
 		}
-		s.Reply(c.now, from, m)
 	}
 	return err
 }

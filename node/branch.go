@@ -21,6 +21,7 @@ const (
 	BranchSketchUnclear                 // a sketch was too short, or of what did not differ
 	BranchSketchLeft                    // an exchange by sketch was followed by one by vector
 	BranchLifeReopened                  // a job's life turned out to be over: it is wanted in the next
+	BranchDeputed                       // a job is sold for a steward that did not answer, or has not begun
 	NumBranches                         // how many there are
 )
 
@@ -29,6 +30,7 @@ var branchNames = [NumBranches]string{
 	"repair waits: much at once", "successor takes over", "spec revived", "start-first without room",
 	"rollout fails beside the old", "exchange in parts", "sale waits out failures", "votes dropped after sleep",
 	"sketch unclear", "sketch left something", "life reopened",
+	"job sold by a deputy",
 }
 
 func (b Branch) String() string { return branchNames[b] }

@@ -53,8 +53,10 @@ type Core struct {
 	lanes    [Lanes]lane
 	ranks    ranks
 	waits    map[job.SlotID]*waiting
-	calm     map[job.ID]stamp // jobs that a scan found to miss nothing
-	restless bool             // the job being scanned may miss something
+	selling  map[job.SlotID]bool      // in some sale of ours that is under way
+	deputy   map[job.ID]clock.Instant // jobs sold here for a steward that did not answer, until then
+	calm     map[job.ID]stamp         // jobs that a scan found to miss nothing
+	restless bool                     // the job being scanned may miss something
 	holding  holding
 	faults   faults
 	fresh    []push // records new here, to be passed on
@@ -124,7 +126,7 @@ func New(cfg Config, stored Stored) (*Core, error) {
 	c := &Core{
 		cfg: cfg, prof: prof, rng: rand.New(rand.NewPCG(cfg.Seed, cfg.Nonce)),
 		led:   ledger.New(cfg.Self, cfg.Swarm, cfg.Verify),
-		waits: map[job.SlotID]*waiting{}, calm: map[job.ID]stamp{},
+		waits: map[job.SlotID]*waiting{}, selling: map[job.SlotID]bool{}, deputy: map[job.ID]clock.Instant{}, calm: map[job.ID]stamp{},
 		subs: submissions{open: map[uint64]*submission{}},
 		ex: exchanges{
 			out: map[wire.PeerID]*exchange{}, in: map[wire.PeerID]*exchange{}, told: map[wire.PeerID]*exchange{},
@@ -338,8 +340,10 @@ func (c *Core) peerChanged(ch gossip.Change) {
 		c.event(Event{Kind: "returned", Peer: ch.Peer, Text: c.nameOf(ch.Peer) + " is heard again"})
 	} // no event: a suspect may yet be heard
 	for i := range c.lanes {
-		if s := c.lanes[i].sale; s != nil && c.mem.Doubted(ch.Peer) {
-			s.Drop(c.now, ch.Peer)
+		for _, s := range c.lanes[i].sales {
+			if c.mem.Doubted(ch.Peer) {
+				s.Drop(c.now, ch.Peer)
+			}
 		}
 	}
 	c.improved()

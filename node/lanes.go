@@ -25,23 +25,31 @@ const (
 	retryUnsold   = 5 * time.Second        // a waiting slot is called again at least so often at first
 	retryUnsoldAt = 30 * time.Second       // and at least so often for ever
 	improvedAfter = 250 * time.Millisecond // after the ledger changed in favour of waiting slots
+	maxSales      = 8                      // of one lane at once: a bidder that is silent holds up its own sale alone
 	maxFailDelay  = 5 * time.Minute
 	maxFailover   = 5 * time.Minute
 )
 
 // A lane is this peer's view of one quarter of the jobs.
 type lane struct {
-	first     clock.Instant // since when we are first in its ranking; 0: we are not
-	sale      *auction.Sale
-	saleSlots []job.SlotID
-	dirty     bool
-	scanned   clock.Instant
-	budget    float64 // verdicts that may be written now
-	filled    clock.Instant
-	version   uint64
-	saleID    uint64
-	jobs      []job.ID // in it, as of jobsAt, the ledger's JobsVersion
-	jobsAt    uint64
+	first   clock.Instant // since when we are first in its ranking, or act as if; 0: we are not
+	passed  clock.Instant // when another took our place; until it begins we go on. 0: none has
+	sales   []*sale       // under way, at most maxSales
+	dirty   bool
+	scanned clock.Instant
+	budget  float64 // verdicts that may be written now
+	filled  clock.Instant
+	version uint64
+	jobs    []job.ID // in it, as of jobsAt, the ledger's JobsVersion
+	jobsAt  uint64
+}
+
+// A sale is one that this peer runs as steward, with what it offered.
+type sale struct {
+	*auction.Sale
+	id    uint64 // of its first call
+	slots []job.SlotID
+	told  uint64 // the ledger's version it was last told of
 }
 
 // waiting is what a steward remembers of a slot it could not sell yet.
@@ -95,21 +103,36 @@ func (c *Core) dirtyLanes() {
 func (c *Core) settleLanes() {
 	if c.self.stage != ready {
 		c.lanes, c.ranks.at = [Lanes]lane{}, ranksAt{}
+		clear(c.selling)
+		clear(c.deputy)
 		return
 	}
 	c.settleRanks()
 	for i := range c.lanes {
 		l := &c.lanes[i]
-		c.settleSale(l)
-		if l.first == 0 || !c.due(l.first.Add(firstAfter)) && !c.alone() {
-			continue
+		c.settleSales(l)
+		jobs := c.charge(i, l)
+		if len(jobs) == 0 && len(l.sales) == 0 {
+			c.forgetWaits(i) // what this peer remembers is no longer news
 		}
-		if !c.scanDue(l) {
+		if len(jobs) == 0 || !c.scanDue(l) {
 			continue
 		}
 		l.scanned, l.version, l.dirty = c.now, c.led.Version(), false
-		c.scan(i, l)
+		c.scan(i, l, jobs)
 	}
+}
+
+// charge returns the jobs of a lane for which this peer acts as steward now: all of
+// them, those it is deputy of, or none.
+func (c *Core) charge(i int, l *lane) []job.ID {
+	if l.passed != 0 && c.due(l.passed.Add(firstAfter)) {
+		l.first, l.passed = 0, 0
+	}
+	if l.first != 0 && (c.due(l.first.Add(firstAfter)) || c.alone()) {
+		return c.jobsIn(i, l)
+	}
+	return c.deputyIn(i)
 }
 
 func (c *Core) alone() bool { return len(c.ranking(0)) <= 1 }
@@ -136,16 +159,10 @@ func (c *Core) settleRanks() {
 		}
 		alive := c.sound(all, 2)
 		stewards = append(stewards, alive...)
-		switch {
-		case len(alive) == 0 || alive[0] != c.cfg.Self:
-			c.lanes[i].first = 0
-		case c.lanes[i].first == 0:
-			if top[0] != c.cfg.Self {
-				c.reach(BranchSucceeded)
-			}
-			c.lanes[i].first = max(c.now, 1)
-			c.lanes[i].dirty = true
+		if top[0] != c.cfg.Self && len(alive) > 0 && alive[0] == c.cfg.Self && c.lanes[i].first == 0 {
+			c.reach(BranchSucceeded)
 		}
+		c.placed(&c.lanes[i], len(alive) > 0 && alive[0] == c.cfg.Self)
 	}
 	if watch = distinct(watch); !slices.Equal(watch, c.ranks.said) {
 		c.ranks.said = watch
@@ -154,6 +171,23 @@ func (c *Core) settleRanks() {
 	if stewards = distinct(stewards); !slices.Equal(stewards, c.ranks.asked) {
 		c.ranks.asked = stewards
 		c.mem.SetStewards(stewards)
+	}
+}
+
+// placed notes whether this peer is first in a lane. Whoever acts as steward and is passed,
+// by a peer that joined or is heard again, goes on until that one begins: two at once are
+// harmless, and nobody for two seconds is what waiting slots would notice.
+func (c *Core) placed(l *lane, first bool) {
+	switch {
+	case first && l.first == 0:
+		l.first, l.passed, l.dirty = max(c.now, 1), 0, true
+	case first:
+		l.passed = 0
+	case l.first == 0 || l.passed != 0: // nothing to give up, or doing so
+	case c.now >= l.first.Add(firstAfter):
+		l.passed = max(c.now, 1)
+	default:
+		l.first = 0 // had not begun
 	}
 }
 
@@ -177,21 +211,22 @@ func distinct(ps []wire.PeerID) []wire.PeerID {
 }
 
 func (c *Core) scanDue(l *lane) bool {
-	if l.sale != nil {
-		return false // its slots are under way; the scan follows when it is over
+	if len(l.sales) >= maxSales {
+		return false // it follows when one of them is over
 	}
-	if l.dirty || l.version != c.led.Version() {
+	// While a sale is under way its own claims change the ledger again and again.
+	if l.dirty || len(l.sales) == 0 && l.version != c.led.Version() {
 		return c.due(l.scanned.Add(scanEvery)) || l.scanned == 0
 	}
 	return c.due(l.scanned.Add(rescanEvery))
 }
 
-// scan compares wanted with claimed in one lane: claims of the dead get their
-// verdict when it is due, and what is missing is sold.
-func (c *Core) scan(i int, l *lane) {
+// scan compares wanted with claimed in some jobs of one lane: claims of the dead get
+// their verdict when it is due, and what is missing is sold.
+func (c *Core) scan(i int, l *lane, jobs []job.ID) {
 	c.fill(l)
 	var lots []auction.Lot
-	for _, id := range c.jobsIn(i, l) {
+	for _, id := range jobs {
 		if c.isCalm(id) {
 			continue
 		}
@@ -263,6 +298,10 @@ func (c *Core) lotOf(l *lane, w ledger.Wanted) (auction.Lot, bool) {
 		slot := job.SlotID{Job: w.Job, Task: w.Task.Name, Index: n}
 		if !c.isMissing(l, sell, slot) {
 			delete(c.waits, slot)
+			continue
+		}
+		if c.selling[slot] {
+			c.waitOf(slot, sell).seen = c.now
 			continue
 		}
 		if held == "" {
@@ -431,31 +470,47 @@ func (c *Core) openSale(i int, l *lane, lots []auction.Lot) {
 		ID: id, Self: c.cfg.Self, Lane: uint8(i), Cell: c.cell(),
 		Lots: lots, Asked: c.askable(),
 	})
-	l.sale, l.saleSlots, l.saleID = s, nil, id
+	run := &sale{Sale: s, id: id, told: c.led.Version()}
 	for _, lot := range lots {
 		for _, w := range lot.Slots {
-			l.saleSlots = append(l.saleSlots, w.Slot)
+			run.slots = append(run.slots, w.Slot)
+			c.selling[w.Slot] = true
 		}
 	}
+	l.sales = append(l.sales, run)
 	for _, e := range out {
 		c.post(e)
 	}
 	c.receiveOwn()
-	c.settleSale(l)
+	c.settleSales(l)
 }
 
 // askable are the peers a sale calls: ready, and not doubted here.
 func (c *Core) askable() []wire.PeerID { return c.stewards(0) }
 
-// settleSale moves a sale along and reads its outcomes.
-func (c *Core) settleSale(l *lane) {
-	s := l.sale
-	if s == nil {
-		return
+// settleSales moves the sales of a lane along and reads their outcomes.
+func (c *Core) settleSales(l *lane) {
+	for _, s := range l.sales {
+		c.settleSale(s)
 	}
-	if l.version != c.led.Version() {
-		l.version = c.led.Version()
-		c.tellSale(s, l.saleSlots)
+	l.sales = slices.DeleteFunc(l.sales, func(s *sale) bool {
+		if !s.Over() {
+			c.wake(s.WakeAt())
+			return false
+		}
+		for _, slot := range s.slots {
+			delete(c.selling, slot)
+		}
+		l.dirty = true
+		c.wake(c.now.Add(scanEvery))
+		return true
+	})
+}
+
+func (c *Core) settleSale(s *sale) {
+	if s.told != c.led.Version() {
+		s.told = c.led.Version()
+		c.tellSale(s.Sale, s.slots)
 	}
 	for {
 		out := s.Tick(c.now)
@@ -470,12 +525,6 @@ func (c *Core) settleSale(l *lane) {
 	for _, o := range s.Outcomes() {
 		c.outcome(o)
 	}
-	if s.Over() {
-		l.sale, l.saleSlots, l.dirty = nil, nil, true
-		c.wake(c.now.Add(scanEvery))
-		return
-	}
-	c.wake(s.WakeAt())
 }
 
 // tellSale tells a sale what the ledger has learned of its slots.

@@ -236,6 +236,7 @@ type Push struct {
 type Store struct {
 	ID      uint64    `cbor:"1,keyasint"`
 	Records []*Record `cbor:"2,keyasint"`
+	Sell    bool      `cbor:"3,keyasint,omitempty"` // the steward does not answer: sell the job's slots in its stead
 }
 
 // A Stored answers a Store once its records are synced. Conflict holds a head of
