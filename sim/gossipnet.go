@@ -45,6 +45,7 @@ type publication struct {
 	topic   wire.Topic
 	author  *machine
 	bytes   int             // 0 where nobody measures
+	weight  int             // of its encoding, for the sales
 	due     []time.Duration // by machine: when the earliest copy arrives
 	missing int             // machines to which no copy is on its way
 }
@@ -55,7 +56,7 @@ func (p *publication) has(i int) bool { return i >= len(p.due) || p.due[i] == he
 
 // publish sends a message to every neighbour of its author.
 func (n *network) publish(m *machine, topic wire.Topic, msg wire.Message) {
-	p := &publication{Message: msg, topic: topic, author: m, due: make([]time.Duration, len(n.w.machines))}
+	p := &publication{Message: msg, topic: topic, author: m, weight: n.w.sales.weight(msg), due: make([]time.Duration, len(n.w.machines))}
 	if n.metered {
 		p.bytes = sizeOf(msg) + gossipOverhead
 	}
@@ -75,6 +76,7 @@ func (n *network) publish(m *machine, topic wire.Topic, msg wire.Message) {
 	m.nic.published = ready
 	for _, i := range m.nic.peers {
 		if to := n.w.machines[i]; !p.has(to.index) && n.gossips(m, to) {
+			n.w.sales.carried(msg, p.weight)
 			if n.w.rec != nil {
 				n.w.rec.carried(sizeOf(msg) + gossipOverhead)
 			}
@@ -238,7 +240,8 @@ func (n *network) passOn(to *machine, e event, p *publication) {
 		if i == e.from || int(i) == p.author.index {
 			continue
 		}
-		if n.w.rec != nil { // also the copies that come second, which nobody waits for
+		n.w.sales.carried(p.Message, p.weight) // also the copies that come second, which nobody waits for
+		if n.w.rec != nil {
 			n.w.rec.carried(sizeOf(p.Message) + gossipOverhead)
 		}
 		if p.has(int(i)) && !n.metered {

@@ -297,6 +297,7 @@ func (m *machine) wrote(rd *node.Ready) {
 	w.network.farewells(m, rd.Records)
 	m.setWake(rd.WakeAt)
 	delay := m.stepTime(rd.MustSync())
+	w.sales.wrote(m, rd.Records, w.now+delay)
 	if delay == 0 {
 		m.perform(rd)
 		return

@@ -110,6 +110,7 @@ func (n *network) send(m *machine, e *wire.Envelope) bool {
 		n.watch(e.Msg)
 	}
 	n.w.census.sent(e.Msg)
+	n.w.sales.says(e.Msg)
 	t := n.sprung(m, kind)
 	if t != nil && t.before {
 		n.spring(m, t)
@@ -214,6 +215,7 @@ func (n *network) stream(m, to *machine, msg wire.Message) {
 	}
 	m.streams[to.index] = at
 	lost := n.dropped(m, to, msg)
+	n.w.sales.carried(msg, n.w.sales.weight(msg))
 	if n.w.rec != nil {
 		n.w.rec.carried(sizeOf(msg) + streamOverhead)
 		n.w.rec.remember(sentMessage{m.index, to.index, n.w.now, at, msg, lost})

@@ -242,6 +242,9 @@ func (p *parser) verb(op Op, words []string) error {
 		if least, cut := strings.CutSuffix(key, ">"); cut && least != "" { // stores>=2
 			key, value = least, ">="+value
 		}
+		if most, cut := strings.CutSuffix(key, "<"); cut && most != "" { // awards<=1.1
+			key, value = most, "<="+value
+		}
 		if !ok && !slices.Contains(v.opts, key) || strings.ContainsAny(key, "(|>") {
 			op.Args = append(op.Args, w)
 			continue

@@ -80,6 +80,7 @@ type Result struct {
 	Checks     map[string]uint64 `json:"checks"`         // how often each rule compared something; 0: not exercised
 	Starts     int               `json:"starts"`         // containers started
 	Rare       map[string]uint64 `json:"rare,omitempty"` // rare branches taken, see RareBranches
+	Sales      *Sales            `json:"sales,omitempty"`
 	Refused    uint64            `json:"refused,omitempty"`
 	Replay     string            `json:"replay"`
 	Lines      []string          `json:"lines,omitempty"`      // notable lines, if they were asked for
@@ -101,6 +102,9 @@ func (r *Result) String() string {
 		fmt.Fprintf(&b, ", calm after %.1f s", r.Calm.Seconds())
 	}
 	fmt.Fprintf(&b, ", trace %s", r.Hash)
+	if r.Sales != nil && r.Sales.Placed > 0 {
+		fmt.Fprintf(&b, "\n  %s", r.Sales)
+	}
 	for _, line := range r.DidNothing {
 		fmt.Fprintf(&b, "\n  did nothing: %s", line)
 	}

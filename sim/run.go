@@ -18,6 +18,7 @@ type Options struct {
 	Encode   bool                // every message goes through its encoding
 	Progress func(time.Duration) // told each simulated second, if not nil
 	Record   bool                // gather what a report is drawn from
+	Weigh    bool                // messages of sales are encoded, so that Result.Sales has their bytes
 	Stop     func() bool         // asked often; once it says yes the run ends as Interrupted. It must not change a run otherwise
 
 	stop   uint64 // the run ends after this step; 0: it does not
@@ -81,6 +82,7 @@ func newRun(s *Scenario, seed uint64, o Options) *run {
 	w.trace.all, w.stopAt = o.hashes, o.stop
 	w.quit = o.Stop
 	w.horizon, w.encode = s.Horizon, s.Encode || o.Encode
+	w.sales.weigh = o.Weigh || s.weighsSales()
 	w.images = s.images()
 	if o.Record {
 		w.rec = newRecorder(w)
@@ -303,7 +305,7 @@ func (r *run) result(seed uint64, wall time.Duration) Result {
 		res.Starts += m.engine.runs
 		w.census.ended(m.core)
 	}
-	res.Rare = w.census.counts
+	res.Rare, res.Sales = w.census.counts, w.sales.result()
 	if !w.stopped && (w.failure == nil || w.failure.Kind != Crash) {
 		res.Waits = w.waits()
 	}

@@ -310,6 +310,7 @@ func (w *World) replied(m *machine, rep *node.Reply) {
 	q.done = true
 	w.trace.note(w.now, m.name, "answers line %d: %s", q.op.Line, replyText(w, rep))
 	w.checks.replied(m, &q.input, rep)
+	w.sales.accepted(m, rep)
 	w.wreckStores(m, rep)
 	if id := jobOf(&q.input, rep); id != "" {
 		w.outcomes[string(id)] = &outcome{m.index, *rep, w.now}

@@ -61,6 +61,7 @@ func init() {
 	}
 	addHardware()
 	addAssertions()
+	addSales()
 	addNetVerbs()
 	addStoreVerbs()
 	addLaterVerbs()

@@ -45,6 +45,7 @@ type World struct {
 	interrupted bool        // by it
 	shown       *StepView   // that step
 	census      census
+	sales       sales
 	probe       *Probe // hears all messages in place of cores; nil but in one
 	wakes       uint64 // of cores that asked for them
 }
@@ -67,6 +68,7 @@ func newWorld(seed uint64, out io.Writer) *World {
 		swarm: streamHash(seed, 0, "swarm"),
 	}
 	w.network.w = w
+	w.sales = newSales(w)
 	w.network.setUp(&defaultNet)
 	w.trace.out = out
 	w.checks = newWatch(w)

@@ -42,7 +42,7 @@ Exit codes: 0 all well; 1 a file is wrong; 3 a core crashed; 4 an invariant was 
 			if err != nil {
 				return err
 			}
-			o.Lines = true
+			o.Lines, o.Weigh = true, true
 			if f.trace {
 				o.Trace = c.err
 			}
