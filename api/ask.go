@@ -139,11 +139,16 @@ func (s *Server) askStewards(ctx context.Context, open map[job.ID][]wire.PeerID)
 			silent = append(silent, n.of(ask[i]))
 		}
 		for _, w := range a.value {
-			// Two may know of a slot; whoever has tried it more often says more.
-			if had, ok := waits[w.Slot]; !ok || w.Asked > had.Asked {
+			// Two may know of a slot; whoever has tried it more often says more, and who has
+			// known of it longer says since when.
+			had, known := waits[w.Slot]
+			longest := max(w.Since, had.Since)
+			if !known || w.Asked > had.Asked {
 				w.Steward = cmp.Or(w.Steward, n.of(ask[i]))
-				waits[w.Slot] = w
+				had = w
 			}
+			had.Since = longest
+			waits[w.Slot] = had
 		}
 	}
 	slices.Sort(silent)

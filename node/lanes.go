@@ -33,6 +33,7 @@ const (
 // A lane is this peer's view of one quarter of the jobs.
 type lane struct {
 	first   clock.Instant // since when we are first in its ranking, or act as if; 0: we are not
+	second  bool          // next in its ranking: what waits is watched, not sold
 	passed  clock.Instant // when another took our place; until it begins we go on. 0: none has
 	sales   []*sale       // under way, at most maxSales
 	dirty   bool
@@ -112,15 +113,28 @@ func (c *Core) settleLanes() {
 		l := &c.lanes[i]
 		c.settleSales(l)
 		jobs := c.charge(i, l)
-		if len(jobs) == 0 && len(l.sales) == 0 {
+		switch {
+		case len(jobs) > 0 && c.scanDue(l):
+			l.scanned, l.version, l.dirty = c.now, c.led.Version(), false
+			c.scan(i, l, jobs)
+		case len(jobs) > 0:
+		case l.first != 0 || l.second:
+			c.watch(i, l)
+		case len(l.sales) == 0:
 			c.forgetWaits(i) // what this peer remembers is no longer news
 		}
-		if len(jobs) == 0 || !c.scanDue(l) {
-			continue
-		}
-		l.scanned, l.version, l.dirty = c.now, c.led.Version(), false
-		c.scan(i, l, jobs)
 	}
+}
+
+// watch notes, as second of a lane, since when what is missing is missing and how often it
+// has failed, so that a steward that falls takes no answer with it.
+func (c *Core) watch(i int, l *lane) {
+	if l.version == c.led.Version() || !c.due(l.scanned.Add(rescanEvery)) && l.scanned != 0 {
+		return
+	}
+	l.scanned, l.version = c.now, c.led.Version()
+	c.look(nil, c.jobsIn(i, l))
+	c.forgetWaits(i)
 }
 
 // charge returns the jobs of a lane for which this peer acts as steward now: all of
@@ -163,6 +177,7 @@ func (c *Core) settleRanks() {
 			c.reach(BranchSucceeded)
 		}
 		c.placed(&c.lanes[i], len(alive) > 0 && alive[0] == c.cfg.Self)
+		c.lanes[i].second = len(alive) > 1 && alive[1] == c.cfg.Self
 	}
 	if watch = distinct(watch); !slices.Equal(watch, c.ranks.said) {
 		c.ranks.said = watch
@@ -225,6 +240,16 @@ func (c *Core) scanDue(l *lane) bool {
 // their verdict when it is due, and what is missing is sold.
 func (c *Core) scan(i int, l *lane, jobs []job.ID) {
 	c.fill(l)
+	lots := c.look(l, jobs)
+	c.forgetWaits(i)
+	if len(lots) > 0 {
+		c.openSale(i, l, lots)
+	}
+}
+
+// look returns what is missing of some jobs of a lane; nil stands for a lane that another
+// sells: nobody is condemned for it.
+func (c *Core) look(l *lane, jobs []job.ID) []auction.Lot {
 	var lots []auction.Lot
 	for _, id := range jobs {
 		if c.isCalm(id) {
@@ -240,10 +265,7 @@ func (c *Core) scan(i int, l *lane, jobs []job.ID) {
 			c.calm[id] = c.stampOf(id)
 		}
 	}
-	c.forgetWaits(i)
-	if len(lots) > 0 {
-		c.openSale(i, l, lots)
-	}
+	return lots
 }
 
 // jobsIn returns the jobs of a lane, in order.
@@ -345,7 +367,7 @@ func (c *Core) isMissing(l *lane, w ledger.Wanted, slot job.SlotID) bool {
 		}
 	}
 	for _, cl := range c.led.LiveClaims(slot) {
-		if c.condemn(l, w, cl) {
+		if l != nil && c.condemn(l, w, cl) {
 			continue
 		}
 		if !cl.Leaving || w.Task.Update.Order != "start-first" {
