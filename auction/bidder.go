@@ -14,6 +14,7 @@ import (
 // award: its true state, which nobody else has. A nil function knows nothing.
 type Self struct {
 	ID         wire.PeerID
+	Name       string
 	Free       job.Resources // Total less the needs of every non-terminal claim
 	Total      job.Resources
 	Labels     map[string]string
@@ -168,13 +169,20 @@ func refuses(self *Self, spec *job.Spec, task *job.Task) string {
 	if reason := cannotRun(self, task); reason != "" {
 		return reason
 	}
-	for _, text := range task.Constraints {
-		c, err := job.ParseConstraint(text)
-		if err != nil || !c.Match(self.Labels) {
-			return fmt.Sprintf("%s: wants %s", Label, text)
+	if len(task.Constraints) > 0 {
+		if unmet := self.facts().Meets(task.Constraints); unmet != "" {
+			return clip(fmt.Sprintf("%s: wants %s", Label, unmet))
 		}
 	}
 	return ""
+}
+
+// facts are what constraints ask of self.
+func (s *Self) facts() *job.Facts {
+	return &job.Facts{
+		ID: s.ID.String(), Name: s.Name, Datacenter: s.Datacenter, OS: s.OS, Arch: s.Arch, Driver: s.Driver,
+		Capacity: s.Total, Metered: s.Metered, Battery: s.Battery, Labels: s.Labels,
+	}
 }
 
 func cannotRun(self *Self, task *job.Task) string {
@@ -201,21 +209,9 @@ func hasImage(self *Self, image string) (present bool, fetchBytes int64) {
 func samePlatform(want, os, arch string) bool {
 	parts := strings.Split(strings.ToLower(want), "/")
 	if len(parts) == 1 { // the system or the architecture alone
-		return parts[0] == os || commonArch(parts[0]) == commonArch(arch)
+		return parts[0] == os || job.CommonArch(parts[0]) == job.CommonArch(arch)
 	}
-	return parts[0] == os && commonArch(parts[1]) == commonArch(arch)
-}
-
-func commonArch(arch string) string {
-	switch arch {
-	case "x86_64", "x86-64":
-		return "amd64"
-	case "aarch64":
-		return "arm64"
-	case "armhf", "armv7l", "armv7":
-		return "arm"
-	}
-	return arch
+	return parts[0] == os && job.CommonArch(parts[1]) == job.CommonArch(arch)
 }
 
 // places is where the volumes of a lot bind its slots.

@@ -59,6 +59,12 @@ func TestAnswer_HardFilters(t *testing.T) {
 		{"label missing", func(c *in) { c.task.Constraints = []string{"zone == attic", "ssd"} }, "label: wants ssd"},
 		{"label of another value", func(c *in) { c.task.Constraints = []string{"zone == cellar"} }, "label: wants zone == cellar"},
 		{"labels match", func(c *in) { c.task.Constraints = []string{"zone == attic", "gpu", "ssd != yes"} }, ""},
+		{"facts", func(c *in) {
+			c.task.Constraints = []string{"arch == x86_64", "cores >= 4", "memory in (1GiB)", "memory > 9GiB"}
+		}, "label: wants memory in (1GiB)"},
+		{"facts that are met", func(c *in) {
+			c.task.Constraints = []string{"os == linux", "cores < 5", "memory >= 3.5GiB", "metered == no"}
+		}, ""},
 		{"malformed constraint", func(c *in) { c.task.Constraints = []string{"= ="} }, "label: "},
 		{"memory to the byte", func(c *in) { c.task.Needs = res(1, 700) }, ""},
 		{"a byte too much", func(c *in) { c.task.Needs.MemBytes = 700*mib + 1 }, "memory: needs 0.7 GiB, 0.6 GiB free of 3.7 GiB"},

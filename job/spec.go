@@ -79,7 +79,7 @@ type Task struct {
 	DependsOn   []Dependency `cbor:"22,keyasint,omitempty" json:"dependsOn,omitempty"`
 	Update      Update       `cbor:"23,keyasint,omitzero" json:"update"`
 	Failover    Failover     `cbor:"24,keyasint,omitzero" json:"failover"`
-	Constraints []string     `cbor:"25,keyasint,omitempty" json:"constraints,omitempty"` // "label == value", "label != value", "label"
+	Constraints []string     `cbor:"25,keyasint,omitempty" json:"constraints,omitempty"` // "label == value", "cores >= 4", "label", see ParseConstraint
 	Policy      string       `cbor:"26,keyasint,omitempty" json:"policy,omitempty"`      // "spread" (default) or "pack"
 
 	StopSignal string        `cbor:"27,keyasint,omitempty" json:"stopSignal,omitempty"`

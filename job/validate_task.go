@@ -25,7 +25,10 @@ func (c *checker) inTask(t *Task) {
 	c.ports(t)
 	c.mounts(t)
 	c.health(t.Health)
-	for i, text := range t.Constraints {
+	if n := len(t.Constraints); n > MaxConstraints {
+		c.add("constraints", "%d are too many, at most %d are allowed", n, MaxConstraints)
+	}
+	for i, text := range t.Constraints[:min(len(t.Constraints), MaxConstraints)] {
 		if _, err := ParseConstraint(text); err != nil {
 			c.unknown(fmt.Sprintf("constraints[%d]", i), quote(text), "%v", err)
 		}

@@ -3,6 +3,7 @@ package job_test
 import (
 	"errors"
 	"math"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -118,6 +119,7 @@ func TestValidate_NamesTheField(t *testing.T) {
 		{"failover", func(s *job.Spec) { web(s).Failover.InIsland = "x" }, "failover.inIsland:"},
 		{"failover long", func(s *job.Spec) { web(s).Failover.After = math.MaxInt64 }, "failover.after:"},
 		{"constraint", func(s *job.Spec) { web(s).Constraints = []string{"a = b"} }, "constraints[0]:"},
+		{"constraints", func(s *job.Spec) { web(s).Constraints = slices.Repeat([]string{"ssd"}, 65) }, "constraints: 65 are too many, at most 64"},
 		{"policy", func(s *job.Spec) { web(s).Policy = "binpack" }, "policy:|pack"},
 		{"grace", func(s *job.Spec) { web(s).StopGrace = 1 << 62 }, "stopGrace:"},
 		{"health empty", func(s *job.Spec) { web(s).Health = &job.Health{} }, "health.test:"},
@@ -148,59 +150,13 @@ func TestValidate_NamesTheField(t *testing.T) {
 
 func TestValidate_BoundsItsAnswer(t *testing.T) {
 	s := shop()
-	s.Task("web").Constraints = make([]string, 100_000)
+	s.Task("web").CapDrop = make([]string, 100_000)
 	err := s.Validate()
 	if err == nil || len(err.Error()) > 1<<14 || !strings.Contains(err.Error(), "and 99980 more") {
 		t.Errorf("error = %.200v…; want 20 problems and a count", err)
 	}
 	if (*job.Spec)(nil).Validate() == nil || (&job.Spec{}).Validate() == nil {
 		t.Error("an empty Spec is valid")
-	}
-}
-
-func TestConstraint(t *testing.T) {
-	labels := map[string]string{"zone": "kitchen", "ssd": ""}
-	for _, tt := range []struct {
-		text  string
-		match bool
-		fails string
-	}{
-		{"zone == kitchen", true, ""},
-		{"zone==attic", false, ""},
-		{"zone != attic", true, ""},
-		{"zone != kitchen", false, ""},
-		{"node.labels.zone == kitchen", true, ""},
-		{"gpu != none", true, ""},
-		{"gpu == none", false, ""},
-		{"ssd", true, ""},
-		{"gpu", false, ""},
-		{"", false, "no label name"},
-		{"a b", false, "no label name"},
-		{"zone ==", false, "no label value"},
-		{"zone === x", false, "no label value"},
-		{"zone = x", false, "operator \"=\" is not known; those that are: ==, != (\"zone == value\")"},
-		{"cores >= 4", false, "operator \">=\" is not known; those that are: ==, !="},
-		{"node.labels.cores<4", false, "operator \"<\" is not known"},
-		{">= 4", false, "(\"label == value\")"},
-		{"zone =~ kit.*", false, "operator \"=~\" is not known"},
-		{"zone in kitchen,attic", false, "operator \"in\" is not known"},
-		{"!ssd", false, "operator \"!\" is not known"},
-		{"in", false, ""},
-		{"node.role == manager", false, "not a label of a peer"},
-	} {
-		c, err := job.ParseConstraint(tt.text)
-		if tt.fails != "" {
-			if err == nil || !strings.Contains(err.Error(), tt.fails) {
-				t.Errorf("ParseConstraint(%q) = %v; want an error with %q", tt.text, err, tt.fails)
-			}
-			continue
-		}
-		if err != nil || c.Match(labels) != tt.match {
-			t.Errorf("ParseConstraint(%q) = %+v, %v; match %v, want %v", tt.text, c, err, c.Match(labels), tt.match)
-		}
-		if again, err := job.ParseConstraint(c.String()); err != nil || again != c {
-			t.Errorf("%q does not read back: %+v, %v", c, again, err)
-		}
 	}
 }
 

@@ -11,6 +11,7 @@ package ledger
 
 import (
 	"fmt"
+	"strings"
 
 	"shoal/internal/mutant"
 	"shoal/job"
@@ -141,6 +142,15 @@ type Card struct {
 	Draining   bool              `cbor:"11,keyasint,omitempty"`
 	WaitSec    uint32            `cbor:"12,keyasint,omitempty"` // `down --for`: wait this long, from the last beat
 	Cert       []byte            `cbor:"13,keyasint,omitempty"`
+}
+
+// Facts are what constraints ask of the card's peer.
+func (c *Card) Facts() *job.Facts {
+	os, arch, _ := strings.Cut(c.Platform, "/")
+	return &job.Facts{
+		ID: c.Peer.String(), Name: c.Name, Datacenter: c.Datacenter, OS: os, Arch: arch, Driver: c.Driver,
+		Capacity: c.Capacity, Metered: c.Profile == "metered", Labels: c.Labels,
+	}
 }
 
 // A Member says whether a peer belongs to the swarm. Revoked wins for ever.

@@ -15,7 +15,7 @@ import (
 // bidder is this peer's true state, which nobody else has.
 func (c *Core) bidder() *auction.Self {
 	s := &auction.Self{
-		ID: c.cfg.Self, Labels: c.labels(), Datacenter: c.cfg.Datacenter,
+		ID: c.cfg.Self, Name: c.cfg.Name, Labels: c.labels(), Datacenter: c.cfg.Datacenter,
 		Ready: c.mayAct() && c.self.settled, Silent: c.rec.Silent(c.now),
 		Draining: c.givesWay() || c.self.wait > 0, Metered: c.prof.Metered,
 		CopiesOf: c.copiesHere, FailsOf: c.failsHere, VolumePlace: c.volumePlace,

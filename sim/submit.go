@@ -104,7 +104,10 @@ func taskOf(t *job.Task, op *Op) (err error) {
 		case "image":
 			t.Image = v
 		case "constraint":
-			t.Constraints = []string{strings.ReplaceAll(strings.ReplaceAll(v, "!=", " != "), "==", " == ")}
+			t.Constraints = []string{v}
+			if c, bad := job.ParseConstraint(v); bad == nil { // else the peer that is asked refuses it
+				t.Constraints[0] = c.String()
+			}
 		case "parallelism":
 			t.Update.Parallelism = op.number(k, 1)
 		case "order":

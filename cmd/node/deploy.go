@@ -211,7 +211,7 @@ func (c *cli) runCommand() *cobra.Command {
 	flags.StringVar(&o.CPU, "cpu", "", "processors it needs, such as 0.5")
 	flags.StringVar(&o.Memory, "memory", "", "memory it needs, such as 256m")
 	flags.StringVar(&o.Restart, "restart", "", "no, on-failure[:N] or always")
-	flags.StringArrayVar(&o.Constraints, "constraint", nil, `label that a peer must have: "disk == ssd"`)
+	flags.StringArrayVar(&o.Constraints, "constraint", nil, `what a peer must have: "disk == ssd", "memory >= 4GiB"`)
 	flags.StringSliceVar(&o.Datacenters, "datacenter", nil, "datacenters it may run in")
 	flags.StringArrayVar(&o.Labels, "label", nil, "NAME=VALUE")
 	flags.StringVarP(&o.User, "user", "u", "", "user inside the container")

@@ -137,7 +137,7 @@ func TestLoad_RefusesInOneSentence(t *testing.T) {
 		{"more than any number", web + "    deploy:\n      replicas: 99999999999999999999\n", "compose.yaml:5: services.web.deploy.replicas: 99999999999999999999 is not between 0 and 10000"},
 		{"less than any number", web + "    scale: -99999999999999999999\n", "compose.yaml:4: services.web.scale: -99999999999999999999 is not between 0 and 10000"},
 		{"more, with an exponent", web + "    scale: 1e20\n", "compose.yaml:4: services.web.scale: 1e20 is not between 0 and 10000"},
-		{"operator", web + "    x-shoal:\n      constraints: [cores >= 4]\n", `"cores >= 4": operator ">=" is not known; those that are: ==, != ("cores == value")`},
+		{"operator", web + "    x-shoal:\n      constraints: [cores => 4]\n", `compose.yaml:5: services.web.x-shoal.constraints: "cores => 4": operator "=>" is not known; those that are: ==, !=, <, <=, >, >=, in, not in, =~ ("cores == value")`},
 		{"include", "include: [https://example.org/compose.yaml]\n" + web, "compose.yaml:1: include: not supported; name all files on the command line"},
 		{"extends a file", web + "    extends: {file: /etc/passwd, service: x}\n", "services.web.extends.file: not supported"},
 		{"two reasons", web + "    privileged: true\n    pid: host\n", "compose.yaml:4: services.web.privileged: |(and 1 more)"},

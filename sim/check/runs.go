@@ -143,13 +143,7 @@ func eligible(l *ledger.State, p wire.PeerID, t *job.Task) bool {
 	if card == nil || card.Draining || l.IsRevoked(p) {
 		return false
 	}
-	for _, text := range t.Constraints {
-		c, err := job.ParseConstraint(text)
-		if err != nil || !c.Match(card.Labels) {
-			return false
-		}
-	}
-	return true
+	return card.Facts().Meets(t.Constraints) == ""
 }
 
 func runsOn(h Host, slot job.SlotID, life uint64) bool {
