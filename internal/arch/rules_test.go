@@ -166,7 +166,7 @@ var pureThirdParty = map[string][]string{
 // pureStd is the part of the standard library that has no IO, clock, chance or
 // goroutine of its own. time and math/rand are narrowed further by pureSelectors.
 var pureStd = []string{
-	"bytes", "cmp", "errors", "fmt", "hash", "io", "iter", "maps", "math", "path", "regexp", "slices", "sort", "strconv",
+	"bytes", "cmp", "errors", "fmt", "hash", "io", "iter", "maps", "math", "path", "regexp", "regexp/syntax", "slices", "sort", "strconv",
 	"strings", "time", "unicode", "container/heap", "container/list", "container/ring", "crypto", "crypto/ed25519",
 	"crypto/hmac", "crypto/sha256", "crypto/sha512", "crypto/subtle", "encoding", "encoding/base32", "encoding/base64",
 	"encoding/binary", "encoding/hex", "encoding/json", "hash/crc32", "hash/crc64", "hash/fnv", "math/big", "math/bits",
