@@ -37,6 +37,9 @@ type Self struct {
 	// HasImage says whether an image is here, and if not, how many bytes there
 	// are to fetch (0: unknown).
 	HasImage func(image string) (present bool, fetchBytes int64)
+	// ForeignImage says for which platform the task's image is here, where it is here
+	// for another than this peer's and would be taken all the same; else "".
+	ForeignImage func(task *job.Task) string
 	// CanRun says why the driver cannot run the task, or "". Without it, a
 	// process driver runs the images that HasImage reports present.
 	CanRun func(task *job.Task) string
@@ -168,6 +171,11 @@ func refuses(self *Self, spec *job.Spec, task *job.Task) string {
 	}
 	if reason := cannotRun(self, task); reason != "" {
 		return reason
+	}
+	if self.ForeignImage != nil {
+		if is := self.ForeignImage(task); is != "" {
+			return clip(fmt.Sprintf("%s: peer is %s/%s, image %s is here for %s", Platform, self.OS, self.Arch, task.Image, is))
+		}
 	}
 	if len(task.Constraints) > 0 {
 		if unmet := self.facts().Meets(task.Constraints); unmet != "" {

@@ -51,6 +51,8 @@ func TestAnswer_HardFilters(t *testing.T) {
 		{"its platform by another name", func(c *in) { c.task.Platform = "linux/x86_64" }, ""},
 		{"the system alone", func(c *in) { c.task.Platform = "linux" }, ""},
 		{"another system", func(c *in) { c.task.Platform = "windows/amd64" }, "platform: "},
+		{"its image is here for another", func(c *in) { c.self.ForeignImage = func(*job.Task) string { return "linux/arm64" } },
+			"platform: peer is linux/amd64, image web:1 is here for linux/arm64"},
 		{"process driver, image absent", func(c *in) { c.self.Driver = "process"; c.task.Image = "nginx:1.29" }, "no container engine"},
 		{"process driver, image present", func(c *in) { c.self.Driver = "process" }, ""},
 		{"the driver's own word", func(c *in) { c.self.CanRun = func(*job.Task) string { return "no container engine: x" } }, "no container engine: x"},

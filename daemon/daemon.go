@@ -139,6 +139,7 @@ type Daemon struct {
 	views   chan view
 	publish chan publication
 	looked  chan struct{} // 1 slot: look at the engine soon
+	created chan struct{} // 1 slot: an image may have come
 	stopped chan struct{} // closed when nothing is taken in any more
 	tasks   sync.WaitGroup
 
@@ -176,7 +177,7 @@ func New(cfg Config) (*Daemon, error) {
 	d := &Daemon{
 		cfg: cfg, log: cfg.Logger, ring: newRing(),
 		inputs: make(chan node.Input, inputQueue), calls: make(chan call), views: make(chan view),
-		publish: make(chan publication, publishQueue), looked: make(chan struct{}, 1), stopped: make(chan struct{}),
+		publish: make(chan publication, publishQueue), looked: make(chan struct{}, 1), created: make(chan struct{}, 1), stopped: make(chan struct{}),
 		waiting: map[uint64]chan<- node.Reply{}, seen: seen{
 			addrs:    map[wire.PeerID]string{},
 			services: []node.Service{}, // none told differs from none there: reach is told that, too
@@ -216,7 +217,7 @@ func (d *Daemon) Run(ctx context.Context) error {
 			return fmt.Errorf("start this peer: %w", err)
 		}
 	}
-	for _, task := range []func(context.Context){d.hear, d.publishAll, d.watchEngine, d.readFacts, d.readDisk, d.readAddrs, d.collect} {
+	for _, task := range []func(context.Context){d.hear, d.publishAll, d.watchEngine, d.readFacts, d.readImages, d.readDisk, d.readAddrs, d.collect} {
 		d.spawn(func() { task(ctx) })
 	}
 	err := d.loop(ctx)

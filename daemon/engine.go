@@ -46,6 +46,9 @@ func (d *Daemon) act(ctx context.Context, a runtime.Action) {
 	}
 	if d.input(node.Input{Done: &res}) {
 		d.look()
+		if a.Op == runtime.OpCreate {
+			signal(d.created)
+		}
 	}
 }
 
@@ -66,9 +69,12 @@ func sentence(err error) string {
 }
 
 // look asks for a look at the engine soon.
-func (d *Daemon) look() {
+func (d *Daemon) look() { signal(d.looked) }
+
+// signal asks for something that is done soon anyway if it was asked for before.
+func signal(c chan struct{}) {
 	select {
-	case d.looked <- struct{}{}:
+	case c <- struct{}{}:
 	default:
 	}
 }

@@ -153,6 +153,8 @@ func kindOf(in node.Input) string {
 		return "disk"
 	case in.Addrs != nil:
 		return "addresses"
+	case in.Images != nil:
+		return "images"
 	case in.Refused != nil:
 		return fmt.Sprintf("%s from %s", in.Refused.Fault.String(), in.Refused.Peer.Short())
 	}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"shoal/node"
+	"shoal/runtime"
 )
 
 // Periods of what this peer looks at by itself.
@@ -17,6 +18,8 @@ const (
 	diskLook     = time.Second // a disk that fills or empties fast is told sooner
 	addrsEvery   = 5 * time.Second
 	collectEvery = 10 * time.Minute
+	imagesEvery  = 30 * time.Second // and after each container that was made
+	imagesLimit  = time.Minute      // of many images, each is looked at once
 )
 
 // every calls f at once and then again and again until it returns false or ctx ends.
@@ -70,6 +73,45 @@ func (d *Daemon) mend(ctx context.Context) {
 	}
 	d.damaged.Store(false)
 	d.log.Info("the store is whole again")
+}
+
+// An imageLister is a driver whose engine keeps images.
+type imageLister interface {
+	Images(context.Context) ([]runtime.Image, error)
+}
+
+// readImages tells which images are here. While the engine does not say, what it said
+// last stands: a container that is made finds out.
+func (d *Daemon) readImages(ctx context.Context) {
+	lister, ok := d.cfg.Driver.(imageLister)
+	if !ok {
+		return
+	}
+	var told []runtime.Image
+	known := false
+	for {
+		limited, cancel := context.WithTimeout(ctx, imagesLimit)
+		list, err := lister.Images(limited)
+		cancel()
+		switch {
+		case ctx.Err() != nil:
+			return
+		case err != nil:
+			d.log.Debug("the images are not known", "err", err)
+		case !known || !slices.Equal(list, told):
+			known, told = true, list
+			if !d.input(node.Input{Images: &node.Images{List: slices.Clone(list)}}) {
+				return
+			}
+		}
+		again := time.NewTimer(imagesEvery)
+		select {
+		case <-d.created:
+		case <-again.C:
+		case <-ctx.Done():
+		}
+		again.Stop()
+	}
 }
 
 func (d *Daemon) readAddrs(ctx context.Context) {

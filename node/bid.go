@@ -36,6 +36,9 @@ func (c *Core) bidder() *auction.Self {
 		s.Free = f.Capacity
 	}
 	s.CanRun = func(t *job.Task) string { return canRun(f.Driver, t) }
+	if c.images != nil || f.Driver == "process" {
+		s.HasImage, s.ForeignImage = c.hasImage, c.foreignImage
+	}
 	s.Later = c.later
 	return s
 }

@@ -63,6 +63,7 @@ type Core struct {
 	sync     bool   // this step's records must be on disk before its messages
 
 	facts    *runtime.Facts
+	images   map[string][]runtime.Image // by name; nil: not known
 	disk     Disk
 	swept    uint64 // ledger's Version at the last housekeeping
 	nextID   uint64 // of exchanges, sales, submissions
@@ -206,6 +207,8 @@ func (c *Core) take(in Input) error {
 		c.disk = *in.Disk
 	case in.Refused != nil:
 		c.refused(in.Refused)
+	case in.Images != nil:
+		c.setImages(in.Images.List)
 	case in.Addrs != nil:
 		c.self.addrs = in.Addrs
 		c.self.readdrs++

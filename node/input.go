@@ -24,6 +24,7 @@ type Input struct {
 	Addrs    []string          `cbor:"9,keyasint,omitempty"`  // own addresses changed
 	Wall     int64             `cbor:"10,keyasint,omitempty"` // Unix seconds; a hint for display only, never for merge or lease
 	Refused  *Refused          `cbor:"11,keyasint,omitempty"` // what a peer sent and the core never saw
+	Images   *Images           `cbor:"12,keyasint,omitempty"` // what the engine has
 }
 
 // Refused says that bytes of a peer were dropped before they became a message, Count
@@ -52,6 +53,12 @@ type Linked struct {
 type Disk struct {
 	FreeBytes  int64
 	TotalBytes int64
+}
+
+// Images are those that the engine has; an input with them is given once they are
+// known, and again when they change.
+type Images struct {
+	List []runtime.Image `cbor:"1,keyasint"`
 }
 
 // A Request is what a user asks of this peer. Exactly one part is set. Each is

@@ -109,6 +109,8 @@ func inputText(in *node.Input, name func(wire.PeerID) string) string {
 		return requestText(in.Request)
 	case in.Disk != nil:
 		return fmt.Sprintf("disk: %d of %d bytes free", in.Disk.FreeBytes, in.Disk.TotalBytes)
+	case in.Images != nil:
+		return fmt.Sprintf("the engine has %d images", len(in.Images.List))
 	case in.Addrs != nil:
 		return "own addresses: " + strings.Join(in.Addrs, ", ")
 	}

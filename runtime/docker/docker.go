@@ -73,6 +73,9 @@ type Driver struct {
 	networks sync.Mutex   // one EnsureNetwork at a time: the engine admits two networks of one name
 	cpus     atomic.Int64 // the engine's processors; 0: not asked yet
 
+	looking   sync.Mutex
+	platforms map[string]platform // of the images last told of, by ID; guarded by looking
+
 	ctx    context.Context // ends with Close; pulls run under it, since several callers may wait for one
 	cancel context.CancelFunc
 }

@@ -3,9 +3,13 @@ package docker
 import (
 	"context"
 	"errors"
+	goruntime "runtime"
+	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	dockerimage "github.com/docker/docker/api/types/image"
 
 	"shoal/internal/enginetest"
 	"shoal/job"
@@ -37,6 +41,7 @@ func TestEngine(t *testing.T) {
 	t.Run("WatchOutlivesEngine", func(t *testing.T) { testWatchOutlives(t, e, open(t, "w8ch", runtimetest.Peer), image) })
 	t.Run("Pull", func(t *testing.T) { testPull(t, e) })
 	t.Run("Info", func(t *testing.T) { testInfo(t, open(t, "1nf0", runtimetest.Peer), e, image) })
+	t.Run("Images", func(t *testing.T) { testImages(t, open(t, "1mg5", runtimetest.Peer), image) })
 	t.Run("Networks", func(t *testing.T) { testNetworks(t, open(t, "n3ts", runtimetest.Peer)) })
 }
 
@@ -78,6 +83,32 @@ func testWatchOutlives(t *testing.T, e *enginetest.Engine, d *Driver, image stri
 			}
 		case <-ctx.Done():
 			t.Fatal("no signal after the engine came back")
+		}
+	}
+}
+
+// What is there is told of under the name that tasks give it, with its platform.
+func testImages(t *testing.T, d *Driver, image string) {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	defer d.Close()
+	if _, err := d.Images(ctx); err != nil { // the engine and we agree on a version with the first call
+		t.Fatal(err)
+	}
+	if err := d.api.ImageTag(ctx, image, "shop/tool"); err != nil {
+		t.Fatal(err)
+	}
+	defer d.api.ImageRemove(ctx, "shop/tool", dockerimage.RemoveOptions{})
+	for range 2 { // the second from memory
+		list, err := d.Images(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range []string{image, "docker.io/shop/tool"} {
+			i := slices.IndexFunc(list, func(i runtime.Image) bool { return i.Name == job.ImageName(name) })
+			if i < 0 || list[i].OS != "linux" || list[i].Arch != goruntime.GOARCH || list[i].Bytes <= 0 {
+				t.Errorf("%s is not told of in %+v", name, list)
+			}
 		}
 	}
 }
