@@ -59,6 +59,7 @@ type sales struct {
 	since  map[specLife]time.Duration    // when what a job wants was accepted
 	early  map[specLife]int              // first claims from before that
 	took   []time.Duration               // of first claims
+	latest time.Duration                 // when the last claim was durable
 	sent   [64]struct{ n, bytes uint64 } // by kind
 
 	last wire.Message // weighed last: a call on streams goes to many
@@ -103,6 +104,7 @@ func (s *sales) claimed(m *machine, cl *ledger.Claim, at time.Duration) {
 	}
 	s.claims[key] = struct{}{}
 	s.placed++
+	s.latest = max(s.latest, at)
 	if cl.Summary.Steward == m.id {
 		s.awards++ // to itself, which no message tells
 	}

@@ -14,6 +14,7 @@ import (
 	"shoal/job"
 	"shoal/runtime"
 	"shoal/runtime/docker"
+	"shoal/runtime/pretend"
 	"shoal/runtime/process"
 )
 
@@ -39,6 +40,13 @@ const engineWait = 5 * time.Second
 // chooseDriver returns the driver, and remembers the choice in the settings: an
 // engine that is not up yet after a power cut must not turn a peer into another.
 func (p *peer) chooseDriver(ctx context.Context, swarm string) (driver, error) {
+	if p.o.Driver == pretend.Name && os.Getenv("SHOAL_PRETEND") == "" {
+		return nil, usagef("--driver %s runs nothing and only says that it does: it is for benchmarks, which set SHOAL_PRETEND=1", pretend.Name)
+	}
+	if p.o.Driver == pretend.Name {
+		p.cli.progress("NOTHING RUNS HERE: this peer only says that it runs what it takes (--driver %s, for benchmarks)", pretend.Name)
+		return pretend.New(), nil
+	}
 	host := p.dockerHost()
 	if p.o.Driver == "auto" && host == "" {
 		return p.processDriver(swarm, "no engine is asked for")

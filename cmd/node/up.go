@@ -16,6 +16,7 @@ import (
 	"shoal/job"
 	"shoal/p2p"
 	"shoal/p2p/admit"
+	"shoal/runtime/pretend"
 )
 
 var zeroTime time.Time
@@ -97,7 +98,7 @@ func (o *upOptions) parse(state string, args []string) error {
 		}
 		o.ticket = &t
 	}
-	if !slices.Contains([]string{"auto", "docker", "process"}, o.Driver) {
+	if !slices.Contains([]string{"auto", "docker", "process", pretend.Name}, o.Driver) {
 		return usagef("--driver %q: want auto, docker or process", o.Driver)
 	}
 	if !slices.Contains([]string{"", "lan", "metered", "small"}, o.Profile) {

@@ -15,6 +15,7 @@ import (
 	"shoal/node"
 	"shoal/p2p"
 	"shoal/runtime/docker"
+	"shoal/runtime/pretend"
 )
 
 // machineWait is how long doctor waits for what the kernel may hang in.
@@ -67,7 +68,7 @@ func (l looker) look(ctx context.Context) doctor.Machine {
 
 // engine asks the daemon's engine or, without a daemon, the one that it would use.
 func (l looker) engine(ctx context.Context) doctor.Engine {
-	if l.o.Driver == "process" {
+	if l.o.Driver == "process" || l.o.Driver == pretend.Name {
 		return doctor.Engine{Driver: "process"}
 	}
 	host := (&peer{o: l.o}).dockerHost()

@@ -40,6 +40,7 @@ var adapters = map[string]string{
 	"ledger/badger":   "ledger",
 	"runtime/docker":  "runtime",
 	"runtime/process": "runtime",
+	"runtime/pretend": "runtime",
 	"runtime/facts":   "runtime",
 	"runtime/reach":   "runtime",
 }

@@ -1,0 +1,181 @@
+//go:build unix
+
+package sim
+
+import (
+	"fmt"
+	"os"
+	"slices"
+	"strconv"
+	"testing"
+	"time"
+
+	"shoal/wire"
+)
+
+// BenchmarkSales places jobs on 100 peers at 2,000 slots and more a simulated second, for
+// SHOAL_SALE_SECONDS (5), submitted at peers drawn by chance, evenly spaced: 200 jobs a
+// second of ten slots, and 1,000 of two. One run is enough, and its figures in simulated
+// time do not depend on the machine:
+//
+//	go test ./sim -run XXX -bench 'Sales$' -benchtime 1x
+//
+// sold/s is of simulated time, from the first job to the last claim; sold/cpu-s is what
+// one second of CPU time of this process places, all hundred peers, their ledgers and the
+// world around them in it. SHOAL_SALE_CHECKS=on runs all checkers too.
+func BenchmarkSales(b *testing.B) {
+	for _, c := range []struct{ jobs, slots int }{{200, 10}, {1000, 2}} {
+		b.Run(fmt.Sprintf("100peers/%dx%d", c.jobs, c.slots), func(b *testing.B) {
+			for b.Loop() {
+				benchSales(b, 100, c.jobs, c.slots)
+			}
+		})
+	}
+}
+
+// BenchmarkSaleCost measures what one slot costs in messages and bytes where they are
+// dearest, that is, sold one by one: ten jobs a second of one slot among 100 and among
+// 1,000 peers. What standing bids cost at rest is told apart, by peer and second:
+//
+//	go test ./sim -run XXX -bench 'SaleCost/100peers' -benchtime 1x
+func BenchmarkSaleCost(b *testing.B) {
+	for _, peers := range []int{20, 100, 1000} {
+		b.Run(fmt.Sprintf("%dpeers", peers), func(b *testing.B) {
+			for b.Loop() {
+				benchSales(b, peers, 10, 1)
+			}
+		})
+	}
+}
+
+// BenchmarkCall measures a call: jobs of 32 slots, one a second, in a cell of 128 peers
+// of which only six may have them, too few to be told apart by what stands.
+func BenchmarkCall(b *testing.B) {
+	for b.Loop() {
+		f := newFair(b, []PeerGroup{fairPeers(122, nil), fairPeers(6, map[string]string{"disk": "ssd"})}, 1, "replicas=32 constraint=disk==ssd")
+		f.sell(b)
+		f.report(b)
+	}
+}
+
+// A fair is a swarm on which jobs are sold for a benchmark.
+type fair struct {
+	*run
+	length time.Duration
+	rest   [64]uint64 // messages by kind, of restTime without a job
+	before Sales
+	cpu    time.Duration
+	opened time.Duration
+}
+
+const (
+	fairBegins = 12 * time.Second // all are ready, and have told one another
+	restTime   = 10 * time.Second // before it
+	fairEnds   = 5 * time.Second  // after the last job
+)
+
+func fairPeers(count int, labels map[string]string) PeerGroup {
+	g := PeerGroup{Count: count}
+	g.Capacity, g.Labels = defaultCapacity, labels
+	g.Capacity.CPUMilli, g.Capacity.MemBytes = 64_000, 128<<30
+	return g
+}
+
+// saleSeconds is how long jobs come.
+func saleSeconds(b *testing.B) time.Duration {
+	text := os.Getenv("SHOAL_SALE_SECONDS")
+	if text == "" {
+		return 5 * time.Second
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil || n < 1 {
+		b.Fatalf("SHOAL_SALE_SECONDS=%s: want a whole number of simulated seconds", text)
+	}
+	return time.Duration(n) * time.Second
+}
+
+// newFair makes a swarm to which jobs come at a rate, each submitted with options.
+func newFair(b *testing.B, groups []PeerGroup, rate int, options string) *fair {
+	b.Helper()
+	f := &fair{length: saleSeconds(b), opened: fairBegins + restTime}
+	peers := 0
+	for _, g := range groups {
+		peers += g.Count
+	}
+	d := &drawer{r: stream(7, 0, "sales"), peers: peers}
+	for i := range rate * int(f.length.Seconds()) {
+		at := f.opened + time.Duration(i)*time.Second/time.Duration(rate)
+		d.add(at, "submit job%d cpu=10m mem=16MiB %s at=%s", i, options, d.peer())
+	}
+	s := &Scenario{Name: "sales", Seed: 7, Net: defaultNet, Ops: d.ops, Groups: groups, Run: f.opened + f.length + fairEnds}
+	f.run = newRun(s, s.Seed, Options{Weigh: true})
+	if os.Getenv("SHOAL_SALE_CHECKS") != "on" {
+		f.w.checks.use(nil, nil)
+	}
+	f.start()
+	f.plan()
+	return f
+}
+
+// sell runs until all that was submitted has had its time.
+func (f *fair) sell(b *testing.B) {
+	b.Helper()
+	f.until(b, fairBegins)
+	begun := f.w.network.sentKinds
+	f.until(b, f.opened)
+	for k, n := range f.w.network.sentKinds {
+		f.rest[k] = n - begun[k]
+	}
+	f.before = *f.w.sales.result()
+	cpu := cpuTime()
+	f.until(b, f.s.Run)
+	f.cpu = cpuTime() - cpu
+}
+
+func (f *fair) until(b *testing.B, t time.Duration) {
+	b.Helper()
+	if f.w.runUntil(t); f.w.failure != nil {
+		b.Fatal(f.w.failure)
+	}
+}
+
+func benchSales(b *testing.B, peers, jobs, slots int) {
+	b.Helper()
+	f := newFair(b, []PeerGroup{fairPeers(peers, nil)}, jobs, fmt.Sprintf("replicas=%d", slots))
+	f.sell(b)
+	if want := uint64(jobs*slots) * uint64(f.length.Seconds()); f.w.sales.placed < want {
+		b.Errorf("%d of %d slots were claimed", f.w.sales.placed, want)
+	}
+	f.report(b)
+}
+
+func (f *fair) report(b *testing.B) {
+	s := f.w.sales.result()
+	if s.Placed == 0 {
+		b.Fatal("nothing was claimed")
+	}
+	n := float64(s.Placed)
+	b.ReportMetric(n/(f.w.sales.latest-f.opened).Seconds(), "sold/s")
+	b.ReportMetric(n/f.cpu.Seconds(), "sold/cpu-s")
+	b.ReportMetric(s.AwardsPerSlot, "awards/slot")
+	for name, d := range map[string]time.Duration{"p50-ms": s.times().P50, "p90-ms": s.times().P90, "p99-ms": s.times().P99, "max-ms": s.times().Max} {
+		b.ReportMetric(d.Seconds()*1000, name)
+	}
+	var sold Traffic
+	for _, k := range slices.Sorted(slices.Values(saleKinds)) {
+		name := messageName(k)
+		now, was := s.Kinds[name], f.before.Kinds[name]
+		t := Traffic{now.Messages - was.Messages, now.Bytes - was.Bytes}
+		sold.Messages, sold.Bytes = sold.Messages+t.Messages, sold.Bytes+t.Bytes
+		b.ReportMetric(t.Messages/n, name+"-msgs/slot")
+		b.ReportMetric(t.Bytes/n, name+"-B/slot")
+	}
+	b.ReportMetric(sold.Messages/n, "msgs/slot")
+	b.ReportMetric(sold.Bytes/n, "B/slot")
+	if at := float64(f.rest[standing]); at > 0 {
+		b.ReportMetric(at/float64(len(f.w.machines))/restTime.Seconds(), "standing-at-rest/peer·s")
+	}
+}
+
+// standing is the kind of what a bidder leaves with the stewards.
+const standing = wire.MessageKind(24)
