@@ -17,6 +17,7 @@ type Self struct {
 	Name       string
 	Free       job.Resources // Total less the needs of every non-terminal claim
 	Total      job.Resources
+	GPUs       []uint16 // free of each GPU, in thousandths, by its index
 	Labels     map[string]string
 	Datacenter string
 	OS, Arch   string // "linux", "arm64"
@@ -61,7 +62,7 @@ type Lookup func(id job.ID, life uint64, task string, spec wire.Hash) (*job.Spec
 // order with resources last: a refusal for want of memory says that everything
 // else would fit. The answer always exists, so that the steward need not wait.
 func Answer(self *Self, call *wire.Call, find Lookup) *wire.Bid {
-	bid := &wire.Bid{Call: call.ID, Free: self.Free, Total: self.Total}
+	bid := &wire.Bid{Call: call.ID, Free: self.Free, Total: self.Total, GPUs: self.GPUs}
 	if bid.No = refusesAll(self); bid.No != "" {
 		return bid
 	}
@@ -76,29 +77,46 @@ func Answer(self *Self, call *wire.Call, find Lookup) *wire.Bid {
 	return bid
 }
 
-// CheckAward says why self declines one awarded slot, or "" if it takes it, and
-// then deducts its needs from self.Free, so that the slots of one award are
-// checked one after the other against what is truly left. Whether the slot has a
-// live claim or a higher token is for the ledger to say, before this.
-func CheckAward(self *Self, slot *wire.AwardedSlot, find Lookup) string {
+// CheckAward says why self declines one awarded slot, or "" if it takes it, and on
+// which GPUs, by their indices. It then deducts its needs from self.Free and self.GPUs,
+// so that the slots of one award are checked one after the other against what is truly
+// left. Whether the slot has a live claim or a higher token is for the ledger to say,
+// before this.
+func CheckAward(self *Self, slot *wire.AwardedSlot, find Lookup) (gpus []int, no string) {
 	if no := refusesAll(self); no != "" {
-		return no
+		return nil, no
 	}
 	spec, task, known := find(slot.Slot.Job, slot.Life, slot.Slot.Task, slot.Spec)
 	if !known {
-		return unknown(slot.Slot.Job, slot.Life)
+		return nil, unknown(slot.Slot.Job, slot.Life)
 	}
 	if no := refuses(self, spec, task); no != "" {
-		return no
+		return nil, no
 	}
 	if _, no := volumes(self, spec.ID(), task, []int{slot.Slot.Index}); no != "" {
-		return no
+		return nil, no
 	}
-	if no := lacks(task.Needs, self.Free, self.Total); no != "" && !mutant.Is(mutant.Overcommit) {
-		return no
+	if no := lacks(task.Needs, self.room()); no != "" && !mutant.Is(mutant.Overcommit) {
+		return nil, no
 	}
+	gpus, _ = job.PickGPUs(self.GPUs, task.Needs.GPUMilli)
+	self.GPUs = slices.Clone(self.GPUs)
+	job.TakeGPUs(self.GPUs, gpus, task.Needs.GPUMilli)
 	self.Free = self.Free.Minus(task.Needs)
-	return ""
+	return gpus, ""
+}
+
+// A space is what a peer has free, of how much.
+type space struct {
+	free, total job.Resources
+	gpus        []uint16 // free of each
+}
+
+func (self *Self) room() space { return space{self.Free, self.Total, self.GPUs} }
+
+// holds reports whether there is room for needs.
+func (s space) holds(needs job.Resources) bool {
+	return needs.Fits(s.free) && (needs.GPUMilli == 0 || job.FitsGPUs(s.gpus, needs.GPUMilli))
 }
 
 func offer(self *Self, lot *wire.Lot, find Lookup) wire.Offer {
@@ -118,7 +136,7 @@ func offer(self *Self, lot *wire.Lot, find Lookup) wire.Offer {
 		return no(reason)
 	}
 	// The needs are the signed spec's: what the steward says of them binds nobody.
-	if reason := lacks(task.Needs, self.Free, self.Total); reason != "" {
+	if reason := lacks(task.Needs, self.room()); reason != "" {
 		return no(reason)
 	}
 	o := wire.Offer{Bucket: bucketHere(self, lot, task, places), Volumes: places.only}

@@ -1,6 +1,7 @@
 package auction
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -9,7 +10,9 @@ import (
 )
 
 func readySelf() *Self {
-	return &Self{ID: peer(1), Free: res(1000, 700), Total: res(4000, 3891), OS: "linux", Arch: "amd64", Driver: "docker",
+	free, total := res(1000, 700), res(4000, 3891)
+	free.GPUMilli, total.GPUMilli = 1200, 3000
+	return &Self{ID: peer(1), Free: free, Total: total, GPUs: []uint16{0, 600, 600}, OS: "linux", Arch: "amd64", Driver: "docker",
 		Ready: true, Datacenter: "home", Labels: map[string]string{"zone": "attic", "gpu": "old"},
 		HasImage: func(image string) (bool, int64) { return image == "web:1", 0 }}
 }
@@ -74,6 +77,10 @@ func TestAnswer_HardFilters(t *testing.T) {
 		{"cpu to the thousandth", func(c *in) { c.task.Needs = res(1000, 1) }, ""},
 		{"cpu", func(c *in) { c.task.Needs = res(1001, 1) }, "cpu: needs 1.001, 1 free of 4"},
 		{"disk", func(c *in) { c.task.Needs.DiskBytes = 1 << 30 }, "disk: needs 1.0 GiB, 0.0 KiB free of 0.0 KiB"},
+		{"a share of a device", func(c *in) { c.task.Needs.GPUMilli = 500 }, ""},
+		{"more than is left of any device", func(c *in) { c.task.Needs.GPUMilli = 700 }, "gpu: needs 0.7 of one device, at most 0.6 free on any of 3"},
+		{"two devices", func(c *in) { c.self.GPUs[0] = 1000; c.task.Needs.GPUMilli = 2000 }, "gpu: needs 2 whole, 1 free of 3"},
+		{"no device at all", func(c *in) { c.self.GPUs, c.self.Total.GPUMilli, c.task.Needs.GPUMilli = nil, 0, 1 }, "gpu: needs 0.001 of one device, at most 0 free on any of 0"},
 		{"label before memory", func(c *in) { c.task.Constraints = []string{"ssd"}; c.task.Needs = res(1, 9999) }, "label: "},
 	} {
 		c := in{self: readySelf(), spec: &job.Spec{Namespace: "default", Name: "shop"}, task: webTask()}
@@ -91,7 +98,7 @@ func TestAnswer_HardFilters(t *testing.T) {
 		}
 		slot := &wire.AwardedSlot{Slot: slotID("web", 0), Life: 1, Token: 3}
 		free := c.self.Free
-		why := CheckAward(c.self, slot, func(job.ID, uint64, string, wire.Hash) (*job.Spec, *job.Task, bool) {
+		_, why := CheckAward(c.self, slot, func(job.ID, uint64, string, wire.Hash) (*job.Spec, *job.Task, bool) {
 			return c.spec, c.task, c.task != nil
 		})
 		if why != got {
@@ -108,11 +115,34 @@ func TestAnswer_HardFilters(t *testing.T) {
 func TestCheckAward_SlotsOfOneAwardShareWhatIsFree(t *testing.T) {
 	self, task := readySelf(), webTask() // 1000m and 700 MiB free, 500m and 512 MiB needed
 	find := func(job.ID, uint64, string, wire.Hash) (*job.Spec, *job.Task, bool) { return &job.Spec{}, task, true }
-	if why := CheckAward(self, &wire.AwardedSlot{Slot: slotID("web", 0)}, find); why != "" {
+	if _, why := CheckAward(self, &wire.AwardedSlot{Slot: slotID("web", 0)}, find); why != "" {
 		t.Fatalf("first: %s", why)
 	}
-	if why := CheckAward(self, &wire.AwardedSlot{Slot: slotID("web", 1)}, find); Class(why) != Memory {
+	if _, why := CheckAward(self, &wire.AwardedSlot{Slot: slotID("web", 1)}, find); Class(why) != Memory {
 		t.Fatalf("second: %q, want a refusal for memory", why)
+	}
+}
+
+// TestCheckAward_NamesTheDevices gives shares to the fullest device with room, and whole
+// devices in order.
+func TestCheckAward_NamesTheDevices(t *testing.T) {
+	self, task := readySelf(), webTask()
+	task.Needs = res(1, 1)
+	self.GPUs, self.Free.GPUMilli = []uint16{1000, 700, 1000, 1000}, 3700
+	said := self.GPUs
+	find := func(job.ID, uint64, string, wire.Hash) (*job.Spec, *job.Task, bool) { return &job.Spec{}, task, true }
+	for i, c := range []struct {
+		needs int64
+		want  []int
+	}{{300, []int{1}}, {500, []int{0}}, {400, []int{1}}, {2000, []int{2, 3}}, {0, nil}, {500, []int{0}}, {1, nil}} {
+		task.Needs.GPUMilli = c.needs
+		gpus, no := CheckAward(self, &wire.AwardedSlot{Slot: slotID("web", i)}, find)
+		if !slices.Equal(gpus, c.want) || (no != "") != (i == 6) {
+			t.Errorf("%d: devices %v, %q; want %v", i, gpus, no, c.want)
+		}
+	}
+	if job.SumGPUs(said) != 3700 || job.SumGPUs(self.GPUs) != 0 || self.Free.GPUMilli != 0 {
+		t.Errorf("what was said before is now %v; %v is left, together %d", said, self.GPUs, self.Free.GPUMilli)
 	}
 }
 

@@ -148,5 +148,6 @@ func (s *Sale) envelopes(direct bool) []wire.Envelope {
 
 // clampNeeds keeps needs from being negative, which would make room out of nothing.
 func clampNeeds(r job.Resources) job.Resources {
-	return job.Resources{CPUMilli: max(r.CPUMilli, 0), MemBytes: max(r.MemBytes, 0), DiskBytes: max(r.DiskBytes, 0)}
+	return job.Resources{CPUMilli: max(r.CPUMilli, 0), MemBytes: max(r.MemBytes, 0), DiskBytes: max(r.DiskBytes, 0),
+		GPUMilli: max(r.GPUMilli, 0)}
 }

@@ -65,7 +65,7 @@ func (s *Sale) roomForAll() bool {
 	for _, l := range s.lots {
 		n := int64(len(l.slots))
 		needs = needs.Plus(job.Resources{CPUMilli: atMost(l.wire.Needs.CPUMilli, n), MemBytes: atMost(l.wire.Needs.MemBytes, n),
-			DiskBytes: atMost(l.wire.Needs.DiskBytes, n)})
+			DiskBytes: atMost(l.wire.Needs.DiskBytes, n), GPUMilli: atMost(l.wire.Needs.GPUMilli, n)})
 		needs = clampTo(needs, mostSum)
 	}
 	for _, b := range s.ranked {
@@ -136,7 +136,7 @@ func (s *Sale) rank(sl *slot) (best []candidate, passed int) {
 	n := 0
 	for _, b := range s.ranked {
 		o := b.offer(l)
-		if o == nil || !l.wire.Needs.Fits(b.left()) || !covers(o, sl) || sl.triedAt(b) {
+		if o == nil || !b.room().holds(l.wire.Needs) || !covers(o, sl) || sl.triedAt(b) {
 			continue
 		}
 		passed++
@@ -163,6 +163,45 @@ func (b *bidder) offer(l *lot) *wire.Offer {
 
 // left is what b has free beyond the awards it has not answered.
 func (b *bidder) left() job.Resources { return b.free.Minus(b.away) }
+
+// room is left with the devices: those that b will pick for the awards it has not
+// answered, in their order, are taken.
+func (b *bidder) room() space { return space{b.left(), b.total, b.leftGPUs} }
+
+// fly notes that b was awarded a slot with these needs.
+func (b *bidder) fly(needs job.Resources) {
+	b.away = b.away.Plus(needs)
+	if needs.GPUMilli > 0 {
+		b.awayGPUs = append(b.awayGPUs, needs.GPUMilli)
+		b.countGPUs()
+	}
+}
+
+// land notes that b has answered for a slot with these needs, and whether it took it.
+func (b *bidder) land(needs job.Resources, took bool) {
+	b.away = b.away.Minus(needs)
+	if i := slices.Index(b.awayGPUs, needs.GPUMilli); i >= 0 {
+		b.awayGPUs = slices.Delete(b.awayGPUs, i, i+1)
+		if took {
+			b.gpus = without(b.gpus, needs.GPUMilli)
+		}
+		b.countGPUs()
+	}
+}
+
+// countGPUs finds leftGPUs anew.
+func (b *bidder) countGPUs() { b.leftGPUs = without(b.gpus, b.awayGPUs...) }
+
+// without is what is free of devices once needs are met, as their peer picks them. What
+// finds none there takes nothing: its peer will decline it.
+func without(free []uint16, needs ...int64) []uint16 {
+	free = slices.Clone(free)
+	for _, milli := range needs {
+		devices, _ := job.PickGPUs(free, milli)
+		job.TakeGPUs(free, devices, milli)
+	}
+	return free
+}
 
 // score ranks b for a lot. It changes only with what b is given, so the many
 // slots of a lot need not compute it anew.
@@ -198,7 +237,7 @@ func (s *Sale) award(sl *slot, b *bidder, summary wire.Summary) wire.AwardedSlot
 	s.move(sl, awarded)
 	s.flying++
 	b.awarded = true
-	b.away = b.away.Plus(sl.lot.wire.Needs)
+	b.fly(sl.lot.wire.Needs)
 	b.given[sl.lot.group]++
 	b.scored = nil
 	return a

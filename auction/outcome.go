@@ -125,9 +125,9 @@ func (b *bidder) reason(sl *slot) (string, int64) {
 	}
 	o := &a.offers[sl.lot.place]
 	needs := sl.lot.wire.Needs
-	switch text, gap := shortage(needs, b.left(), b.total); {
+	switch text, gap := shortage(needs, b.room()); {
 	case o.No != "" && lacksResources(o.No):
-		_, gap := shortage(needs, b.free, b.total)
+		_, gap := shortage(needs, space{b.free, b.total, b.gpus})
 		return o.No, gap
 	case o.No != "":
 		return o.No, 0
@@ -146,7 +146,7 @@ func (b *bidder) reason(sl *slot) (string, int64) {
 
 func lacksResources(reason string) bool {
 	class := Class(reason)
-	return class == CPU || class == Memory || class == Disk
+	return class == CPU || class == Memory || class == Disk || class == GPU
 }
 
 func (t *try) reason() string {

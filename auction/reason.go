@@ -29,6 +29,7 @@ const (
 	CPU             = "cpu"
 	Memory          = "memory"
 	Disk            = "disk"
+	GPU             = "gpu"
 	VolumeElsewhere = "volume elsewhere" // the bid leaves out this slot of its lot
 	Malformed       = "malformed answer" // the bidder's fault
 	NoReply         = "no reply"         // an award was not answered in time
@@ -101,13 +102,14 @@ func (t *tally) sorted() []wire.Reason {
 
 // lacks says which resource does not suffice, with figures, or "" if all do. Of
 // several the one that is shortest in proportion to the needs is named.
-func lacks(needs, free, total job.Resources) string {
-	text, _ := shortage(needs, free, total)
+func lacks(needs job.Resources, s space) string {
+	text, _ := shortage(needs, s)
 	return text
 }
 
 // shortage is lacks with the size of the gap, in millionths of the needs.
-func shortage(needs, free, total job.Resources) (text string, gap int64) {
+func shortage(needs job.Resources, s space) (text string, gap int64) {
+	free, total := s.free, s.total
 	worse := func(class string, need, free, total int64, up, down func(int64) string) {
 		free = max(free, 0)
 		if need <= free {
@@ -121,7 +123,30 @@ func shortage(needs, free, total job.Resources) (text string, gap int64) {
 	worse(CPU, needs.CPUMilli, free.CPUMilli, total.CPUMilli, cores, cores)
 	worse(Memory, needs.MemBytes, free.MemBytes, total.MemBytes, amountUp, amount)
 	worse(Disk, needs.DiskBytes, free.DiskBytes, total.DiskBytes, amountUp, amount)
+	if g, what := lacksGPUs(needs.GPUMilli, s); g > gap {
+		text, gap = what, g
+	}
 	return text, gap
+}
+
+// lacksGPUs is shortage of the devices alone: a share needs one device with as much free,
+// whole ones must be free of anything, and what lies about on others helps neither.
+func lacksGPUs(milli int64, s space) (gap int64, text string) {
+	if milli <= 0 || s.free.GPUMilli >= milli && job.FitsGPUs(s.gpus, milli) {
+		return 0, ""
+	}
+	devices := s.total.GPUMilli / job.WholeGPU
+	if milli < job.WholeGPU {
+		most := int64(slices.Max(append([]uint16{0}, s.gpus...)))
+		return max(share(milli, most, milli), 1), fmt.Sprintf("%s: needs %s of one device, at most %s free on any of %d", GPU, cores(milli), cores(most), devices)
+	}
+	whole := int64(0)
+	for _, f := range s.gpus {
+		if f >= job.WholeGPU {
+			whole++
+		}
+	}
+	return max(share(milli, whole*job.WholeGPU, milli), 1), fmt.Sprintf("%s: needs %s whole, %d free of %d", GPU, cores(milli), whole, devices)
 }
 
 // cores prints milli-CPU: "0.5".

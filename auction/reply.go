@@ -69,7 +69,7 @@ func (s *Sale) Reply(_ clock.Instant, from wire.PeerID, r *wire.Reply) {
 			continue
 		}
 		heard = true
-		b.away = b.away.Minus(sl.lot.wire.Needs)
+		b.land(sl.lot.wire.Needs, d.Decline == "")
 		if d.Decline != "" {
 			b.given[sl.lot.group]--
 			s.end(sl, t, declined, clip(d.Decline))
@@ -143,7 +143,8 @@ func (s *Sale) Raise(slot job.SlotID, known wire.Token) {
 }
 
 // mostSum keeps sums of resources far from overflow.
-var mostSum = job.Resources{CPUMilli: math.MaxInt64 >> 2, MemBytes: math.MaxInt64 >> 2, DiskBytes: math.MaxInt64 >> 2}
+var mostSum = job.Resources{CPUMilli: math.MaxInt64 >> 2, MemBytes: math.MaxInt64 >> 2, DiskBytes: math.MaxInt64 >> 2,
+	GPUMilli: math.MaxInt64 >> 2}
 
 // atMost returns a×n, or what mostSum allows. Neither is negative.
 func atMost(a, n int64) int64 {

@@ -188,13 +188,18 @@ type bidder struct {
 	free    job.Resources
 	total   job.Resources
 	away    job.Resources // needs of awards that free does not account for yet
+	gpus    []uint16      // free of each device, as it said, less what it took since
 	given   map[int]int   // copies given in this sale, by group
 	awarded bool          // its state now changes with our awards: only replies refresh it
 	silent  bool          // owes a reply past its time: no more awards
 	gone    bool          // doubted
 	replied uint64        // the latest award whose reply was read
-	scored  *lot          // of which cached is the score; nil: none
-	cached  wire.Score
+
+	awayGPUs []int64  // away, of those that need a GPU, in order of the awards
+	leftGPUs []uint16 // gpus less awayGPUs
+
+	scored *lot // of which cached is the score; nil: none
+	cached wire.Score
 }
 
 // An answer is a bid on one call, checked and cut to size.
@@ -271,6 +276,8 @@ func (s *Sale) Bid(_ clock.Instant, from wire.PeerID, b *wire.Bid) {
 	if !p.awarded {
 		p.total = clampTo(b.Total, mostReported)
 		p.free = clampTo(b.Free, p.total)
+		p.gpus = clampGPUs(b.GPUs, p.total)
+		p.countGPUs()
 	}
 	s.count(p, call, -1)
 	if p.answers[call] == nil {
@@ -287,7 +294,7 @@ func (s *Sale) Bid(_ clock.Instant, from wire.PeerID, b *wire.Bid) {
 }
 
 // mostReported is the greatest amount of anything that a peer is believed to have.
-var mostReported = job.Resources{CPUMilli: 1 << 55, MemBytes: 1 << 55, DiskBytes: 1 << 55}
+var mostReported = job.Resources{CPUMilli: 1 << 55, MemBytes: 1 << 55, DiskBytes: 1 << 55, GPUMilli: job.MaxGPUs * job.WholeGPU}
 
 // read checks a bid on a call's lots and cuts its texts and lists to size.
 func read(b *wire.Bid, lots []*lot) *answer {
@@ -340,7 +347,17 @@ func clampTo(r, most job.Resources) job.Resources {
 		CPUMilli:  min(max(r.CPUMilli, 0), most.CPUMilli),
 		MemBytes:  min(max(r.MemBytes, 0), most.MemBytes),
 		DiskBytes: min(max(r.DiskBytes, 0), most.DiskBytes),
+		GPUMilli:  min(max(r.GPUMilli, 0), most.GPUMilli),
 	}
+}
+
+// clampGPUs keeps what a peer reported of its devices within what there can be.
+func clampGPUs(free []uint16, total job.Resources) []uint16 {
+	out := slices.Clone(free[:min(len(free), int(total.GPUMilli/job.WholeGPU))])
+	for i := range out {
+		out[i] = min(out[i], job.WholeGPU)
+	}
+	return out
 }
 
 // Over reports whether nothing remains to be done: every slot is sold, taken or

@@ -124,7 +124,7 @@ func (w *world) award(s *Sale, id wire.PeerID, m *wire.Award) {
 		if have, held := p.claims[a.Slot]; held && have != a.Token {
 			d.Decline = "own claim"
 		} else if !held {
-			if d.Decline = CheckAward(&p.self, a, w.find); d.Decline == "" {
+			if _, d.Decline = CheckAward(&p.self, a, w.find); d.Decline == "" {
 				p.claims[a.Slot] = a.Token
 			} else {
 				w.declines++

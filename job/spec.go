@@ -118,21 +118,26 @@ type Resources struct {
 	CPUMilli  int64 `cbor:"1,keyasint,omitempty" json:"cpuMilli"`
 	MemBytes  int64 `cbor:"2,keyasint,omitempty" json:"memBytes"`
 	DiskBytes int64 `cbor:"3,keyasint,omitempty" json:"diskBytes"`
+
+	// GPUMilli is in thousandths of a device. A need below WholeGPU is a share of one
+	// device, any other is of so many whole ones; what a peer has is the sum over its
+	// devices, so that a need which fits into it need not fit on the devices (PickGPUs).
+	GPUMilli int64 `cbor:"4,keyasint,omitempty" json:"gpuMilli,omitempty"`
 }
 
 // Plus returns the sum.
 func (r Resources) Plus(o Resources) Resources {
-	return Resources{r.CPUMilli + o.CPUMilli, r.MemBytes + o.MemBytes, r.DiskBytes + o.DiskBytes}
+	return Resources{r.CPUMilli + o.CPUMilli, r.MemBytes + o.MemBytes, r.DiskBytes + o.DiskBytes, r.GPUMilli + o.GPUMilli}
 }
 
 // Minus returns the difference, which may be negative.
 func (r Resources) Minus(o Resources) Resources {
-	return Resources{r.CPUMilli - o.CPUMilli, r.MemBytes - o.MemBytes, r.DiskBytes - o.DiskBytes}
+	return Resources{r.CPUMilli - o.CPUMilli, r.MemBytes - o.MemBytes, r.DiskBytes - o.DiskBytes, r.GPUMilli - o.GPUMilli}
 }
 
 // Fits reports whether r is at most o in every part.
 func (r Resources) Fits(o Resources) bool {
-	return r.CPUMilli <= o.CPUMilli && r.MemBytes <= o.MemBytes && r.DiskBytes <= o.DiskBytes
+	return r.CPUMilli <= o.CPUMilli && r.MemBytes <= o.MemBytes && r.DiskBytes <= o.DiskBytes && r.GPUMilli <= o.GPUMilli
 }
 
 // Restart says what a holder does, on its own, when a container has exited.

@@ -91,10 +91,26 @@ func (c *checker) amounts(t *Task) {
 		c.inRange(part.field+".memBytes", part.MemBytes, part.least, maxBytes)
 		c.inRange(part.field+".diskBytes", part.DiskBytes, 0, maxBytes)
 	}
+	c.gpus(t)
 	c.notAbove("cpuMilli", t.Needs.CPUMilli, t.Limits.CPUMilli)
 	c.notAbove("memBytes", t.Needs.MemBytes, t.Limits.MemBytes)
 	c.inRange("pids", t.Pids, 1, maxPids)
 	c.inRange("shmBytes", t.ShmBytes, 0, maxBytes)
+}
+
+// gpus refuses what no devices can meet: a share of more than one.
+func (c *checker) gpus(t *Task) {
+	const field = "needs.gpuMilli"
+	switch n := t.Needs.GPUMilli; {
+	case n < 0 || n > MaxGPUs*WholeGPU:
+		c.inRange(field, n, 0, MaxGPUs*WholeGPU)
+	case n > WholeGPU && n%WholeGPU != 0:
+		c.add(field, "%d is neither a share of one GPU (below %d) nor so many whole ones; write %d or %d", n, WholeGPU,
+			n/WholeGPU*WholeGPU, (n/WholeGPU+1)*WholeGPU)
+	}
+	if t.Limits.GPUMilli != 0 {
+		c.add("limits.gpuMilli", "%d: a GPU is reserved, not limited; write it in needs", t.Limits.GPUMilli)
+	}
 }
 
 // notAbove refuses a need that its own limit keeps the task from ever using.

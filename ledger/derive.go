@@ -338,6 +338,21 @@ func (s *State) Claimed(p wire.PeerID) (sum job.Resources) {
 	return sum
 }
 
+// FreeGPUs returns what is free, in thousandths, of each of the n devices that a peer
+// has: whole ones, less what its claims hold that have not ended.
+func (s *State) FreeGPUs(p wire.PeerID, n int64) []uint16 {
+	free := job.WholeGPUs(n)
+	if len(free) == 0 {
+		return nil
+	}
+	for _, c := range s.ClaimsBy(p) {
+		if !c.Phase.Ended() {
+			job.TakeGPUs(free, c.GPUs, c.Needs.GPUMilli)
+		}
+	}
+	return free
+}
+
 // PlaceOf returns where a slot's named volume is: the place of the peer that
 // holds the slot if several exist after a split, else the lowest key.
 func (s *State) PlaceOf(id job.ID, volume string, slot job.SlotID) *VolumePlace {

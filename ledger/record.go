@@ -86,6 +86,7 @@ type Claim struct {
 	Fails      uint32        `cbor:"15,keyasint,omitempty"` // failed tokens of the slot before this one, since its spec changed
 	Summary    wire.Summary  `cbor:"16,keyasint"`           // of the sale, for `why`
 	NotServing bool          `cbor:"17,keyasint,omitempty"` // missed its time to serve on this spec
+	GPUs       []int         `cbor:"18,keyasint,omitempty"` // indices of the devices that its needs are met by, ascending
 }
 
 // MaxDetail bounds Claim.Detail, in bytes.
@@ -196,7 +197,7 @@ func decodeBody(r *wire.Record) (any, error) {
 	case wire.KindClaim:
 		return decode[Claim](r, func(c *Claim) bool {
 			return c.Peer == r.Num.Issuer && c.Token > 0 && c.Life > 0 && c.Phase > 0 && c.Phase <= Superseded &&
-				len(c.Detail) <= MaxDetail && validSlot(c.Slot)
+				len(c.Detail) <= MaxDetail && validSlot(c.Slot) && job.AreGPUsFor(c.GPUs, c.Needs.GPUMilli)
 		})
 	case wire.KindVerdict:
 		return decode[Verdict](r, func(v *Verdict) bool { return v.By == r.Num.Issuer && v.Token > 0 && validSlot(v.Slot) })

@@ -32,6 +32,7 @@ func (c *Core) bidder() *auction.Self {
 	s.OS, s.Arch, s.Driver, s.LoadMilli = f.OS, f.Arch, f.Driver, f.Load
 	s.Total = f.Capacity
 	s.Free = f.Capacity.Minus(c.led.Claimed(c.cfg.Self))
+	s.GPUs = c.led.FreeGPUs(c.cfg.Self, f.Capacity.GPUMilli/job.WholeGPU)
 	if mutant.Is(mutant.IgnoreReserved) {
 		s.Free = f.Capacity
 	}
@@ -185,7 +186,9 @@ func (c *Core) judgeAward(self *auction.Self, a *wire.AwardedSlot) (wire.Decisio
 	if d.Decline, d.Known = c.standsAgainst(a); d.Decline != "" {
 		return d, nil
 	}
-	if d.Decline = auction.CheckAward(self, a, c.lookup); d.Decline != "" {
+	gpus, no := auction.CheckAward(self, a, c.lookup)
+	if no != "" {
+		d.Decline = no
 		return d, nil
 	}
 	_, task, _ := c.lookup(a.Slot.Job, a.Life, a.Slot.Task, a.Spec)
@@ -194,7 +197,7 @@ func (c *Core) judgeAward(self *auction.Self, a *wire.AwardedSlot) (wire.Decisio
 	}
 	r := c.write(wire.KindClaim, &ledger.Claim{
 		Slot: a.Slot, Life: a.Life, Token: a.Token, Peer: c.cfg.Self, Spec: a.Spec,
-		JobSpec: c.jobSpecOf(a.Slot.Job, a.Slot.Task, a.Spec), Needs: task.Needs,
+		JobSpec: c.jobSpecOf(a.Slot.Job, a.Slot.Task, a.Spec), Needs: task.Needs, GPUs: gpus,
 		Phase: ledger.Accepted, Fails: a.Fails, Summary: a.Summary,
 	})
 	c.event(Event{Kind: "claimed", Job: a.Slot.Job, Slot: a.Slot.String(), Peer: c.cfg.Self,

@@ -412,7 +412,8 @@ func (c *Core) staying(slot job.SlotID) *ledger.Claim {
 // here, marks it leaving so that it is sold elsewhere.
 func (c *Core) move(cl *ledger.Claim, w ledger.Wanted) {
 	again := *cl
-	if c.facts != nil && !w.Task.Needs.Fits(c.facts.Capacity.Minus(c.led.Claimed(c.cfg.Self)).Plus(cl.Needs)) {
+	gpus, fits := c.roomInstead(cl, w.Task.Needs)
+	if !fits {
 		c.end(cl, ledger.Stopped, "the new revision's needs do not fit on this peer")
 		return
 	}
@@ -420,7 +421,7 @@ func (c *Core) move(cl *ledger.Claim, w ledger.Wanted) {
 		c.end(cl, ledger.Stopped, laterText(field))
 		return
 	}
-	again.Spec, again.JobSpec, again.Needs = w.Spec, w.JobSpec, w.Task.Needs
+	again.Spec, again.JobSpec, again.Needs, again.GPUs = w.Spec, w.JobSpec, w.Task.Needs, gpus
 	again.NotServing, again.Fails = false, 0
 	again.Phase, again.Run = ledger.Accepted, cl.Run+1
 	for _, v := range w.Task.Volumes() {
@@ -430,6 +431,24 @@ func (c *Core) move(cl *ledger.Claim, w ledger.Wanted) {
 	c.holding.dirty = true
 	c.event(Event{Kind: "updating", Job: cl.Slot.Job, Slot: cl.Slot.String(), Peer: c.cfg.Self,
 		Text: fmt.Sprintf("%s moves from spec %s to %s", cl.Slot, cl.Spec, w.Spec)})
+}
+
+// roomInstead reports whether needs fit here once an own claim's are gone, and on which
+// GPUs: on those that it has, if it needs as much of them as before.
+func (c *Core) roomInstead(cl *ledger.Claim, needs job.Resources) (gpus []int, fits bool) {
+	if needs.GPUMilli == cl.Needs.GPUMilli {
+		gpus, fits = cl.GPUs, true
+	}
+	if c.facts == nil {
+		return gpus, fits
+	}
+	have := c.facts.Capacity
+	if !fits {
+		free := c.led.FreeGPUs(c.cfg.Self, have.GPUMilli/job.WholeGPU)
+		job.GiveGPUs(free, cl.GPUs, cl.Needs.GPUMilli)
+		gpus, fits = job.PickGPUs(free, needs.GPUMilli)
+	}
+	return gpus, fits && needs.Fits(have.Minus(c.led.Claimed(c.cfg.Self)).Plus(cl.Needs))
 }
 
 // end marks a claim to be ended: its container is stopped, and only when that is
@@ -457,7 +476,7 @@ func (c *Core) ref(cl *ledger.Claim) runtime.Ref {
 func (c *Core) wants() []runtime.Want {
 	var out []runtime.Want
 	for _, cl := range c.ownClaims() {
-		w := runtime.Want{Ref: c.ref(cl), Run: cl.Run, Phase: phaseOf(cl.Phase)}
+		w := runtime.Want{Ref: c.ref(cl), Run: cl.Run, Phase: phaseOf(cl.Phase), GPUs: job.GPUSetOf(cl.GPUs)}
 		if spec := c.led.Spec(cl.JobSpec); spec != nil {
 			w.Task = spec.Task(cl.Slot.Task)
 		}
@@ -489,12 +508,12 @@ func (c *Core) wants() []runtime.Want {
 }
 
 // fitting turns start-first into stop-first where there is no room for the old and
-// the new container at once.
+// the new container at once, or where both would hold the same GPUs.
 func (c *Core) fitting(cl *ledger.Claim, t *job.Task) *job.Task {
 	if t == nil || t.Update.Order != "start-first" || c.facts == nil {
 		return t
 	}
-	if cl.Needs.Fits(c.facts.Capacity.Minus(c.led.Claimed(c.cfg.Self))) {
+	if len(cl.GPUs) == 0 && cl.Needs.Fits(c.facts.Capacity.Minus(c.led.Claimed(c.cfg.Self))) {
 		return t
 	}
 	c.reach(BranchStopFirst)

@@ -73,6 +73,7 @@ func (m *machine) capacity() job.Resources {
 	c := m.spec.Capacity
 	if m.boast > 1 {
 		c.CPUMilli, c.MemBytes = c.CPUMilli*m.boast, c.MemBytes*m.boast
+		c.GPUMilli = min(c.GPUMilli*m.boast, job.MaxGPUs*job.WholeGPU)
 	}
 	return c
 }

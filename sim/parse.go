@@ -138,7 +138,7 @@ func (p *parser) peers(words []string) error {
 	return nil
 }
 
-// machineOptions reads cpu= mem= label= datacenter= profile= and those of nicSpec into spec.
+// machineOptions reads cpu= mem= gpus= label= datacenter= profile= and those of nicSpec into spec.
 func machineOptions(spec *MachineSpec, words []string) (err error) {
 	for _, w := range words {
 		key, value, _ := strings.Cut(w, "=")
@@ -147,6 +147,11 @@ func machineOptions(spec *MachineSpec, words []string) (err error) {
 			spec.Capacity.CPUMilli, err = parseCPU(value)
 		case "mem":
 			spec.Capacity.MemBytes, err = parseBytes(value)
+		case "gpus":
+			spec.Capacity.GPUMilli, err = parseGPUs(value)
+			if spec.Capacity.GPUMilli%job.WholeGPU != 0 {
+				err = fmt.Errorf("%q is no number of devices; write one from 0 to %d", value, job.MaxGPUs)
+			}
 		case "label":
 			name, text, _ := strings.Cut(value, "=")
 			spec.Labels = maps.Clone(spec.Labels)

@@ -145,6 +145,9 @@ func (s *Scenario) String() string {
 	out := ""
 	for _, g := range s.Groups {
 		out += fmt.Sprintf("peers %d cpu=%dm mem=%d", g.Count, g.Capacity.CPUMilli, g.Capacity.MemBytes)
+		if n := g.Capacity.GPUMilli / job.WholeGPU; n > 0 {
+			out += fmt.Sprintf(" gpus=%d", n)
+		}
 		for _, k := range sortedKeys(g.Labels) {
 			out += " label=" + k + "=" + g.Labels[k]
 		}

@@ -2,6 +2,7 @@ package sim
 
 import (
 	"fmt"
+	"math"
 	"strconv"
 	"strings"
 	"time"
@@ -89,12 +90,22 @@ func parseBytes(s string) (int64, error) {
 	return int64(v * float64(factor)), nil
 }
 
+// parseGPUs reads a share of one GPU, "0.5", or so many whole ones, as thousandths.
+func parseGPUs(s string) (int64, error) {
+	v, err := strconv.ParseFloat(s, 64)
+	if err != nil || !(v >= 0 && v <= job.MaxGPUs) || v > 1 && v != math.Trunc(v) {
+		return 0, fmt.Errorf("%q is no number of GPUs; write a share of one such as 0.5, or 0 to %d whole ones", s, job.MaxGPUs)
+	}
+	return int64(math.Round(v * job.WholeGPU)), nil
+}
+
 // optionKinds says how the value of each option of a verb is read; an option
 // means the same wherever it stands.
 var optionKinds = map[string]func(string) error{
 	"replicas": isCopies, "token": isInt, "code": isInt, "count": isInt, "after": isInt, "stores": isInt, "exit": isInt,
 	"parallelism": isInt, "restarts": isInt, "least": isInt, "revision": isInt,
 	"cpu":     func(s string) error { _, err := parseCPU(s); return err },
+	"gpus":    func(s string) error { _, err := parseGPUs(s); return err },
 	"mem":     func(s string) error { _, err := parseBytes(s); return err },
 	"free":    func(s string) error { _, err := parseBytes(s); return err },
 	"fill":    func(s string) error { _, err := parseBytes(s); return err },

@@ -22,7 +22,7 @@ type verb struct {
 }
 
 var taskOptions = []string{
-	"replicas", "cpu", "mem", "at", "volume", "type", "onreturn", "inisland", "failover", "lasts", "exit", "health", "image",
+	"replicas", "cpu", "mem", "gpus", "at", "volume", "type", "onreturn", "inisland", "failover", "lasts", "exit", "health", "image",
 	"constraint", "parallelism", "restarts", "order", "failure", "version", "fails", "policy", "monitor", "stuck", "depends", "later",
 }
 
@@ -49,7 +49,7 @@ func init() {
 			check: restartArgs, do: (*run).restart},
 		"clockjump": {args: 1, usage: "PEER by=-10y", opts: []string{"by", "drift"}, check: refArgs, do: (*run).clockJump},
 		"join": {usage: "[cpu=4 mem=8GiB first=yes]",
-			opts: []string{"cpu", "mem", "label", "datacenter", "profile", "first"}, do: (*run).join},
+			opts: []string{"cpu", "mem", "gpus", "label", "datacenter", "profile", "first"}, do: (*run).join},
 
 		"cut":    {args: 1, usage: "n1,n2|n3 [for=1h]", opts: []string{"for"}, check: cutArgs, do: (*run).cut},
 		"oneway": {args: 1, usage: "n1,n2>n3 [for=1h]", opts: []string{"for"}, check: cutArgs, do: (*run).cut},

@@ -294,6 +294,7 @@ type Bid struct {
 	Total  job.Resources `cbor:"3,keyasint"`
 	Offers []Offer       `cbor:"4,keyasint"`           // one per lot, in order
 	No     string        `cbor:"5,keyasint,omitempty"` // I bid on nothing, and why
+	GPUs   []uint16      `cbor:"6,keyasint,omitempty"` // free thousandths of each device, by its index
 }
 
 // An AwardedSlot is one slot of an award.

@@ -305,7 +305,7 @@ func changeLine(ch job.Change) string {
 
 // times is what n copies need.
 func times(r job.Resources, n int64) job.Resources {
-	return job.Resources{CPUMilli: r.CPUMilli * n, MemBytes: r.MemBytes * n, DiskBytes: r.DiskBytes * n}
+	return job.Resources{CPUMilli: r.CPUMilli * n, MemBytes: r.MemBytes * n, DiskBytes: r.DiskBytes * n, GPUMilli: r.GPUMilli * n}
 }
 
 // resources prints amounts as a person writes them: "0.5 CPU, 128MiB".
@@ -313,6 +313,9 @@ func resources(r job.Resources) string {
 	text := fmt.Sprintf("%g CPU, %s", float64(r.CPUMilli)/1000, units.BytesSize(float64(r.MemBytes)))
 	if r.DiskBytes > 0 {
 		text += ", " + units.BytesSize(float64(r.DiskBytes)) + " disk"
+	}
+	if r.GPUMilli > 0 {
+		text += fmt.Sprintf(", %g GPU", float64(r.GPUMilli)/job.WholeGPU)
 	}
 	return text
 }

@@ -35,6 +35,7 @@ var effects = map[string]string{
 	"deploy.mode": "deploy: {mode: global}", "deploy.replicas": "deploy: {replicas: 2}",
 	"deploy.resources.limits.cpus": "deploy: {resources: {limits: {cpus: '2'}}}", "deploy.resources.limits.memory": "deploy: {resources: {limits: {memory: 1m}}}",
 	"deploy.resources.limits.pids": "deploy: {resources: {limits: {pids: 5}}}", "deploy.resources.reservations.cpus": "deploy: {resources: {reservations: {cpus: '2'}}}",
+	"deploy.resources.reservations.devices": "deploy: {resources: {reservations: {devices: [{capabilities: [gpu], count: 2}]}}}", "x-shoal.gpus": "x-shoal: {gpus: 0.5}",
 	"deploy.resources.reservations.memory": "deploy: {resources: {reservations: {memory: 1m}}}",
 	"deploy.restart_policy.condition":      "deploy: {restart_policy: {condition: none}}", "deploy.restart_policy.delay": "deploy: {restart_policy: {delay: 9s}}",
 	"deploy.restart_policy.max_attempts": "deploy: {restart_policy: {max_attempts: 9}}", "deploy.update_config.parallelism": "deploy: {update_config: {parallelism: 9}}",
@@ -43,7 +44,7 @@ var effects = map[string]string{
 
 	"privileged": "privileged: true", "cap_add": "cap_add: [A]", "security_opt": "security_opt: [a]", "use_api_socket": "use_api_socket: true",
 	"network_mode": "network_mode: host", "pid": "pid: host", "ipc": "ipc: host", "uts": "uts: host", "userns_mode": "userns_mode: host", "cgroup": "cgroup: host",
-	"devices": "devices: [/dev/a]", "gpus": "gpus: all", "device_cgroup_rules": "device_cgroup_rules: ['c 1:3 mr']", "volumes_from": "volumes_from: [other]",
+	"devices": "devices: [/dev/a]", "gpus": "gpus: [{count: 2}]", "device_cgroup_rules": "device_cgroup_rules: ['c 1:3 mr']", "volumes_from": "volumes_from: [other]",
 	"provider": "provider: {type: x}",
 
 	"x-shoal.type": "x-shoal: {type: batch}", "x-shoal.constraints": "x-shoal: {constraints: [a]}", "x-shoal.policy": "x-shoal: {policy: pack}",

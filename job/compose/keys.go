@@ -76,7 +76,7 @@ var serviceKeys = map[string]treatment{
 	"deploy.resources": {how: descend}, "deploy.resources.limits": {how: descend}, "deploy.resources.reservations": {how: descend},
 	"deploy.resources.limits.cpus": {how: whole}, "deploy.resources.limits.memory": {how: whole}, "deploy.resources.limits.pids": {how: whole},
 	"deploy.resources.reservations.cpus": {how: whole}, "deploy.resources.reservations.memory": {how: whole},
-	"deploy.resources.reservations.devices":           {refuse, "is not supported yet; the container would run without its device"},
+	"deploy.resources.reservations.devices":           {how: whole},
 	"deploy.resources.reservations.generic_resources": {refuse, "is not supported; label peers and write a constraint"},
 	"deploy.restart_policy":                           {how: descend}, "deploy.restart_policy.condition": {how: whole},
 	"deploy.restart_policy.delay": {how: whole}, "deploy.restart_policy.max_attempts": {how: whole},
@@ -93,7 +93,7 @@ var serviceKeys = map[string]treatment{
 	"configs": {refuse, noFile}, "secrets": {refuse, noFile}, "models": {refuse, "is not supported; run the model as a service"},
 
 	"x-shoal": {how: descend}, "x-shoal.type": {how: whole}, "x-shoal.constraints": {how: whole}, "x-shoal.policy": {how: whole},
-	"x-shoal.exclusive": {how: whole}, "x-shoal.affinity": {how: whole}, "x-shoal.spread": {how: whole},
+	"x-shoal.exclusive": {how: whole}, "x-shoal.affinity": {how: whole}, "x-shoal.spread": {how: whole}, "x-shoal.gpus": {how: whole},
 	"x-shoal.failover": {how: descend}, "x-shoal.failover.after": {how: whole}, "x-shoal.failover.inIsland": {how: whole},
 	"x-shoal.failover.onReturn": {how: whole}, "x-shoal.failover.volume": {how: whole},
 }

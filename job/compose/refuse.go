@@ -30,7 +30,6 @@ func (c *converter) dangers() {
 		key string
 		bad bool
 	}{
-		{"gpus", len(s.Gpus) > 0},
 		{"volumes_from", len(s.VolumesFrom) > 0},
 		{"provider", s.Provider != nil},
 	} {

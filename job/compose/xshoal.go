@@ -30,6 +30,7 @@ func (l *load) jobExtension(spec *job.Spec, extensions map[string]any) {
 func (c *converter) taskExtension(extensions map[string]any) {
 	path := c.under("x-shoal")
 	values, ok := c.extension(path, extensions)
+	c.gpus(values["gpus"])
 	if !ok {
 		return
 	}

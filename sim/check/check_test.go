@@ -23,16 +23,18 @@ type fake struct {
 	forger     bool
 }
 
-func (f *fake) Index() int                              { return 0 }
-func (f *fake) Name() string                            { return "n1" }
-func (f *fake) Peer() wire.PeerID                       { return wire.PeerID{1} }
-func (f *fake) Up() bool                                { return true }
-func (f *fake) Counts() bool                            { return !f.joining }
-func (f *fake) Shared() bool                            { return false }
-func (f *fake) Tainted() bool                           { return false }
-func (f *fake) Since() time.Duration                    { return 0 }
-func (f *fake) EngineWorks() bool                       { return true }
-func (f *fake) Capacity() job.Resources                 { return job.Resources{CPUMilli: 1000, MemBytes: 1000} }
+func (f *fake) Index() int           { return 0 }
+func (f *fake) Name() string         { return "n1" }
+func (f *fake) Peer() wire.PeerID    { return wire.PeerID{1} }
+func (f *fake) Up() bool             { return true }
+func (f *fake) Counts() bool         { return !f.joining }
+func (f *fake) Shared() bool         { return false }
+func (f *fake) Tainted() bool        { return false }
+func (f *fake) Since() time.Duration { return 0 }
+func (f *fake) EngineWorks() bool    { return true }
+func (f *fake) Capacity() job.Resources {
+	return job.Resources{CPUMilli: 1000, MemBytes: 1000, GPUMilli: 2000}
+}
 func (f *fake) Ledger() *ledger.State                   { return f.state }
 func (f *fake) Containers() []runtime.Observed          { return f.containers }
 func (f *fake) Synced(n wire.Number) bool               { return f.synced[n] }
@@ -87,6 +89,11 @@ func TestCheckers_Find(t *testing.T) {
 	open := func(n int, token wire.Token) node.Write {
 		return put(uint64(n)+1, wire.KindClaim, claim(n, token, ledger.Running))
 	}
+	gpu := func(n int, milli int64, devices ...int) node.Write {
+		c := claim(n, 1, ledger.Running)
+		c.Needs, c.GPUs = job.Resources{GPUMilli: milli}, devices
+		return put(uint64(n)+1, wire.KindClaim, c)
+	}
 	accepted := &node.Reply{Job: "default/web", Life: 1, Revision: 1, Stores: []wire.PeerID{{1}}}
 	head := func(seq, life, revision uint64) node.Write {
 		return put(seq, wire.KindHead, &ledger.Head{Job: "default/web", Life: life, Revision: revision, Author: wire.PeerID{1}})
@@ -102,6 +109,18 @@ func TestCheckers_Find(t *testing.T) {
 		{"room for two", "", func(f *fake) error { return NewOvercommit().Wrote(f, []node.Write{open(0, 1), open(1, 1)}) }},
 		{"no room for three", "S4", func(f *fake) error {
 			return NewOvercommit().Wrote(f, []node.Write{open(0, 1), open(1, 1), open(2, 1)})
+		}},
+		{"two halves of a device", "", func(f *fake) error {
+			return NewOvercommit().Wrote(f, []node.Write{gpu(0, 500, 1), gpu(1, 500, 1)})
+		}},
+		{"three halves of a device", "S4", func(f *fake) error {
+			return NewOvercommit().Wrote(f, []node.Write{gpu(0, 500, 1), gpu(1, 500, 1), gpu(2, 500, 1)})
+		}},
+		{"a share of a device that is taken", "S4", func(f *fake) error {
+			return NewOvercommit().Wrote(f, []node.Write{gpu(0, 1000, 0), gpu(1, 1, 0)})
+		}},
+		{"more devices than there are", "S4", func(f *fake) error {
+			return NewOvercommit().Wrote(f, []node.Write{gpu(0, 2000, 0, 1), gpu(1, 1000, 2)})
 		}},
 		{"second claim", "S5", func(f *fake) error {
 			return NewMonotone().Wrote(f, []node.Write{open(0, 1), owned(9, 0, 2, ledger.Accepted)})

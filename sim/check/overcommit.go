@@ -6,7 +6,7 @@ import (
 )
 
 // Overcommit is S4: the needs of a peer's claims that have not ended never exceed
-// what it has.
+// what it has, and those of each GPU no more than one.
 type Overcommit struct{ own own }
 
 // NewOvercommit returns the checker.
@@ -28,9 +28,22 @@ func (o *Overcommit) Wrote(h Host, writes []node.Write) error {
 	}
 	var sum job.Resources
 	open, spoilt := o.own.of(h).open(), o.own.of(h).spoilt
+	var devices [job.MaxGPUs]int64 // bound of each GPU, in thousandths
 	for _, c := range open {
-		if !spoilt[keyOf(c)] { // those of a lost disk end soon, if their end is what it forgot
-			sum = sum.Plus(c.Needs)
+		if spoilt[keyOf(c)] { // those of a lost disk end soon, if their end is what it forgot
+			continue
+		}
+		sum = sum.Plus(c.Needs)
+		for _, d := range c.GPUs {
+			if d < 0 || d >= len(devices) {
+				return violation("S4", "%s has bound GPU %d by %s, and none has that index", h.Name(), d, c.Slot)
+			}
+			devices[d] += min(c.Needs.GPUMilli, job.WholeGPU)
+		}
+	}
+	for d, milli := range devices {
+		if milli > job.WholeGPU {
+			return violation("S4", "%s has bound %d thousandths of its GPU %d", h.Name(), milli, d)
 		}
 	}
 	if have := h.Capacity(); !sum.Fits(have) {

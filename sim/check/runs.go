@@ -131,7 +131,9 @@ func roomWhere(w World, l *ledger.State, t *job.Task, ok func(Host) bool) Host {
 		if !h.Counts() || !h.EngineWorks() || !eligible(l, h.Peer(), t) || !ok(h) {
 			continue
 		}
-		if t.Needs.Fits(h.Capacity().Minus(l.Claimed(h.Peer()))) {
+		have := h.Capacity()
+		gpus := l.FreeGPUs(h.Peer(), have.GPUMilli/job.WholeGPU)
+		if t.Needs.Fits(have.Minus(l.Claimed(h.Peer()))) && job.FitsGPUs(gpus, t.Needs.GPUMilli) {
 			return h
 		}
 	}
