@@ -165,11 +165,12 @@ func (s *Server) why(ctx context.Context, r *http.Request) (Whys, error) {
 	var found error
 	err := s.view(ctx, func(c *node.Core) {
 		n := namesOf(c)
-		texts, err := whySlots(c, r.FormValue("of"))
+		texts, omitted, err := whySlots(c, r.FormValue("of"))
 		if err != nil {
 			found = err
 			return
 		}
+		out.Omitted = omitted
 		for _, text := range texts {
 			v, err := c.Why(text)
 			if err != nil {
@@ -196,22 +197,30 @@ func (s *Server) why(ctx context.Context, r *http.Request) (Whys, error) {
 // maxWhys bounds the slots of a job that one answer explains.
 const maxWhys = 256
 
-func whySlots(c *node.Core, of string) ([]string, error) {
+// whySlots returns the slots to explain, those that wait first, and how many there are
+// beyond maxWhys.
+func whySlots(c *node.Core, of string) (texts []string, omitted int, err error) {
 	t, err := resolve(c, of)
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	if t.slot != "" {
-		return []string{t.slot}, nil
+		return []string{t.slot}, 0, nil
 	}
 	views, err := slotViews(c, of)
-	var texts []string
+	var others []string
 	for _, v := range views {
-		if !v.Surplus && len(texts) < maxWhys {
+		switch {
+		case v.Surplus:
+		case v.Phase == "waiting":
 			texts = append(texts, v.Slot)
+		default:
+			others = append(others, v.Slot)
 		}
 	}
-	return texts, err
+	texts = append(texts, others...)
+	omitted = max(0, len(texts)-maxWhys)
+	return texts[:len(texts)-omitted], omitted, err
 }
 
 func (s *Server) waiting(ctx context.Context, _ *http.Request) (out []Waiting, err error) {

@@ -257,7 +257,8 @@ type Why struct {
 
 // Whys is the answer of why, for a slot or for each slot of a job.
 type Whys struct {
-	Slots []Why `json:"slots"`
+	Slots   []Why `json:"slots"`             // waiting ones first, at most 256
+	Omitted int   `json:"omitted,omitempty"` // slots beyond them
 	Freshness
 }
 

@@ -24,11 +24,14 @@ func (c *cli) whyCommand() *cobra.Command {
 				return err
 			}
 			return c.answer(whys, func() {
-				for i, w := range whys.Slots {
+				for i, g := range alike(whys.Slots) {
 					if i > 0 {
 						fmt.Fprintln(c.out)
 					}
-					c.printWhy(w)
+					c.printWhy(g)
+				}
+				if whys.Omitted > 0 {
+					fmt.Fprintf(c.out, "\n%s not shown: ask for one by its name\n", count(whys.Omitted, "further slot"))
 				}
 				c.silent(whys.Freshness)
 			})
@@ -36,7 +39,34 @@ func (c *cli) whyCommand() *cobra.Command {
 	}
 }
 
-func (c *cli) printWhy(w api.Why) {
+// A group is slots of one answer: one that is held, or all that wait for the same.
+type group struct {
+	api.Why
+	others int // slots beside the one shown
+}
+
+// alike groups the slots that wait for the same, each where its first one is.
+func alike(slots []api.Why) []group {
+	var out []group
+	seen := map[string]int{}
+	for _, w := range slots {
+		if w.Slot.Peer == "" && w.Sale == nil {
+			key := w.Slot.Detail + "\x00" + w.WaysOut
+			if wt := w.Slot.Waits; wt != nil {
+				key += fmt.Sprint("\x00", wt.Refusals, wt.Closest, wt.Fails, wt.Asked)
+			}
+			if at, ok := seen[key]; ok {
+				out[at].others++
+				continue
+			}
+			seen[key] = len(out)
+		}
+		out = append(out, group{Why: w})
+	}
+	return out
+}
+
+func (c *cli) printWhy(w group) {
 	s := w.Slot
 	if s.Peer == "" {
 		c.printWait(w)
@@ -71,9 +101,13 @@ func next(others []string) string {
 	return ", then " + strings.Join(others[:min(len(others), 2)], ", ")
 }
 
-func (c *cli) printWait(w api.Why) {
+func (c *cli) printWait(w group) {
 	s := w.Slot
-	fmt.Fprintf(c.out, "%s waits: %s\n", s.Slot, orElse(oneLine(s.Detail), "no steward has said why yet"))
+	who := s.Slot + " waits"
+	if w.others > 0 {
+		who = fmt.Sprintf("%s and %s wait", s.Slot, count(w.others, "other slot"))
+	}
+	fmt.Fprintf(c.out, "%s: %s\n", who, orElse(oneLine(s.Detail), "no steward has said why yet"))
 	wt := s.Waits
 	if wt == nil {
 		return
