@@ -31,7 +31,15 @@ type Self struct {
 	Draining bool
 	Metered  bool
 	Battery  bool
-	Accept   []string // namespaces whose jobs the owner lets in; empty: all
+	Accept   *Policy // what the owner lets others use the peer for; nil: everything but devices
+	Closed   string  // why the owner's policy takes nothing at all now; empty: it does
+	Held     int     // non-terminal claims
+
+	// SignerOf says at which peer a job was accepted, and that peer's name; no name
+	// where it is not the only one of that name.
+	SignerOf func(id job.ID) (wire.PeerID, string)
+	// HasDevice reports whether a device that the owner grants is there.
+	HasDevice func(host string) bool
 
 	// CopiesOf counts the non-terminal claims here on slots of a task.
 	CopiesOf func(id job.ID, task string) int
@@ -103,6 +111,7 @@ func CheckAward(self *Self, slot *wire.AwardedSlot, find Lookup) (gpus []int, no
 	self.GPUs = slices.Clone(self.GPUs)
 	job.TakeGPUs(self.GPUs, gpus, task.Needs.GPUMilli)
 	self.Free = self.Free.Minus(task.Needs)
+	self.Held++
 	return gpus, ""
 }
 
@@ -167,14 +176,18 @@ func refusesAll(self *Self) string {
 		return MissingMetric + ": memory"
 	case self.Draining:
 		return Draining
+	case self.Closed != "":
+		return clip(self.Closed)
+	case self.Accept != nil && self.Accept.MaxSlots > 0 && self.Held >= self.Accept.MaxSlots:
+		return fmt.Sprintf("%s: holds %d slots, at most %d", OwnerRefuses, self.Held, self.Accept.MaxSlots)
 	}
 	return ""
 }
 
 // refuses is the reason for which a peer cannot run a task, whatever is free.
 func refuses(self *Self, spec *job.Spec, task *job.Task) string {
-	if len(self.Accept) > 0 && !slices.Contains(self.Accept, spec.ID().Namespace()) {
-		return fmt.Sprintf("%s: namespace %s", OwnerRefuses, spec.ID().Namespace())
+	if no := self.Accept.refuses(self, spec, task); no != "" {
+		return clip(no)
 	}
 	if self.Later != nil {
 		if what := self.Later(spec, task); what != "" {
@@ -195,9 +208,28 @@ func refuses(self *Self, spec *job.Spec, task *job.Task) string {
 			return clip(fmt.Sprintf("%s: peer is %s/%s, image %s is here for %s", Platform, self.OS, self.Arch, task.Image, is))
 		}
 	}
+	if no := devices(self, task); no != "" {
+		return clip(no)
+	}
 	if len(task.Constraints) > 0 {
 		if unmet := self.facts().Meets(task.Constraints); unmet != "" {
 			return clip(fmt.Sprintf("%s: wants %s", Label, unmet))
+		}
+	}
+	return ""
+}
+
+// devices says which device of a task is not granted or not there, or "".
+func devices(self *Self, task *job.Task) string {
+	for _, text := range task.Devices {
+		d, err := job.ParseDevice(text)
+		switch {
+		case err != nil:
+			return fmt.Sprintf("%s: %s cannot be read", Device, text)
+		case !self.Accept.Grants(d.Host):
+			return fmt.Sprintf("%s: its owner does not grant %s", Device, d.Host)
+		case self.HasDevice == nil || !self.HasDevice(d.Host):
+			return fmt.Sprintf("%s: %s is not there", Device, d.Host)
 		}
 	}
 	return ""

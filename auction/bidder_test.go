@@ -46,8 +46,19 @@ func TestAnswer_HardFilters(t *testing.T) {
 		{"no memory figure", func(c *in) { c.self.Total.MemBytes = 0 }, "missing metric: memory"},
 		{"draining", func(c *in) { c.self.Draining = true }, "draining"},
 		{"unknown job", func(c *in) { c.task = nil }, "unknown job: shop of life 1"},
-		{"owner lets in others only", func(c *in) { c.self.Accept = []string{"family"} }, "owner refuses: namespace default"},
-		{"owner lets it in", func(c *in) { c.self.Accept = []string{"family", "default"} }, ""},
+		{"owner lets in others only", func(c *in) { c.self.Accept = &Policy{Namespaces: []string{"family"}} }, "owner refuses: namespace default"},
+		{"owner lets it in", func(c *in) { c.self.Accept = &Policy{Namespaces: []string{"family", "default"}} }, ""},
+		{"a device without a grant", func(c *in) { c.task.Devices = []string{"/dev/ttyUSB0"} }, "device: its owner does not grant /dev/ttyUSB0"},
+		{"a device that is not there", func(c *in) {
+			c.task.Devices = []string{"usb=1a86:7523:/dev/zigbee"}
+			c.self.Accept = &Policy{Devices: []string{"usb=*:*"}}
+			c.self.HasDevice = func(string) bool { return false }
+		}, "device: usb=1a86:7523 is not there"},
+		{"a device", func(c *in) {
+			c.task.Devices = []string{"/dev/ttyUSB0:/dev/zigbee"}
+			c.self.Accept = &Policy{Devices: []string{"/dev/ttyUSB?"}}
+			c.self.HasDevice = func(host string) bool { return host == "/dev/ttyUSB0" }
+		}, ""},
 		{"another datacenter", func(c *in) { c.spec.Datacenters = []string{"office", "lab"} }, `datacenter: wants office or lab, peer is in "home"`},
 		{"its datacenter", func(c *in) { c.spec.Datacenters = []string{"office", "home"} }, ""},
 		{"another platform", func(c *in) { c.task.Platform = "linux/arm64/v8" }, "platform: wants linux/arm64/v8, peer is linux/amd64"},

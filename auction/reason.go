@@ -25,6 +25,7 @@ const (
 	Datacenter      = "datacenter"
 	Platform        = "platform"
 	NoEngine        = "no container engine"
+	Device          = "device" // one is not granted, or not there
 	Label           = "label"
 	CPU             = "cpu"
 	Memory          = "memory"

@@ -83,7 +83,7 @@ func TestConstraint(t *testing.T) {
 		{"driver == process", false},
 		{"metered == no", false},
 		{"battery == no", true},
-		{"gpus", false},
+		{"gpus == 0", true}, {"gpus > 1", false},
 	} {
 		c, err := job.ParseConstraint(tt.text)
 		if err != nil {

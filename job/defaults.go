@@ -62,7 +62,7 @@ func (t *Task) sortLists() {
 	slices.SortStableFunc(t.DependsOn, func(a, b Dependency) int { return cmp.Compare(a.Task, b.Task) })
 	slices.Sort(t.Expose)
 	t.Expose = slices.Compact(t.Expose)
-	for _, list := range []*[]string{&t.CapDrop, &t.ExtraHosts, &t.Tmpfs, &t.Aliases} {
+	for _, list := range []*[]string{&t.CapDrop, &t.ExtraHosts, &t.Tmpfs, &t.Aliases, &t.Devices} {
 		slices.Sort(*list)
 		*list = slices.Compact(*list)
 	}

@@ -7,6 +7,7 @@ import "strconv"
 //	id, name, datacenter    "name in (kitchen, attic)"
 //	os, arch, driver        "arch == arm64", under any name of it
 //	cores, memory, disk     "memory >= 4GiB": what it has for slots
+//	gpus                    "gpus >= 2": whole ones
 //	metered, battery        "battery == no": it runs on its battery
 //
 // A label of the same name hides the fact. Everything in it is known to who has the
@@ -43,6 +44,8 @@ func (f *Facts) Value(name string) (value string, has bool) {
 		value = amountOf(f.Capacity.MemBytes)
 	case "disk":
 		value = amountOf(f.Capacity.DiskBytes)
+	case "gpus":
+		value = strconv.FormatInt(f.Capacity.GPUMilli/1000, 10)
 	case "metered":
 		value = yesOrNo(f.Metered)
 	case "battery":

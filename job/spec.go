@@ -91,6 +91,8 @@ type Task struct {
 	ShmBytes   int64         `cbor:"33,keyasint,omitempty" json:"shmBytes,omitempty"`
 	Aliases    []string      `cbor:"34,keyasint,omitempty" json:"aliases,omitempty"`    // further names of the service inside the job
 	Generation uint64        `cbor:"35,keyasint,omitempty" json:"generation,omitempty"` // raised by `restart`: the same container, made anew
+
+	Devices []string `cbor:"40,keyasint,omitempty" json:"devices,omitempty"` // of the peer, by owner's grant: see ParseDevice
 }
 
 // Limits on what a job may ask for, so that a bad file cannot bloat a peer.

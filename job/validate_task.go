@@ -1,6 +1,7 @@
 package job
 
 import (
+	"cmp"
 	"fmt"
 	"path"
 	"strconv"
@@ -25,6 +26,7 @@ func (c *checker) inTask(t *Task) {
 	c.ports(t)
 	c.mounts(t)
 	c.health(t.Health)
+	c.devices(t)
 	if n := len(t.Constraints); n > MaxConstraints {
 		c.add("constraints", "%d are too many, at most %d are allowed", n, MaxConstraints)
 	}
@@ -216,6 +218,25 @@ func (c *checker) mounts(t *Task) {
 		if !isVisible(options) {
 			c.add(fmt.Sprintf("tmpfs[%d]", i), "%s are no mount options", quote(options))
 		}
+	}
+}
+
+func (c *checker) devices(t *Task) {
+	if n := len(t.Devices); n > MaxDevices {
+		c.add("devices", "%d are too many, at most %d are allowed", n, MaxDevices)
+		return
+	}
+	targets := map[string]bool{}
+	for i, text := range t.Devices {
+		d, err := ParseDevice(text)
+		target := cmp.Or(d.Target, d.Host)
+		switch {
+		case err != nil:
+			c.unknown(fmt.Sprintf("devices[%d]", i), quote(text), "%v", err)
+		case targets[target]:
+			c.add(fmt.Sprintf("devices[%d]", i), "%s is given twice", target)
+		}
+		targets[target] = true
 	}
 }
 

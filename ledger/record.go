@@ -143,6 +143,7 @@ type Card struct {
 	Draining   bool              `cbor:"11,keyasint,omitempty"`
 	WaitSec    uint32            `cbor:"12,keyasint,omitempty"` // `down --for`: wait this long, from the last beat
 	Cert       []byte            `cbor:"13,keyasint,omitempty"`
+	Battery    bool              `cbor:"14,keyasint,omitempty"` // it runs on its battery
 }
 
 // Facts are what constraints ask of the card's peer.
@@ -150,7 +151,7 @@ func (c *Card) Facts() *job.Facts {
 	os, arch, _ := strings.Cut(c.Platform, "/")
 	return &job.Facts{
 		ID: c.Peer.String(), Name: c.Name, Datacenter: c.Datacenter, OS: os, Arch: arch, Driver: c.Driver,
-		Capacity: c.Capacity, Metered: c.Profile == "metered", Labels: c.Labels,
+		Capacity: c.Capacity, Metered: c.Profile == "metered", Battery: c.Battery, Labels: c.Labels,
 	}
 }
 

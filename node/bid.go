@@ -36,6 +36,9 @@ func (c *Core) bidder() *auction.Self {
 	if mutant.Is(mutant.IgnoreReserved) {
 		s.Free = f.Capacity
 	}
+	s.LoadMilli = max(s.LoadMilli, heatLoad(f.TempC))
+	s.Battery = c.battery.told
+	c.setPolicy(s)
 	s.CanRun = func(t *job.Task) string { return canRun(f.Driver, t) }
 	if c.images != nil || f.Driver == "process" {
 		s.HasImage, s.ForeignImage = c.hasImage, c.foreignImage

@@ -3,6 +3,7 @@ package node
 import (
 	"time"
 
+	"shoal/auction"
 	"shoal/wire"
 )
 
@@ -22,6 +23,9 @@ type Config struct {
 	Version    string
 	Addrs      []string
 	Cert       []byte // membership certificate, carried in the card
+
+	// Accept is what the owner lets others use this peer for; nil: everything but devices.
+	Accept *auction.Policy
 
 	// Entitled judges whether a peer with that certificate may submit jobs and
 	// remove peers. It must be a pure function; nil: every peer may.

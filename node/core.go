@@ -64,6 +64,7 @@ type Core struct {
 
 	facts    *runtime.Facts
 	images   map[string][]runtime.Image // by name; nil: not known
+	battery  battery
 	disk     Disk
 	swept    uint64 // ledger's Version at the last housekeeping
 	nextID   uint64 // of exchanges, sales, submissions
@@ -200,6 +201,7 @@ func (c *Core) take(in Input) error {
 		f := *in.Facts
 		f.Capacity.DiskBytes = f.Capacity.DiskBytes >> 30 << 30 // whole GiB: free disk changes all the time
 		c.facts = &f
+		c.battery.see(c.now, f.Battery)
 		c.holding.dirty = true // there may be room now, or no longer
 	case in.Request != nil:
 		c.request(in.Request)

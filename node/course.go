@@ -316,6 +316,7 @@ func (c *Core) cardNow() *ledger.Card {
 	if f := c.facts; f != nil {
 		card.Driver, card.Platform = f.Driver, f.OS+"/"+f.Arch
 		card.Capacity = f.Capacity
+		card.Battery = c.battery.told
 	}
 	return card
 }

@@ -82,7 +82,7 @@ func (p *testPeer) hasField(id job.ID, field uint64) bool {
 // TestLaterField_StaysInWhatAnEarlierVersionWrites has a peer that does not know a field
 // of a job change that job in every way a user can.
 func TestLaterField_StaysInWhatAnEarlierVersionWrites(t *testing.T) {
-	for _, field := range []uint64{40, 1040} {
+	for _, field := range []uint64{60, 1040} {
 		w, newer, old := newMixed(t, field)
 		spec := testSpec("shop", job.Task{Name: "web", Count: 1}, job.Task{Name: "db", Count: 1})
 		if rep := w.ask(newer, Request{Deploy: &Deploy{Spec: spec}}); rep.Err != "" {
@@ -118,7 +118,7 @@ func TestLaterField_StaysInWhatAnEarlierVersionWrites(t *testing.T) {
 // TestLaterField_WhoRuns has a job go to those who know all of it, and stay off others,
 // who say why.
 func TestLaterField_WhoRuns(t *testing.T) {
-	w, newer, old := newMixed(t, 40)
+	w, newer, old := newMixed(t, 60)
 	w.ask(old, Request{Deploy: &Deploy{Spec: testSpec("shop", job.Task{Name: "web", Count: 4})}})
 	w.run(15 * time.Second)
 	if n := len(old.core.ownClaims()); n == 0 {

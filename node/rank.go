@@ -10,7 +10,7 @@ import (
 )
 
 // ranks keeps the order of the ready peers of every lane, by rendezvous hash,
-// metered, relayed and draining ones last (Thaler and Ravishankar, 1998). It is alike
+// metered, relayed, draining ones and those on their battery last (Thaler and Ravishankar, 1998). It is alike
 // for all who share the view. It follows what changes: at a thousand peers that
 // come one by one, sorting anew each time would be most of a start.
 type ranks struct {
@@ -97,7 +97,7 @@ func findSeat(lane []*seat, i int, s *seat) (int, bool) {
 // placeOf is where a peer stands in each lane.
 func (c *Core) placeOf(p wire.PeerID) (place [Lanes]uint64) {
 	card := c.led.Card(p)
-	last := card != nil && (ProfileOf(card.Profile).Metered || card.Draining || isRelayed(card.Addrs))
+	last := card != nil && (ProfileOf(card.Profile).Metered || card.Draining || card.Battery || isRelayed(card.Addrs))
 	for i := range place {
 		place[i] = wire.Order(fmt.Sprintf("lane/%s/%d", c.cell(), i), p) >> 1
 		if last {

@@ -119,6 +119,11 @@ type Facts struct {
 	Load     int64         // running tasks of the machine, in thousandths of its cores
 	Missing  []string      // "memory: …"
 	Labels   map[string]string
+
+	Minute  int      // of the day, local time: for the owner's hours alone
+	Battery bool     // it runs on its battery
+	TempC   int      // of its hottest part, in °C; 0: not known
+	Devices []string // that its owner grants and that are there: "/dev/ttyUSB0", "usb=1a86:7523"
 }
 
 // Errors of drivers. A driver wraps ErrPermanent around a failure that a repeat

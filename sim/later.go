@@ -21,7 +21,7 @@ func addLaterVerbs() {
 		opts: []string{"for", "undo"}, check: refArgs, do: (*run).upgrade}
 	verbs["carries"] = verb{args: 1, usage: "PEER count=>=1: so many records that only a later version knows wholly",
 		opts: []string{"count"}, check: refArgs, assert: (*run).carries}
-	verbs["keeps"] = verb{args: 1, usage: "JOB field=40: its spec has that field in each task, and only peers that know it run them",
+	verbs["keeps"] = verb{args: 1, usage: "JOB field=60: its spec has that field in each task, and only peers that know it run them",
 		opts: []string{"field"}, check: keepsArgs, assert: (*run).keeps}
 }
 
@@ -157,13 +157,13 @@ func (r *run) carries(op *Op) string {
 
 func keepsArgs(op *Op) error {
 	if op.Opts["field"] == "" {
-		return fmt.Errorf("want: keeps JOB field=40")
+		return fmt.Errorf("want: keeps JOB field=60")
 	}
 	return jobArg(op)
 }
 
 // firstLater is above the number of every field that a task has in this version.
-const firstLater = 40
+const firstLater = 60
 
 func isLaterField(s string) error {
 	if n, err := strconv.ParseUint(s, 10, 32); err != nil || n < firstLater {
