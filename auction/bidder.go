@@ -24,6 +24,7 @@ type Self struct {
 	Driver     string // "docker", "process"
 	LoadMilli  int64  // threads running on the machine, in thousandths of its cores
 
+	No       string // what its standing bid says against any; a peer has none against itself
 	Ready    bool
 	Silent   bool     // the engine has not answered for too long
 	Missing  []string // metrics that cannot be read: no guess, no bid
@@ -159,9 +160,14 @@ func unknown(id job.ID, life uint64) string {
 	return fmt.Sprintf("%s: %s of life %d and this spec is not known here", UnknownJob, id, life)
 }
 
+// RefusesAll is the reason for which a peer takes nothing at all, "" if there is none.
+func RefusesAll(self *Self) string { return refusesAll(self) }
+
 // refusesAll is the reason for which a peer bids on nothing at all.
 func refusesAll(self *Self) string {
 	switch {
+	case self.No != "":
+		return clip(self.No)
 	case !self.Ready:
 		return NotReady
 	case self.Silent:

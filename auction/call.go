@@ -17,8 +17,8 @@ const (
 	directBudget = wire.MaxRecordBytes + wire.MaxGossip
 )
 
-func callBudget(direct bool) int {
-	if direct {
+func (s *Sale) callBudget() int {
+	if s.standing || len(s.asked) <= DirectUpTo {
 		return directBudget
 	}
 	return wire.MaxGossip
@@ -79,20 +79,24 @@ func (p *packer) add(from *Lot, group int, wants []Want) []Want {
 	s := p.sale
 	w := wire.Lot{Job: from.Job, Life: from.Life, Task: from.Task, Spec: from.Spec, Needs: clampNeeds(from.Needs)}
 	base := len(wire.MustMarshal(&w)) + 4
-	records, bytes := p.missing(from.Records)
+	var source []*wire.Record
+	if !s.standing {
+		source = from.Records
+	}
+	records, bytes := p.missing(source)
 	last := len(s.calls) - 1
 	if last < 0 || len(s.calls[last]) >= wire.MaxLots || p.slots >= wire.MaxSlotsPerCall ||
 		p.left < base+bytes+slotBytes*min(len(wants), 16) {
 		s.calls = append(s.calls, nil)
 		last++
 		p.left, p.slots, p.have = p.budget-callOverhead, 0, nil
-		records, bytes = p.missing(from.Records)
+		records, bytes = p.missing(source)
 		if bytes > p.left/2 && base+bytes+slotBytes*wire.MaxSlotsPerCall > p.left {
 			records, bytes = nil, 0 // too large for a topic: who lacks them finds them by repair
 		}
 	}
 	n := min(len(wants), wire.MaxSlotsPerCall-p.slots, (p.left-base-bytes)/slotBytes)
-	l := &lot{wire: w, policy: from.Policy, records: records, group: group, call: last, place: len(s.calls[last])}
+	l := &lot{wire: w, from: from, policy: from.Policy, records: records, group: group, call: last, place: len(s.calls[last])}
 	for _, want := range wants[:n] {
 		sl := s.byID[want.Slot]
 		sl.lot = l
@@ -125,15 +129,13 @@ func (p *packer) missing(records []*wire.Record) ([]*wire.Record, int) {
 	return add, bytes
 }
 
-// envelopes makes the calls and addresses them.
-func (s *Sale) envelopes(direct bool) []wire.Envelope {
+// envelopes makes the calls and addresses them: up to DirectUpTo peers are asked one by
+// one.
+func (s *Sale) envelopes() []wire.Envelope {
 	var out []wire.Envelope
+	direct := len(s.asked) <= DirectUpTo
 	for i, lots := range s.calls {
-		call := &wire.Call{ID: s.cfg.ID + uint64(i), Steward: s.cfg.Self, Lane: s.cfg.Lane, Closes: CloseAfter}
-		for _, l := range lots {
-			call.Lots = append(call.Lots, l.wire)
-			call.Records = append(call.Records, l.records...)
-		}
+		call := s.message(i, lots)
 		if !direct {
 			out = append(out, wire.Envelope{Topic: wire.TopicCalls, Msg: call})
 		}
@@ -144,6 +146,16 @@ func (s *Sale) envelopes(direct bool) []wire.Envelope {
 		}
 	}
 	return out
+}
+
+// message makes one call.
+func (s *Sale) message(i int, lots []*lot) *wire.Call {
+	call := &wire.Call{ID: s.cfg.ID + uint64(i), Steward: s.cfg.Self, Lane: s.cfg.Lane, Closes: CloseAfter}
+	for _, l := range lots {
+		call.Lots = append(call.Lots, l.wire)
+		call.Records = append(call.Records, l.records...)
+	}
+	return call
 }
 
 // clampNeeds keeps needs from being negative, which would make room out of nothing.

@@ -106,7 +106,7 @@ func (s *Sale) place(now clock.Instant) map[*bidder][]wire.AwardedSlot {
 			noes[sl.lot] = s.refusals(sl.lot)
 		}
 		summary := s.summary(now, sl, best, passed, noes[sl.lot])
-		won[best[0].by] = append(won[best[0].by], s.award(sl, best[0].by, summary))
+		won[best[0].by] = append(won[best[0].by], s.award(now, sl, best[0].by, summary))
 	}
 	return won
 }
@@ -229,7 +229,7 @@ func (sl *slot) triedAt(b *bidder) bool {
 }
 
 // award gives a slot to a bidder under its next token.
-func (s *Sale) award(sl *slot, b *bidder, summary wire.Summary) wire.AwardedSlot {
+func (s *Sale) award(now clock.Instant, sl *slot, b *bidder, summary wire.Summary) wire.AwardedSlot {
 	a := wire.AwardedSlot{Slot: sl.want.Slot, Life: sl.lot.wire.Life, Token: sl.next, Spec: sl.lot.wire.Spec,
 		Fails: sl.want.Fails, Summary: summary}
 	sl.tries = append(sl.tries, try{to: b, token: sl.next})
@@ -238,6 +238,7 @@ func (s *Sale) award(sl *slot, b *bidder, summary wire.Summary) wire.AwardedSlot
 	s.flying++
 	b.awarded = true
 	b.fly(sl.lot.wire.Needs)
+	s.cfg.Book.fly(now, b.id, sl.lot.wire.Needs)
 	b.given[sl.lot.group]++
 	b.scored = nil
 	return a

@@ -268,7 +268,7 @@ func propHostile(t *rapid.T) {
 			bidders[from] = true
 			s.Bid(now, from, b)
 		case 2:
-			r := &wire.Reply{Award: rapid.Uint64().Draw(t, "award"), Free: amounts()}
+			r := &wire.Reply{Award: rapid.Uint64().Draw(t, "award"), Bid: wire.Standing{Free: amounts()}}
 			for _, a := range sent {
 				r.Decisions = append(r.Decisions, wire.Decision{Slot: a.Slot, Token: a.Token, Decline: rapid.SampledFrom([]string{"", "no"}).Draw(t, "word")})
 			}

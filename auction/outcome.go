@@ -29,7 +29,8 @@ type Outcome struct {
 	Token     wire.Token    // of the winner's claim, when sold
 	LastToken wire.Token    // the greatest awarded; 0: none was
 	Attempts  int           // awards made
-	Asked     int           // peers that were called
+	Asked     int           // peers that were called, or whose standing bids were looked at
+	Standing  bool          // on standing bids alone: what is unsold is to be called
 	Answered  int           // peers that answered, asked or not
 	Reasons   []wire.Reason // when unsold: every peer counted under one class, most frequent first
 	NearMiss  wire.PeerID   // when unsold: the peer that lacked least, all else being right; zero: none
@@ -73,7 +74,7 @@ func (s *Sale) Outcomes() []Outcome {
 }
 
 func (s *Sale) outcome(sl *slot) Outcome {
-	o := Outcome{Slot: sl.want.Slot, Attempts: len(sl.tries), Asked: len(s.asked), Answered: s.answered}
+	o := Outcome{Slot: sl.want.Slot, Attempts: len(sl.tries), Asked: len(s.asked), Answered: s.answered, Standing: s.standing}
 	if n := len(sl.tries); n > 0 {
 		o.LastToken = sl.tries[n-1].token
 	}

@@ -38,6 +38,7 @@ func (sl *slot) tryOf(b *bidder, token wire.Token) *try {
 func (s *Sale) end(sl *slot, t *try, state tryState, why string) {
 	if t.state == flying {
 		s.flying--
+		s.cfg.Book.land(t.to.id, sl.lot.wire.Needs)
 		s.dirty = true // the sale may now be over for slots that waited for its room
 	}
 	t.state, t.why = state, why
@@ -88,7 +89,7 @@ func (s *Sale) Reply(_ clock.Instant, from wire.PeerID, r *wire.Reply) {
 		b.free = clampTo(b.free.Minus(took), b.total) // what it had free before a later reply is stale
 		return
 	}
-	b.replied, b.free = r.Award, clampTo(r.Free, b.total)
+	b.replied, b.free = r.Award, clampTo(r.Bid.Free, b.total)
 }
 
 // sell notes the first acceptance of a slot; which of two claims wins is for the

@@ -1,8 +1,9 @@
-// Package auction sells slots. A steward opens a Sale: it calls for bids, waits
-// until it has enough of them, awards each slot to the best bidder and, if that
-// one declines or stays silent, to the next with a higher token. A bidder answers
-// calls and checks awards against its true state (Answer, CheckAward). Both kinds
-// of bid, standing and called, are ranked by one pure function (Score).
+// Package auction sells slots. A steward sells on the standing bids that the peers
+// have left with it (Book, Direct); where these do not do it calls for bids and waits
+// until it has enough of them (Open). It awards each slot to the best bidder and, if
+// that one declines or stays silent, to the next with a higher token. A bidder answers
+// calls and checks awards against its true state (Answer, CheckAward). Both kinds of
+// bid come from one pure function (Answer) and are ranked by another (Score).
 //
 // The package decides who is offered a slot, never who has it: only the bidder
 // accepts, and the ledger says which of two claims wins. So two sales of the same
@@ -64,6 +65,7 @@ type Want struct {
 	Since   clock.Instant  // when it was first seen missing; 0: unknown
 	Exclude []wire.PeerID  // asked last only, for instance because it just failed there
 	Rests   []*wire.Record // the verdicts the award rests on
+	Call    bool           // not to be sold on standing bids: those did not do
 }
 
 // A Config says what a sale sells, and whom it asks.
@@ -74,6 +76,12 @@ type Config struct {
 	Cell  string        // context of the tie-break
 	Lots  []Lot         // placed in this order: by priority and age
 	Asked []wire.PeerID // the ready peers that nobody here doubts, Self included
+
+	// Known is what the steward knows of a peer without asking it; nil: its standing bid is
+	// not at hand, or does not tell all. With Find it serves Direct alone.
+	Known func(wire.PeerID) *Self
+	Find  Lookup
+	Book  *Book // from which awards are deducted while their reply is awaited; may be nil
 }
 
 // A Sale is the steward's side of one auction of many slots.
@@ -94,14 +102,15 @@ type Sale struct {
 	answered   int       // bidders, asked or not, that answered some call
 	shortLots  int       // lots with fewer than EnoughBids passing bids
 
-	awards  []award // in order of their deadlines
-	flying  int     // awarded slots whose reply is awaited
-	open    int     // slots in state open
-	nextID  uint64  // of the next award
-	decided bool    // the first awards were made
-	dirty   bool    // something changed since slots were last placed
-	phase   phase   // as the last Tick saw it
-	told    bool    // Outcomes has returned the unsold ones
+	awards   []award // in order of their deadlines
+	flying   int     // awarded slots whose reply is awaited
+	open     int     // slots in state open
+	nextID   uint64  // of the next award
+	standing bool    // on standing bids: nobody is called
+	decided  bool    // the first awards were made
+	dirty    bool    // something changed since slots were last placed
+	phase    phase   // as the last Tick saw it
+	told     bool    // Outcomes has returned the unsold ones
 
 	excess []Outcome // slots beyond MaxSlots
 	news   []*slot   // sold or taken, not yet returned by Outcomes
@@ -119,6 +128,7 @@ const (
 // A lot is the part of a Lot that one call offers.
 type lot struct {
 	wire    wire.Lot
+	from    *Lot
 	policy  string
 	records []*wire.Record
 	group   int // lots of one job and task share it
@@ -212,8 +222,14 @@ type answer struct {
 // asked one by one on their streams, which is sure and cheap; more are asked on
 // the cell's topic, and Self, which a topic does not reach, directly.
 func Open(now clock.Instant, c Config) (*Sale, []wire.Envelope) {
+	s := prepare(now, c, false)
+	return s, s.envelopes()
+}
+
+// prepare makes a sale whose bids are still to come.
+func prepare(now clock.Instant, c Config, standing bool) *Sale {
 	s := &Sale{
-		cfg: c, opened: now, closes: now.Add(CloseAfter), ends: now.Add(EndAfter), dirty: true,
+		cfg: c, standing: standing, opened: now, closes: now.Add(CloseAfter), ends: now.Add(EndAfter), dirty: true,
 		byID: make(map[job.SlotID]*slot), bidders: make(map[wire.PeerID]*bidder),
 	}
 	for _, id := range c.Asked {
@@ -223,8 +239,7 @@ func Open(now clock.Instant, c Config) (*Sale, []wire.Envelope) {
 		}
 	}
 	s.cfg.Asked = nil
-	direct := len(s.asked) <= DirectUpTo
-	s.takeLots(callBudget(direct))
+	s.takeLots(s.callBudget())
 	s.cfg.Lots = nil
 	s.nextID = c.ID + uint64(len(s.calls))
 	for _, b := range s.ranked {
@@ -234,7 +249,7 @@ func Open(now clock.Instant, c Config) (*Sale, []wire.Envelope) {
 		s.unanswered = len(s.asked)
 	}
 	s.shortLots, s.open = len(s.lots), len(s.slots)
-	return s, s.envelopes(direct)
+	return s
 }
 
 // admit makes the bidder of a peer, keeping ranked in order.
@@ -247,6 +262,18 @@ func (s *Sale) admit(id wire.PeerID) *bidder {
 	})
 	s.ranked = slices.Insert(s.ranked, at, b)
 	return b
+}
+
+// Slots returns the slots that the sale is of.
+func (s *Sale) Slots() []job.SlotID {
+	out := make([]job.SlotID, 0, len(s.slots)+len(s.excess))
+	for _, sl := range s.slots {
+		out = append(out, sl.want.Slot)
+	}
+	for i := range s.excess {
+		out = append(out, s.excess[i].Slot)
+	}
+	return out
 }
 
 // Owns reports whether a call ID is of this sale.

@@ -70,11 +70,11 @@ func only(t *testing.T, out []wire.Envelope) (wire.PeerID, wire.AwardedSlot) {
 }
 
 func accept(a wire.AwardedSlot, free job.Resources) *wire.Reply {
-	return &wire.Reply{Award: 1 << 21, Decisions: []wire.Decision{{Slot: a.Slot, Token: a.Token}}, Free: free}
+	return &wire.Reply{Award: 1 << 21, Decisions: []wire.Decision{{Slot: a.Slot, Token: a.Token}}, Bid: wire.Standing{Free: free}}
 }
 
 func decline(a wire.AwardedSlot, why string, free job.Resources) *wire.Reply {
-	return &wire.Reply{Award: 1 << 21, Decisions: []wire.Decision{{Slot: a.Slot, Token: a.Token, Decline: why}}, Free: free}
+	return &wire.Reply{Award: 1 << 21, Decisions: []wire.Decision{{Slot: a.Slot, Token: a.Token, Decline: why}}, Bid: wire.Standing{Free: free}}
 }
 
 func TestSale_BestBidWins(t *testing.T) {

@@ -109,6 +109,9 @@ const (
 	maxFails    = 8
 	smallFetch  = 64 << 20
 	mediumFetch = 512 << 20
+
+	highLoad = 800 // thousandths of the cores
+	overLoad = 1000
 )
 
 // Bucket returns the cost class of a bid, lower is better: the sum of a small
@@ -136,9 +139,9 @@ func Bucket(c Costs) uint32 {
 		cost += costVolumeAway
 	}
 	switch {
-	case c.LoadMilli > 1000:
+	case c.LoadMilli > overLoad:
 		cost += costOverloaded
-	case c.LoadMilli > 800:
+	case c.LoadMilli > highLoad:
 		cost += costLoaded
 	}
 	return cost + costFail*uint32(min(max(c.Fails, 0), maxFails))

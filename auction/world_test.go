@@ -135,7 +135,7 @@ func (w *world) award(s *Sale, id wire.PeerID, m *wire.Award) {
 	if f := p.self.Free; f.CPUMilli < 0 || f.MemBytes < 0 || f.DiskBytes < 0 {
 		w.t.Fatalf("%v overcommitted: %+v", id.Short(), f)
 	}
-	r.Free = p.self.Free
+	r.Bid.Free = p.self.Free
 	w.carry(func() { s.Reply(w.now, id, r) })
 }
 

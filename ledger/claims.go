@@ -199,6 +199,15 @@ func (s *State) ClaimsOf(slot job.SlotID) []*Claim {
 	return out
 }
 
+// EachClaimOf calls f with every claim known on a job's slots, in their order.
+func (s *State) EachClaimOf(id job.ID, f func(*Claim)) {
+	if j := s.lookJob(id); j != nil {
+		for _, r := range j.claims {
+			f(r.Value.(*Claim))
+		}
+	}
+}
+
 // ClaimsBy returns a peer's claims by slot, life and token. The caller must not
 // change the list.
 func (s *State) ClaimsBy(p wire.PeerID) []*Claim {

@@ -14,8 +14,15 @@ import (
 
 // bidder is this peer's true state, which nobody else has.
 func (c *Core) bidder() *auction.Self {
+	s := c.condition()
+	s.Labels = c.labels()
+	return s
+}
+
+// condition is bidder but for the labels.
+func (c *Core) condition() *auction.Self {
 	s := &auction.Self{
-		ID: c.cfg.Self, Name: c.cfg.Name, Labels: c.labels(), Datacenter: c.cfg.Datacenter,
+		ID: c.cfg.Self, Name: c.cfg.Name, Datacenter: c.cfg.Datacenter,
 		Ready: c.mayAct() && c.self.settled, Silent: c.rec.Silent(c.now),
 		Draining: c.givesWay() || c.self.wait > 0, Metered: c.prof.Metered,
 		CopiesOf: c.copiesHere, FailsOf: c.failsHere, VolumePlace: c.volumePlace,
@@ -171,7 +178,8 @@ func (c *Core) onAward(from wire.PeerID, m *wire.Award) error {
 			reply.Records = append(reply.Records, claim)
 		}
 	}
-	reply.Free = self.Total.Minus(c.led.Claimed(c.cfg.Self))
+	reply.Bid = c.standingNow()
+	c.hasTold(from, &reply.Bid)
 	c.send(from, reply)
 	c.holding.dirty = true
 	return nil
@@ -254,6 +262,9 @@ func (c *Core) onReply(from wire.PeerID, m *wire.Reply) error {
 		recs = append(recs, d.Known...)
 	}
 	err := c.mergeAll(recs, from, 1)
+	if from != c.cfg.Self && c.mem.Ready(from) && c.book.Hear(c.now, from, &m.Bid) {
+		c.improved()
+	}
 	for i := range c.lanes {
 		for _, s := range c.lanes[i].sales {
 			if m.Award-s.id >= auction.IDSpan {

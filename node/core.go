@@ -52,6 +52,7 @@ type Core struct {
 	subs     submissions
 	lanes    [Lanes]lane
 	ranks    ranks
+	book     book
 	waits    map[job.SlotID]*waiting
 	selling  map[job.SlotID]bool      // in some sale of ours that is under way
 	deputy   map[job.ID]clock.Instant // jobs sold here for a steward that did not answer, until then
@@ -135,6 +136,7 @@ func New(cfg Config, stored Stored) (*Core, error) {
 			done: map[wire.PeerID]clock.Instant{},
 		},
 	}
+	c.book = newBook()
 	c.incs = map[wire.PeerID]uint32{}
 	c.twins = map[wire.PeerID]*twin{}
 	c.faults.of = map[wire.PeerID]*standing{}
@@ -262,6 +264,8 @@ func (c *Core) handle(from wire.PeerID, msg wire.Message) error {
 		return c.onAward(from, m)
 	case *wire.Reply:
 		return c.onReply(from, m)
+	case *wire.Standing:
+		c.onStanding(from, m)
 	default:
 		return fmt.Errorf("message %T from %s: %w", msg, from.Short(), wire.ErrUnknown)
 	}
@@ -293,6 +297,7 @@ func (c *Core) settle() {
 	c.settleLanes()
 	c.receiveOwn()
 	c.settleHolding()
+	c.settleStanding()
 	c.settleHouse()
 	c.settlePushes()
 }

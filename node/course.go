@@ -349,6 +349,7 @@ func (c *Core) link(l Linked) {
 	c.mem.Linked(c.now, l.Peer, l.Up)
 	if !l.Up {
 		delete(c.self.linked, l.Peer)
+		c.forgetTold(l.Peer)
 		delete(c.ex.out, l.Peer)
 		delete(c.ex.in, l.Peer)
 		return

@@ -10,6 +10,7 @@ import (
 
 // setImages takes in what the engine has.
 func (c *Core) setImages(list []runtime.Image) {
+	c.book.marks = nil
 	c.images = make(map[string][]runtime.Image, len(list))
 	for _, i := range list[:min(len(list), runtime.MaxImages)] {
 		c.images[i.Name] = append(c.images[i.Name], i)

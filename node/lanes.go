@@ -65,6 +65,7 @@ type waiting struct {
 	fails   uint32
 	failKey wire.Token    // the failed token that failedAt belongs to
 	failed  clock.Instant // when this peer first saw that failure
+	call    bool          // standing bids did not do: it is called
 	token   wire.Token    // greatest token awarded in vain
 	life    uint64
 	spec    wire.Hash
@@ -346,6 +347,7 @@ func (c *Core) lotOf(l *lane, w ledger.Wanted) (auction.Lot, bool) {
 		lot.Slots = append(lot.Slots, auction.Want{
 			Slot: slot, Token: max(c.led.MaxToken(slot, w.Life), wt.token) + 1, Fails: wt.fails,
 			Since: wt.since, Rests: c.led.VerdictRecords(slot), Exclude: c.failedAt(slot, sell.Spec),
+			Call: wt.call,
 		})
 	}
 	if len(lot.Slots) == 0 {
@@ -484,27 +486,42 @@ func (c *Core) forgetWaits(i int) {
 	}
 }
 
-// openSale calls for bids on everything that is to be sold in a lane.
+// openSale sells everything that is to be sold in a lane: what the standing bids at hand
+// suffice for on these, the rest by a call.
 func (c *Core) openSale(i int, l *lane, lots []auction.Lot) {
-	c.nextID++
-	id := uint64(c.self.inc)<<44 | c.nextID<<20
-	s, out := auction.Open(c.now, auction.Config{
-		ID: id, Self: c.cfg.Self, Lane: uint8(i), Cell: c.cell(),
-		Lots: lots, Asked: c.askable(),
-	})
-	run := &sale{Sale: s, id: id, told: c.led.Version()}
-	for _, lot := range lots {
-		for _, w := range lot.Slots {
-			run.slots = append(run.slots, w.Slot)
-			c.selling[w.Slot] = true
-		}
+	config := c.saleOf(i, lots)
+	if s, rest := auction.Direct(c.now, config); s != nil {
+		c.addSale(l, s, config.ID)
+		lots = rest
 	}
-	l.sales = append(l.sales, run)
-	for _, e := range out {
-		c.post(e)
+	if len(lots) > 0 {
+		config = c.saleOf(i, lots)
+		s, out := auction.Open(c.now, config)
+		c.addSale(l, s, config.ID)
+		for _, e := range out {
+			c.post(e)
+		}
 	}
 	c.receiveOwn()
 	c.settleSales(l)
+}
+
+// saleOf is how lots of a lane are sold now.
+func (c *Core) saleOf(i int, lots []auction.Lot) auction.Config {
+	c.nextID++
+	return auction.Config{
+		ID: uint64(c.self.inc)<<44 | c.nextID<<20, Self: c.cfg.Self, Lane: uint8(i), Cell: c.cell(),
+		Lots: lots, Asked: c.askable(), Known: c.known(), Find: c.lookup, Book: c.book.Book,
+	}
+}
+
+// addSale takes up a sale that has begun.
+func (c *Core) addSale(l *lane, s *auction.Sale, id uint64) {
+	run := &sale{Sale: s, id: id, told: c.led.Version(), slots: s.Slots()}
+	for _, slot := range run.slots {
+		c.selling[slot] = true
+	}
+	l.sales = append(l.sales, run)
 }
 
 // askable are the peers a sale calls: ready, and not doubted here.
@@ -575,6 +592,10 @@ func (c *Core) outcome(o auction.Outcome) {
 		c.event(Event{Kind: "sold", Job: o.Slot.Job, Slot: o.Slot.String(), Peer: o.Peer,
 			Text: fmt.Sprintf("%s went to %s with token %d, %d asked", o.Slot, c.nameOf(o.Peer), o.Token, o.Asked)})
 	case auction.Unsold:
+		if wt.call = o.Standing; wt.call {
+			wt.next = 0 // at once
+			return
+		}
 		c.unsold(wt, o)
 	default: // taken by another sale: its claim is or will be in the ledger
 	}

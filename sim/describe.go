@@ -273,6 +273,8 @@ func messageText(m wire.Message, name func(wire.PeerID) string) string {
 		}
 	case *wire.Bid:
 		text += fmt.Sprintf(" on %d, %d offers %s", m.Call, len(m.Offers), m.No)
+	case *wire.Standing:
+		text += standingText(m)
 	case *wire.Award:
 		for i := range m.Slots {
 			text += fmt.Sprintf(" (%s token %d)", m.Slots[i].Slot, m.Slots[i].Token)
@@ -284,4 +286,14 @@ func messageText(m wire.Message, name func(wire.PeerID) string) string {
 		}
 	}
 	return text
+}
+
+func standingText(m *wire.Standing) string {
+	switch {
+	case m.Still:
+		return fmt.Sprintf(" %d still", m.Seq)
+	case m.No != "":
+		return fmt.Sprintf(" %d nothing: %s", m.Seq, m.No)
+	}
+	return fmt.Sprintf(" %d, %d mCPU and %d MiB free, load %d", m.Seq, m.Free.CPUMilli, m.Free.MemBytes>>20, m.Load)
 }

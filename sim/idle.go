@@ -24,9 +24,9 @@ const (
 // idleBudget is what a peer of an idle swarm of n on `lan` may do a second, written down
 // so that a change which makes idle peers busier shows: as measured, and a tenth more.
 // Beats to eight observers and their asks, an exchange a second, and what wakes for
-// each: the looks at claims, engine and ledger.
+// each: the looks at claims, engine and ledger. One to two are standing bids renewed.
 func idleBudget(n int) check.Rate {
-	return check.Rate{Messages: min(float64(n)+2, 11.5), Wakes: 4.5}
+	return check.Rate{Messages: min(float64(n)+2, 13), Wakes: 4.5}
 }
 
 // idleRates remembers the rates of idle swarms by number of peers: they are the

@@ -75,6 +75,8 @@ func sizeOf(m wire.Message) int {
 		return size
 	case *wire.Bid:
 		return 70 + len(m.Offers)*12 + len(m.No)
+	case *wire.Standing:
+		return sizeOfStanding(m)
 	case *wire.Award:
 		size := 16 + sizeOfRecords(m.Rests)
 		for i := range m.Slots {
@@ -82,13 +84,20 @@ func sizeOf(m wire.Message) int {
 		}
 		return size
 	case *wire.Reply:
-		size := 50 + sizeOfRecords(m.Records)
+		size := 8 + sizeOfStanding(&m.Bid) + sizeOfRecords(m.Records)
 		for i := range m.Decisions {
 			size += 30 + len(m.Decisions[i].Decline) + sizeOfRecords(m.Decisions[i].Known)
 		}
 		return size
 	}
 	return 100
+}
+
+func sizeOfStanding(m *wire.Standing) int {
+	if m.Still {
+		return 14
+	}
+	return 32 + 3*len(m.GPUs) + len(m.No) + len(m.Images)
 }
 
 func sizeOfRecords(list []*wire.Record) (size int) {

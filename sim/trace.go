@@ -184,6 +184,7 @@ var messageNames = map[wire.MessageKind]string{
 	wire.MsgPush: "push", wire.MsgStore: "store", wire.MsgStored: "stored",
 	wire.MsgSketch: "sketch", wire.MsgTrade: "trade", wire.MsgSettle: "settle",
 	wire.MsgCall: "call", wire.MsgBid: "bid", wire.MsgAward: "award", wire.MsgReply: "reply",
+	wire.MsgStanding: "standing",
 }
 
 func messageName(k wire.MessageKind) string {

@@ -1,6 +1,9 @@
 package wire
 
-import "fmt"
+import (
+	"cmp"
+	"fmt"
+)
 
 // checked is a message with parts that the encoding alone cannot vouch for.
 type checked interface{ check() error }
@@ -54,5 +57,26 @@ func (m *Reply) check() error {
 	for _, d := range m.Decisions {
 		lists = append(lists, d.Known)
 	}
-	return checkRecords(lists...)
+	return cmp.Or(checkRecords(lists...), m.Bid.check())
+}
+
+func checkGPUs(g []uint16) error {
+	if len(g) > MaxGPUs {
+		return fmt.Errorf("%w: %d devices, at most %d are allowed", FaultOversized, len(g), MaxGPUs)
+	}
+	return nil
+}
+
+func (m *Bid) check() error { return checkGPUs(m.GPUs) }
+
+func (m *Standing) check() error {
+	switch mark := len(ImageMark("")); {
+	case len(m.No) > MaxStandingNo:
+		return fmt.Errorf("%w: a reason of %d bytes, at most %d are allowed", FaultOversized, len(m.No), MaxStandingNo)
+	case len(m.Images) > MaxImages*mark:
+		return fmt.Errorf("%w: %d bytes of images, at most %d are allowed", FaultOversized, len(m.Images), MaxImages*mark)
+	case len(m.Images)%mark != 0:
+		return fmt.Errorf("%w: %d bytes of images, which are no whole number of marks", FaultMalformed, len(m.Images))
+	}
+	return checkGPUs(m.GPUs)
 }

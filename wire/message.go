@@ -59,10 +59,11 @@ const (
 	MsgTrade  MessageKind = 18
 	MsgSettle MessageKind = 19
 
-	MsgCall  MessageKind = 20
-	MsgBid   MessageKind = 21
-	MsgAward MessageKind = 22
-	MsgReply MessageKind = 23
+	MsgCall     MessageKind = 20
+	MsgBid      MessageKind = 21
+	MsgAward    MessageKind = 22
+	MsgReply    MessageKind = 23
+	MsgStanding MessageKind = 24
 )
 
 var messages = map[MessageKind]Message{
@@ -71,6 +72,7 @@ var messages = map[MessageKind]Message{
 	MsgPush: (*Push)(nil), MsgStore: (*Store)(nil), MsgStored: (*Stored)(nil),
 	MsgSketch: (*Sketch)(nil), MsgTrade: (*Trade)(nil), MsgSettle: (*Settle)(nil),
 	MsgCall: (*Call)(nil), MsgBid: (*Bid)(nil), MsgAward: (*Award)(nil), MsgReply: (*Reply)(nil),
+	MsgStanding: (*Standing)(nil),
 }
 
 // A Beat says "I am here", once each Every, to those who observe the sender.
@@ -294,7 +296,7 @@ type Bid struct {
 	Total  job.Resources `cbor:"3,keyasint"`
 	Offers []Offer       `cbor:"4,keyasint"`           // one per lot, in order
 	No     string        `cbor:"5,keyasint,omitempty"` // I bid on nothing, and why
-	GPUs   []uint16      `cbor:"6,keyasint,omitempty"` // free thousandths of each device, by its index
+	GPUs   []uint16      `cbor:"6,keyasint,omitempty"` // free thousandths of each device, by its index; at most MaxGPUs
 }
 
 // An AwardedSlot is one slot of an award.
@@ -362,28 +364,78 @@ type Decision struct {
 
 // A Reply answers an award; what it accepts is durable at the sender.
 type Reply struct {
-	Award     uint64        `cbor:"1,keyasint"`
-	Decisions []Decision    `cbor:"2,keyasint"`
-	Free      job.Resources `cbor:"3,keyasint"`           // afterwards
-	Records   []*Record     `cbor:"4,keyasint,omitempty"` // the new claims
+	Award     uint64     `cbor:"1,keyasint"`
+	Decisions []Decision `cbor:"2,keyasint"`
+	Records   []*Record  `cbor:"4,keyasint,omitempty"` // the new claims
+	Bid       Standing   `cbor:"5,keyasint"`           // the sender's standing bid afterwards
+}
+
+// A Standing is the bid that a peer leaves with stewards, so that they can award
+// without asking first. What the peer's card and the ledger say is not in it: capacity,
+// labels, platform, driver, datacenter; copies, failures, places of volumes.
+type Standing struct {
+	Inc    uint32        `cbor:"1,keyasint"`           // of the sender's start
+	Seq    uint64        `cbor:"2,keyasint"`           // grows with each change within a start
+	Still  bool          `cbor:"3,keyasint,omitempty"` // all is as it was said under Seq, and left out
+	Free   job.Resources `cbor:"4,keyasint,omitzero"`
+	GPUs   []uint16      `cbor:"5,keyasint,omitempty"` // free thousandths of each device, by its index; at most MaxGPUs
+	Load   uint8         `cbor:"6,keyasint,omitempty"` // class of the machine's load; auction.LoadClass
+	Flags  StandingFlags `cbor:"7,keyasint,omitempty"`
+	No     string        `cbor:"8,keyasint,omitempty"` // I take nothing, and why; at most MaxStandingNo bytes
+	Images []byte        `cbor:"9,keyasint,omitempty"` // images present, ImageMark after ImageMark; at most MaxImages
+}
+
+// StandingFlags are what of a peer makes its bids dearer, or unknown without asking.
+type StandingFlags uint8
+
+// The flags.
+const (
+	OnMetered StandingFlags = 1 << iota // the link is paid by volume
+	OnBattery                           // it runs on its battery
+	AskMe                               // its owner keeps a policy that a standing bid does not tell
+)
+
+// Bounds of a Standing.
+const (
+	MaxGPUs       = 64
+	MaxImages     = 64
+	MaxStandingNo = 128
+)
+
+// ImageMark stands for an image in a Standing: the first bytes of the hash of its name.
+func ImageMark(image string) (m [4]byte) {
+	h := HashOf([]byte(image))
+	return [4]byte(h[:len(m)])
+}
+
+// HasImage reports whether the images present are said to include one.
+func (m *Standing) HasImage(image string) bool {
+	mark := ImageMark(image)
+	for at := 0; at+len(mark) <= len(m.Images); at += len(mark) {
+		if [4]byte(m.Images[at:]) == mark {
+			return true
+		}
+	}
+	return false
 }
 
 // Kind implements Message for each type.
-func (*Beat) Kind() MessageKind    { return MsgBeat }
-func (*Observe) Kind() MessageKind { return MsgObserve }
-func (*Votes) Kind() MessageKind   { return MsgVotes }
-func (*Probe) Kind() MessageKind   { return MsgProbe }
-func (*Digest) Kind() MessageKind  { return MsgDigest }
-func (*Vector) Kind() MessageKind  { return MsgVector }
-func (*Lists) Kind() MessageKind   { return MsgLists }
-func (*Delta) Kind() MessageKind   { return MsgDelta }
-func (*Push) Kind() MessageKind    { return MsgPush }
-func (*Store) Kind() MessageKind   { return MsgStore }
-func (*Stored) Kind() MessageKind  { return MsgStored }
-func (*Sketch) Kind() MessageKind  { return MsgSketch }
-func (*Trade) Kind() MessageKind   { return MsgTrade }
-func (*Settle) Kind() MessageKind  { return MsgSettle }
-func (*Call) Kind() MessageKind    { return MsgCall }
-func (*Bid) Kind() MessageKind     { return MsgBid }
-func (*Award) Kind() MessageKind   { return MsgAward }
-func (*Reply) Kind() MessageKind   { return MsgReply }
+func (*Beat) Kind() MessageKind     { return MsgBeat }
+func (*Observe) Kind() MessageKind  { return MsgObserve }
+func (*Votes) Kind() MessageKind    { return MsgVotes }
+func (*Probe) Kind() MessageKind    { return MsgProbe }
+func (*Digest) Kind() MessageKind   { return MsgDigest }
+func (*Vector) Kind() MessageKind   { return MsgVector }
+func (*Lists) Kind() MessageKind    { return MsgLists }
+func (*Delta) Kind() MessageKind    { return MsgDelta }
+func (*Push) Kind() MessageKind     { return MsgPush }
+func (*Store) Kind() MessageKind    { return MsgStore }
+func (*Stored) Kind() MessageKind   { return MsgStored }
+func (*Sketch) Kind() MessageKind   { return MsgSketch }
+func (*Trade) Kind() MessageKind    { return MsgTrade }
+func (*Settle) Kind() MessageKind   { return MsgSettle }
+func (*Call) Kind() MessageKind     { return MsgCall }
+func (*Bid) Kind() MessageKind      { return MsgBid }
+func (*Award) Kind() MessageKind    { return MsgAward }
+func (*Reply) Kind() MessageKind    { return MsgReply }
+func (*Standing) Kind() MessageKind { return MsgStanding }

@@ -21,6 +21,8 @@ func TestDecode_SmallBytesDoNotBecomeLargeMessages(t *testing.T) {
 	for name, b := range map[string][]byte{
 		"marks of nothing":        repeated(MsgVector, 2, []byte{0xf6}, 100_000),
 		"records of nothing":      repeated(MsgPush, 1, []byte{0xf6}, 100_000),
+		"devices of nothing":      repeated(MsgStanding, 5, []byte{0xf6}, 100_000),
+		"bid of devices":          repeated(MsgBid, 6, []byte{0x00}, 100_000),
 		"votes of nothing":        repeated(MsgVotes, 1, []byte{0xf6}, 100_000),
 		"lots of empty maps":      repeated(MsgCall, 4, []byte{0xa0}, 100_000),
 		"lists of a wrong type":   repeated(MsgLists, 2, []byte{0x00}, 100_000),

@@ -53,9 +53,10 @@ func samples() []Message {
 		&Store{ID: 1, Records: []*Record{r}},
 		&Stored{ID: 1, Conflict: r, Refused: "no", Over: 3},
 		&Call{ID: 1, Steward: p, Lane: 2, Lots: []Lot{{Job: slot.Job, Life: 1, Task: "web", Spec: testSwarm, Needs: res, Slots: []int{0, 2}}}, Closes: time.Second, Records: []*Record{r}},
-		&Bid{Call: 1, Free: res, Total: res, Offers: []Offer{{No: "memory", Copies: 1, Bucket: 2, Volumes: []int{1}}}, No: "silent"},
+		&Bid{Call: 1, Free: res, Total: res, Offers: []Offer{{No: "memory", Copies: 1, Bucket: 2, Volumes: []int{1}}}, No: "silent", GPUs: []uint16{500}},
 		&Award{ID: 1, Slots: []AwardedSlot{{Slot: slot, Life: 1, Token: 2, Spec: testSwarm, Fails: 3, Summary: sum}}, Rests: []*Record{r}},
-		&Reply{Award: 1, Decisions: []Decision{{Slot: slot, Token: 2, Decline: "taken", Known: []*Record{r}}}, Free: res, Records: []*Record{r}},
+		&Reply{Award: 1, Decisions: []Decision{{Slot: slot, Token: 2, Decline: "taken", Known: []*Record{r}}}, Records: []*Record{r}, Bid: Standing{Inc: 1, Seq: 2, Free: res}},
+		&Standing{Inc: 1, Seq: 2, Still: true, Free: res, GPUs: []uint16{1000, 0, 250}, Load: 1, Flags: OnBattery | AskMe, No: "silent", Images: []byte{1, 2, 3, 4}},
 	}
 }
 
@@ -137,6 +138,10 @@ func TestDecodeRefuses(t *testing.T) {
 		"record null":      MustMarshal(frame{Kind: MsgPush, Body: []byte{0xa1, 0x01, 0x81, 0xf6}}),
 		"beat of nothing":  MustMarshal(frame{Kind: MsgBeat, Body: []byte{0xa0}}),
 		"too many votes":   MustMarshal(frame{Kind: MsgVotes, Body: MustMarshal(&Votes{Votes: make([]Vote, MaxVotes+1)})}),
+		"half an image":    MustMarshal(frame{Kind: MsgStanding, Body: MustMarshal(&Standing{Images: make([]byte, 7)})}),
+		"too many images":  MustMarshal(frame{Kind: MsgStanding, Body: MustMarshal(&Standing{Images: make([]byte, 4*MaxImages+4)})}),
+		"too many devices": MustMarshal(frame{Kind: MsgReply, Body: MustMarshal(&Reply{Bid: Standing{GPUs: make([]uint16, MaxGPUs+1)}})}),
+		"a long no":        MustMarshal(frame{Kind: MsgStanding, Body: MustMarshal(&Standing{No: strings.Repeat("n", MaxStandingNo+1)})}),
 		"indefinite array": {0x9f, 0x01, 0xa0, 0xff},
 	} {
 		if _, err := Decode(b); !errors.Is(err, ErrInvalid) {
