@@ -57,7 +57,7 @@ func TestSales_Bounds(t *testing.T) {
 		{"calm sales awards<=0.5", "awards is 1"},
 		{"calm sales bytes<=10", "bytes is "},
 		{"calm sales placed>=32", "placed is 31"},
-		{"calm sales p50<=1us", "p50 is "},
+		{"calm sales p50>=1h", "p50 is "},
 		{"at 5s sales awards<=2", "nothing was placed"},
 	} {
 		res, err := RunScenario(strings.NewReader(oneOfTwenty+c.line), "sales", Options{})
