@@ -95,17 +95,20 @@ func (s *Sale) hasRoom(l *lot) bool {
 	left := len(l.slots)
 	for _, b := range s.ranked {
 		if b.offer(l) != nil {
-			left -= fits(l.wire.Needs, b.left(), left)
+			left -= fits(l.wire.Needs, b.room(), left)
 		}
 	}
 	return left <= 0
 }
 
-// fits is how many times needs go into what is free, at most n.
-func fits(needs, free job.Resources, n int) int {
+// fits is how many times needs go into the room there is, at most n.
+func fits(needs job.Resources, room space, n int) int {
 	many := 0
-	for many < n && needs.Fits(free) {
-		free = free.Minus(needs)
+	for many < n && room.holds(needs) {
+		room.free = room.free.Minus(needs)
+		if needs.GPUMilli > 0 {
+			room.gpus = without(room.gpus, needs.GPUMilli)
+		}
 		many++
 	}
 	return many
