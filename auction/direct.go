@@ -14,8 +14,11 @@ import (
 // its Outcomes leave unsold. The sale is nil if nothing is sold so.
 func Direct(now clock.Instant, c Config) (*Sale, []Lot) {
 	var rest []Lot
-	c.Lots, rest = splitLots(c.Lots)
-	if len(c.Lots) == 0 || c.Known == nil {
+	if c.Known == nil {
+		return nil, c.Lots
+	}
+	c.Lots, rest = splitLots(c.Lots, c.Find)
+	if len(c.Lots) == 0 {
 		return nil, append(c.Lots, rest...)
 	}
 	known := make([]*Self, 0, len(c.Asked))
@@ -43,9 +46,14 @@ func Direct(now clock.Instant, c Config) (*Sale, []Lot) {
 	return s, rest
 }
 
-// splitLots parts the slots that standing bids may sell from those to be called.
-func splitLots(all []Lot) (direct, called []Lot) {
+// splitLots parts the slots that standing bids may sell from those to be called: which
+// devices a peer's owner grants, and which are there, no such bid tells.
+func splitLots(all []Lot, find Lookup) (direct, called []Lot) {
 	for _, l := range all {
+		if _, task, _ := find(l.Job, l.Life, l.Task, l.Spec); task != nil && len(task.Devices) > 0 {
+			called = append(called, l)
+			continue
+		}
 		if !slices.ContainsFunc(l.Slots, func(w Want) bool { return w.Call }) {
 			direct = append(direct, l)
 			continue

@@ -66,7 +66,7 @@ func (c *Core) standingNow() wire.Standing {
 	if s.Battery {
 		now.Flags |= wire.OnBattery
 	}
-	if len(s.Accept) > 0 {
+	if s.Accept.IsPrivate() {
 		now.Flags |= wire.AskMe
 	}
 	now.Images = c.imageMarks()
@@ -223,7 +223,7 @@ func (c *Core) known() func(wire.PeerID) *auction.Self {
 		}
 		os, arch, _ := strings.Cut(card.Platform, "/")
 		s := &auction.Self{
-			ID: p, Name: c.nameOf(p), Free: bid.Free, GPUs: bid.GPUs, Total: card.Capacity, Labels: card.Labels, Datacenter: card.Datacenter,
+			ID: p, Name: card.Name, Free: bid.Free, GPUs: bid.GPUs, Total: card.Capacity, Labels: card.Labels, Datacenter: card.Datacenter,
 			OS: os, Arch: arch, Driver: card.Driver, LoadMilli: auction.LoadOf(bid.Load),
 			No: bid.No, Ready: true, Draining: card.Draining,
 			Metered: bid.Flags&wire.OnMetered != 0, Battery: bid.Flags&wire.OnBattery != 0,
