@@ -231,7 +231,7 @@ func (sl *slot) triedAt(b *bidder) bool {
 // award gives a slot to a bidder under its next token.
 func (s *Sale) award(now clock.Instant, sl *slot, b *bidder, summary wire.Summary) wire.AwardedSlot {
 	a := wire.AwardedSlot{Slot: sl.want.Slot, Life: sl.lot.wire.Life, Token: sl.next, Spec: sl.lot.wire.Spec,
-		Fails: sl.want.Fails, Summary: summary}
+		Fails: sl.want.Fails, Starts: sl.want.Starts, Summary: summary}
 	sl.tries = append(sl.tries, try{to: b, token: sl.next})
 	sl.next++
 	s.move(sl, awarded)

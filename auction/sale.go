@@ -62,6 +62,7 @@ type Want struct {
 	Slot    job.SlotID
 	Token   wire.Token     // of the first award: one above the greatest known
 	Fails   uint32         // failed tokens since the spec changed; the claim keeps it
+	Starts  uint32         // of a batch: its starts in vain since then; the claim keeps it
 	Since   clock.Instant  // when it was first seen missing; 0: unknown
 	Exclude []wire.PeerID  // asked last only, for instance because it just failed there
 	Rests   []*wire.Record // the verdicts the award rests on

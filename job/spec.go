@@ -4,6 +4,7 @@
 package job
 
 import (
+	"cmp"
 	"fmt"
 	"time"
 )
@@ -91,8 +92,10 @@ type Task struct {
 	ShmBytes   int64         `cbor:"33,keyasint,omitempty" json:"shmBytes,omitempty"`
 	Aliases    []string      `cbor:"34,keyasint,omitempty" json:"aliases,omitempty"`    // further names of the service inside the job
 	Generation uint64        `cbor:"35,keyasint,omitempty" json:"generation,omitempty"` // raised by `restart`: the same container, made anew
+	Priority   int           `cbor:"36,keyasint,omitempty" json:"priority,omitempty"`   // 1 to MaxPriority, first the greatest; 0: DefaultPriority
 
-	Devices []string `cbor:"40,keyasint,omitempty" json:"devices,omitempty"` // of the peer, by owner's grant: see ParseDevice
+	Devices  []string `cbor:"40,keyasint,omitempty" json:"devices,omitempty"`  // of the peer, by owner's grant: see ParseDevice
+	Attempts int      `cbor:"41,keyasint,omitempty" json:"attempts,omitempty"` // of a batch, starts of one slot in all; 0: see MaxStarts
 }
 
 // Limits on what a job may ask for, so that a bad file cannot bloat a peer.
@@ -113,7 +116,11 @@ const (
 	DefaultNeedsMem  = 128 << 20 // bytes
 	DefaultPids      = 4096
 	DefaultStopGrace = 10 * time.Second
+	DefaultPriority  = 50
 )
+
+// MaxPriority is the greatest priority of a task.
+const MaxPriority = 100
 
 // Resources are amounts of what a peer has and a task needs. Zero means none.
 type Resources struct {
@@ -147,7 +154,8 @@ type Restart struct {
 	Policy string `cbor:"1,keyasint,omitempty" json:"policy"` // "always" (default of a service), "on-failure" (of a batch), "no"
 
 	// MaxAttempts is how often it restarts on this peer before the claim fails and
-	// the slot is sold again; 0: DefaultRestarts.
+	// the slot is sold again; 0: DefaultRestarts. A batch may fail there earlier: see
+	// Task.StartsHere.
 	MaxAttempts int           `cbor:"2,keyasint,omitempty" json:"maxAttempts"`
 	Delay       time.Duration `cbor:"3,keyasint,omitempty" json:"delay"` // before the first restart, doubled each time; 0: 1s
 }
@@ -224,6 +232,35 @@ func (t *Task) Monitor() time.Duration {
 		return t.Update.Monitor
 	}
 	return 5 * time.Second
+}
+
+// Weight is the task's priority, the default filled in.
+func (t *Task) Weight() int { return cmp.Or(t.Priority, DefaultPriority) }
+
+// MaxStarts is how often one slot of a batch is started in all, over all peers, before
+// it has failed for good: Attempts, or once and each restart that its policy allows.
+// 0 stands for no bound, as of all other types.
+func (t *Task) MaxStarts() int {
+	switch {
+	case t.Type != Batch:
+		return 0
+	case t.Restart.Policy == "no":
+		return 1
+	case t.Attempts > 0:
+		return t.Attempts
+	}
+	return 1 + cmp.Or(t.Restart.MaxAttempts, DefaultRestarts)
+}
+
+// StartsHere is how many of the starts that are left of a batch's slot after some in
+// vain one peer may use: half, rounded up, so that the fault of one machine does not
+// use up all of them. 0: no bound.
+func (t *Task) StartsHere(before int) int {
+	most := t.MaxStarts()
+	if most == 0 {
+		return 0
+	}
+	return max(1, (most-before+1)/2)
 }
 
 // Volumes returns the names of the named volumes the task mounts.

@@ -15,8 +15,8 @@ const (
 	maxBytes    = 1 << 46 // 64 TiB
 	maxPids     = 1 << 22 // the kernel's own
 	maxWait     = 30 * 24 * time.Hour
-	maxAttempts = 1_000_000
-	maxProblems = 20 // reported; the rest is only counted
+	MaxAttempts = 1_000_000 // restarts and starts that a file may ask for
+	maxProblems = 20        // reported; the rest is only counted
 )
 
 // A Problem is one thing wrong with a Spec.

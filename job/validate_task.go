@@ -126,8 +126,16 @@ func (c *checker) lifecycle(t *Task) {
 	c.oneOf("pull", t.Pull, "missing", "always", "never")
 	c.oneOf("policy", t.Policy, "spread", "pack")
 	c.oneOf("restart.policy", t.Restart.Policy, "always", "on-failure", "no")
-	c.inRange("restart.maxAttempts", int64(t.Restart.MaxAttempts), 0, maxAttempts)
+	c.inRange("restart.maxAttempts", int64(t.Restart.MaxAttempts), 0, MaxAttempts)
 	c.wait("restart.delay", t.Restart.Delay)
+	c.inRange("priority", int64(t.Priority), 0, MaxPriority)
+	c.inRange("attempts", int64(t.Attempts), 0, MaxAttempts)
+	switch {
+	case t.Attempts > 0 && t.Type != Batch:
+		c.add("attempts", "only a batch has them; a %s is started again for as long as it is wanted", t.Type)
+	case t.Attempts > 1 && t.Restart.Policy == "no":
+		c.add("attempts", "%d contradicts the restart policy no, which starts it once; write on-failure", t.Attempts)
+	}
 	if t.Type == Batch && t.Restart.Policy == "always" {
 		c.add("restart.policy", "a batch task that always restarts never ends; write on-failure or no")
 	}
@@ -292,7 +300,7 @@ func (c *checker) health(h *Health) {
 	c.pause("health.interval", h.Interval)
 	c.pause("health.timeout", h.Timeout)
 	c.wait("health.startPeriod", h.StartPeriod)
-	c.inRange("health.retries", int64(h.Retries), 0, maxAttempts)
+	c.inRange("health.retries", int64(h.Retries), 0, MaxAttempts)
 }
 
 // pause checks a time that engines refuse below a millisecond; 0 is their default.

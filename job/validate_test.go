@@ -126,6 +126,9 @@ func TestValidate_NamesTheField(t *testing.T) {
 		{"constraint", func(s *job.Spec) { web(s).Constraints = []string{"a = b"} }, "constraints[0]:"},
 		{"constraints", func(s *job.Spec) { web(s).Constraints = slices.Repeat([]string{"ssd"}, 65) }, "constraints: 65 are too many, at most 64"},
 		{"policy", func(s *job.Spec) { web(s).Policy = "binpack" }, "policy:|pack"},
+		{"priority", func(s *job.Spec) { web(s).Priority = 101 }, "priority: 101 is not between 0 and 100"},
+		{"attempts", func(s *job.Spec) { web(s).Attempts = 2 }, "attempts: only a batch"},
+		{"attempts negative", func(s *job.Spec) { web(s).Attempts = math.MinInt }, "attempts: -"},
 		{"grace", func(s *job.Spec) { web(s).StopGrace = 1 << 62 }, "stopGrace:"},
 		{"health empty", func(s *job.Spec) { web(s).Health = &job.Health{} }, "health.test:"},
 		{"health hasty", func(s *job.Spec) { s.Task("db").Health.Interval = 1 }, "health.interval: 1ns is less than 1ms"},
@@ -255,5 +258,31 @@ func TestCheckName_CountsCharacters(t *testing.T) {
 	}
 	if err = job.CheckName(strings.Repeat("a", 64)); err == nil || !strings.Contains(err.Error(), "has 64 characters, at most 63") {
 		t.Errorf("got %v", err)
+	}
+}
+
+// Of a batch's starts each peer may use half of what is left, so that the fault of one
+// machine does not use up all of them.
+func TestMaxStarts(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		task job.Task
+		most int
+		here []int // by the starts before
+	}{
+		{"service", job.Task{}, 0, []int{0, 0}},
+		{"default", job.Task{Type: job.Batch}, 6, []int{3, 3, 2, 2, 1, 1, 1}},
+		{"restarts", job.Task{Type: job.Batch, Restart: job.Restart{MaxAttempts: 1}}, 2, []int{1, 1, 1}},
+		{"attempts", job.Task{Type: job.Batch, Attempts: 4, Restart: job.Restart{MaxAttempts: 9}}, 4, []int{2, 2, 1, 1}},
+		{"once", job.Task{Type: job.Batch, Restart: job.Restart{Policy: "no", MaxAttempts: 9}}, 1, []int{1, 1}},
+	} {
+		if got := tt.task.MaxStarts(); got != tt.most {
+			t.Errorf("%s: %d starts, want %d", tt.name, got, tt.most)
+		}
+		for before, want := range tt.here {
+			if got := tt.task.StartsHere(before); got != want {
+				t.Errorf("%s: after %d starts %d here, want %d", tt.name, before, got, want)
+			}
+		}
 	}
 }

@@ -17,7 +17,8 @@ func TaskHash(t *job.Task) wire.Hash { return hashOfTask(wire.MustMarshal(t)) }
 // know all of its fields names it as those do which know them.
 func hashOfTask(encoded []byte) wire.Hash {
 	return wire.HashOf(wire.Without(encoded, func(field uint64) bool {
-		return field == taskCount || field == taskUpdate || field == taskFailover || field >= job.FirstOpenField
+		return field == taskCount || field == taskUpdate || field == taskFailover ||
+			field == taskPriority || field == taskAttempts || field >= job.FirstOpenField
 	}))
 }
 
@@ -27,6 +28,8 @@ const (
 	taskCount    = 3
 	taskUpdate   = 23
 	taskFailover = 24
+	taskPriority = 36
+	taskAttempts = 41
 )
 
 var (

@@ -87,6 +87,7 @@ type Claim struct {
 	Summary    wire.Summary  `cbor:"16,keyasint"`           // of the sale, for `why`
 	NotServing bool          `cbor:"17,keyasint,omitempty"` // missed its time to serve on this spec
 	GPUs       []int         `cbor:"18,keyasint,omitempty"` // indices of the devices that its needs are met by, ascending
+	Starts     uint32        `cbor:"19,keyasint,omitempty"` // of a batch: starts in vain of the slot before this token, since its spec changed
 }
 
 // MaxDetail bounds Claim.Detail, in bytes.

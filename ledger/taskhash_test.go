@@ -19,6 +19,7 @@ func drawTask(t *rapid.T) job.Task {
 		Needs: job.Resources{CPUMilli: int64(rapid.IntRange(0, 9).Draw(t, "cpu"))}, ReadOnly: rapid.Bool().Draw(t, "read only"),
 		StopGrace: time.Duration(rapid.IntRange(0, 2).Draw(t, "grace")) * time.Second,
 	}
+	task.Priority, task.Attempts = rapid.IntRange(0, 2).Draw(t, "priority"), rapid.IntRange(0, 2).Draw(t, "attempts")
 	task.Update.Parallelism = rapid.IntRange(0, 2).Draw(t, "parallelism")
 	task.Failover.Never = rapid.Bool().Draw(t, "never")
 	task.Restart.MaxAttempts = rapid.IntRange(0, 2).Draw(t, "restarts")
@@ -68,6 +69,7 @@ func TestTaskHash_OfBytesAndOfTasks(t *testing.T) {
 		task := drawTask(t)
 		bare := task
 		bare.Count, bare.Update, bare.Failover = 0, job.Update{}, job.Failover{}
+		bare.Priority, bare.Attempts = 0, 0
 		want := wire.HashOf(wire.MustMarshal(&bare))
 		if got := ledger.TaskHash(&task); got != want {
 			t.Fatalf("of the task %v, want %v", got, want)

@@ -209,7 +209,7 @@ func (c *Core) judgeAward(self *auction.Self, a *wire.AwardedSlot) (wire.Decisio
 	r := c.write(wire.KindClaim, &ledger.Claim{
 		Slot: a.Slot, Life: a.Life, Token: a.Token, Peer: c.cfg.Self, Spec: a.Spec,
 		JobSpec: c.jobSpecOf(a.Slot.Job, a.Slot.Task, a.Spec), Needs: task.Needs, GPUs: gpus,
-		Phase: ledger.Accepted, Fails: a.Fails, Summary: a.Summary,
+		Phase: ledger.Accepted, Fails: a.Fails, Starts: a.Starts, Summary: a.Summary,
 	})
 	c.event(Event{Kind: "claimed", Job: a.Slot.Job, Slot: a.Slot.String(), Peer: c.cfg.Self,
 		Text: fmt.Sprintf("%s is held by %s with token %d", a.Slot, c.cfg.Name, a.Token)})

@@ -422,7 +422,7 @@ func (c *Core) move(cl *ledger.Claim, w ledger.Wanted) {
 		return
 	}
 	again.Spec, again.JobSpec, again.Needs, again.GPUs = w.Spec, w.JobSpec, w.Task.Needs, gpus
-	again.NotServing, again.Fails = false, 0
+	again.NotServing, again.Fails, again.Starts = false, 0, 0
 	again.Phase, again.Run = ledger.Accepted, cl.Run+1
 	for _, v := range w.Task.Volumes() {
 		c.claimVolume(cl.Slot, v, cl.Life)
@@ -500,6 +500,9 @@ func (c *Core) wants() []runtime.Want {
 		}
 		if c.led.IsLost(cl) && !w.Stop && !w.Keep {
 			w.Hold = true // refuted or ended first: it may run elsewhere by now
+		}
+		if w.Task != nil {
+			w.MaxRun = uint32(w.Task.StartsHere(int(cl.Starts)))
 		}
 		w.Task = c.fitting(cl, w.Task)
 		out = append(out, w)

@@ -241,7 +241,7 @@ func (c *Core) scanDue(l *lane) bool {
 // their verdict when it is due, and what is missing is sold.
 func (c *Core) scan(i int, l *lane, jobs []job.ID) {
 	c.fill(l)
-	lots := c.look(l, jobs)
+	lots := inOrder(c.look(l, jobs))
 	c.forgetWaits(i)
 	if len(lots) > 0 {
 		c.openSale(i, l, lots)
@@ -250,8 +250,8 @@ func (c *Core) scan(i int, l *lane, jobs []job.ID) {
 
 // look returns what is missing of some jobs of a lane; nil stands for a lane that another
 // sells: nobody is condemned for it.
-func (c *Core) look(l *lane, jobs []job.ID) []auction.Lot {
-	var lots []auction.Lot
+func (c *Core) look(l *lane, jobs []job.ID) []queued {
+	var lots []queued
 	for _, id := range jobs {
 		if c.isCalm(id) {
 			continue
@@ -259,7 +259,7 @@ func (c *Core) look(l *lane, jobs []job.ID) []auction.Lot {
 		c.restless = false
 		for _, w := range c.led.Wanted(id) {
 			if lot, ok := c.lotOf(l, w); ok {
-				lots = append(lots, lot)
+				lots = append(lots, queued{lot, w.Task.Weight()})
 			}
 		}
 		if !c.restless {
@@ -347,7 +347,7 @@ func (c *Core) lotOf(l *lane, w ledger.Wanted) (auction.Lot, bool) {
 		lot.Slots = append(lot.Slots, auction.Want{
 			Slot: slot, Token: max(c.led.MaxToken(slot, w.Life), wt.token) + 1, Fails: wt.fails,
 			Since: wt.since, Rests: c.led.VerdictRecords(slot), Exclude: c.failedAt(slot, sell.Spec),
-			Call: wt.call,
+			Starts: c.led.StartsOf(slot, w.Life, sell.Spec), Call: wt.call,
 		})
 	}
 	if len(lot.Slots) == 0 {
@@ -380,13 +380,12 @@ func (c *Core) isMissing(l *lane, w ledger.Wanted, slot job.SlotID) bool {
 	return true
 }
 
-// isFinal reports whether a claim has run its slot to its end: completed, or failed
-// as a batch run that is not to be repeated.
+// isFinal is ledger.IsFinal.
 func isFinal(t *job.Task, cl *ledger.Claim) bool {
 	if mutant.Is(mutant.FailedIsFinal) && cl.Phase == ledger.Failed {
 		return true
 	}
-	return cl.Phase == ledger.Completed || cl.Phase == ledger.Failed && t.Type == job.Batch && t.Restart.Policy == "no"
+	return ledger.IsFinal(t, cl)
 }
 
 // dependsOn says what a task waits for before its first sale, or "".

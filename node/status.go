@@ -359,6 +359,8 @@ func (c *Core) slotView(cl *ledger.Claim, w ledger.Wanted, surplus bool) SlotVie
 		v.Detail = "declared lost"
 	case v.Doubted && w.Task != nil && w.Task.Failover.InIsland == "wait" && c.AwaitsMany(cl.Peer):
 		v.Detail = "waits for " + v.PeerName + ", which went together with many others: failover.inIsland is wait"
+	case w.Task != nil && w.Task.MaxStarts() > 1 && cl.Phase == ledger.Failed && isFinal(w.Task, cl):
+		v.Detail = fmt.Sprintf("failed for good, started %s: %s", times(ledger.StartsWith(cl)), cl.Detail)
 	case w.Paused && cl.Spec != w.Spec:
 		v.Detail = c.whyPaused(cl.Slot.Job, w.Spec)
 	}
@@ -480,12 +482,20 @@ func (c *Core) waitsInVain(slot job.SlotID) string {
 				continue
 			}
 			if cl := c.failedOf(w); cl != nil && !c.reached(w, d.Condition) {
-				return fmt.Sprintf("waits for %s to be %s, which it never will be: %s failed for good on %s: %s; `shoal restart %s/%s` runs it again",
-					d.Task, cmp.Or(d.Condition, "started"), cl.Slot, c.nameOf(cl.Peer), cl.Detail, slot.Job, d.Task)
+				return fmt.Sprintf("waits for %s to be %s, which it never will be: %s failed for good on %s%s: %s; `shoal restart %s/%s` runs it again",
+					d.Task, cmp.Or(d.Condition, "started"), cl.Slot, c.nameOf(cl.Peer), lastOf(w.Task, cl), cl.Detail, slot.Job, d.Task)
 			}
 		}
 	}
 	return ""
+}
+
+// lastOf says which of several starts a claim's last was.
+func lastOf(t *job.Task, cl *ledger.Claim) string {
+	if t.MaxStarts() < 2 {
+		return ""
+	}
+	return ", started " + times(ledger.StartsWith(cl))
 }
 
 // failedOf is the first claim of a task that has failed and is not to be repeated; nil:

@@ -125,7 +125,7 @@ func (cl *claim) ended(now clock.Instant, e end, chance *rand.Rand) {
 	default: // restart
 	}
 	cl.failures++
-	if cl.failures > maxRestarts(cl.want.Task) {
+	if cl.failures > maxRestarts(cl.want.Task) || cl.want.MaxRun > 0 && cl.run >= cl.want.MaxRun {
 		cl.phase = Failed
 		return
 	}

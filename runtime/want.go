@@ -11,12 +11,13 @@ import (
 // about for it. Claims are told apart by slot, life and token; another Ref.Spec
 // under the same three is an update in place.
 type Want struct {
-	Ref   Ref
-	Task  *job.Task     // of Ref.Spec, never changed afterwards; nil is allowed with Stop and Keep
-	Run   uint32        // the last run that the claim's record has; 0: never started
-	Phase Phase         // of that run, as recorded; 0: unknown. An adopted container does not fall behind it
-	GPUs  job.GPUSet    // the devices that meet the task's needs; they change with Ref.Spec alone
-	Grace time.Duration // between the ask to end and the kill; 0: the task's own, else job.DefaultStopGrace
+	Ref    Ref
+	Task   *job.Task     // of Ref.Spec, never changed afterwards; nil is allowed with Stop and Keep
+	Run    uint32        // the last run that the claim's record has; 0: never started
+	MaxRun uint32        // the last run that may follow one that failed; 0: no bound. It lives on over restarts of the daemon
+	Phase  Phase         // of that run, as recorded; 0: unknown. An adopted container does not fall behind it
+	GPUs   job.GPUSet    // the devices that meet the task's needs; they change with Ref.Spec alone
+	Grace  time.Duration // between the ask to end and the kill; 0: the task's own, else job.DefaultStopGrace
 
 	Hold bool // start nothing yet, a dependency is not there: Waiting is reported; what runs goes on
 	Stop bool // end it: stop, remove, report Gone

@@ -120,6 +120,10 @@ func taskOf(t *job.Task, op *Op) (err error) {
 			t.Update.Monitor = op.duration(k)
 		case "restarts":
 			t.Restart.MaxAttempts = op.number(k, 0)
+		case "attempts":
+			t.Attempts = op.number(k, 0)
+		case "priority":
+			t.Priority = op.number(k, 0)
 		case "policy":
 			t.Policy = v
 		case "version":

@@ -103,7 +103,7 @@ func parseGPUs(s string) (int64, error) {
 // means the same wherever it stands.
 var optionKinds = map[string]func(string) error{
 	"replicas": isCopies, "token": isInt, "code": isInt, "count": isInt, "after": isInt, "stores": isInt, "exit": isInt,
-	"parallelism": isInt, "restarts": isInt, "least": isInt, "revision": isInt,
+	"attempts": isInt, "priority": isInt, "parallelism": isInt, "restarts": isInt, "least": isInt, "revision": isInt,
 	"cpu":     func(s string) error { _, err := parseCPU(s); return err },
 	"gpus":    func(s string) error { _, err := parseGPUs(s); return err },
 	"mem":     func(s string) error { _, err := parseBytes(s); return err },

@@ -24,6 +24,7 @@ type verb struct {
 var taskOptions = []string{
 	"replicas", "cpu", "mem", "gpus", "at", "volume", "type", "onreturn", "inisland", "failover", "lasts", "exit", "health", "image",
 	"constraint", "parallelism", "restarts", "order", "failure", "version", "fails", "policy", "monitor", "stuck", "depends", "later",
+	"attempts", "priority",
 }
 
 var verbs map[string]verb

@@ -307,6 +307,7 @@ type AwardedSlot struct {
 	Spec    Hash       `cbor:"4,keyasint"`
 	Fails   uint32     `cbor:"5,keyasint,omitempty"` // failed tokens since the spec changed
 	Summary Summary    `cbor:"6,keyasint"`
+	Starts  uint32     `cbor:"7,keyasint,omitempty"` // of a batch: starts in vain since the spec changed; the claim keeps it
 }
 
 // A Summary is what a claim keeps of its sale, for `why`; at most 1 KB.

@@ -93,6 +93,7 @@ var serviceKeys = map[string]treatment{
 	"configs": {refuse, noFile}, "secrets": {refuse, noFile}, "models": {refuse, "is not supported; run the model as a service"},
 
 	"x-shoal": {how: descend}, "x-shoal.type": {how: whole}, "x-shoal.constraints": {how: whole}, "x-shoal.policy": {how: whole},
+	"x-shoal.priority": {how: whole}, "x-shoal.attempts": {how: whole},
 	"x-shoal.exclusive": {how: whole}, "x-shoal.affinity": {how: whole}, "x-shoal.spread": {how: whole}, "x-shoal.gpus": {how: whole},
 	"x-shoal.failover": {how: descend}, "x-shoal.failover.after": {how: whole}, "x-shoal.failover.inIsland": {how: whole},
 	"x-shoal.failover.onReturn": {how: whole}, "x-shoal.failover.volume": {how: whole},
@@ -135,7 +136,7 @@ func unknownKey(pattern, key string) string {
 		text = "is no key of x-shoal and has no effect; "
 	}
 	if pattern == "services.*" || pattern == "" {
-		for kind := range strings.SplitSeq("type constraints policy failover datacenters namespace", " ") {
+		for kind := range strings.SplitSeq("type constraints policy priority attempts failover datacenters namespace", " ") {
 			if key == kind && knownKeys()[join(pattern, "x-shoal."+kind)] {
 				return text + "write it under x-shoal"
 			}

@@ -2,6 +2,7 @@ package compose
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
@@ -39,6 +40,8 @@ func (c *converter) taskExtension(extensions map[string]any) {
 		c.constraint(path+".constraints", text)
 	}
 	c.task.Policy = c.choice(path+".policy", values["policy"], "spread", "pack")
+	c.task.Priority = c.number(path+".priority", values["priority"], 1, job.MaxPriority)
+	c.task.Attempts = c.number(path+".attempts", values["attempts"], 1, job.MaxAttempts)
 	for _, key := range []string{"exclusive", "affinity", "spread"} {
 		if v := values[key]; v != nil && v != false {
 			c.refuse(path+"."+key, "is not supported yet; remove it")
@@ -90,6 +93,20 @@ func (c *converter) failover(path string, value any) {
 			f.After = -1 // the zero value means the type's default
 		}
 	}
+}
+
+// number reads a whole number; 0 for none, and for one that is refused.
+func (l *load) number(path string, value any, least, most int) int {
+	if value == nil {
+		return 0
+	}
+	word := fmt.Sprint(value)
+	n, err := strconv.Atoi(word)
+	if err != nil || n < least || n > most {
+		l.refuse(path, "%s is not a whole number between %d and %d", oneSentence(fmt.Errorf("%q", word)), least, most)
+		return 0
+	}
+	return n
 }
 
 // extension returns the mapping under x-shoal.

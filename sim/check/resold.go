@@ -77,8 +77,7 @@ func lastOf(l *ledger.State, slot job.SlotID, life uint64) (last *ledger.Claim) 
 // hasRun reports whether a batch slot is not to be run again.
 func hasRun(l *ledger.State, slot job.SlotID, want *ledger.Wanted) bool {
 	for _, c := range l.ClaimsOf(slot) {
-		once := c.Phase == ledger.Failed && want.Task.Restart.Policy == "no"
-		if c.Life == want.Life && want.Task.Type == job.Batch && (c.Phase == ledger.Completed || once) {
+		if c.Life == want.Life && want.Task.Type == job.Batch && ledger.IsFinal(want.Task, c) {
 			return true
 		}
 	}

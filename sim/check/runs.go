@@ -34,8 +34,12 @@ func (Runs) Unmet(w World) string {
 			if want.Paused && want.Fallback != nil {
 				want = *want.Fallback // while its spec is known to be bad the one before is sold
 			}
+			inVain := waitsInVain(l, &want)
 			for n := range want.Count {
 				slot := job.SlotID{Job: id, Task: want.Task.Name, Index: n}
+				if inVain && l.MaxToken(slot, want.Life) == 0 {
+					continue
+				}
 				if why := unmet(w, l, slot, want.Task, want.Life); why != "" {
 					return why
 				}
@@ -94,6 +98,21 @@ func unmet(w World, l *ledger.State, slot job.SlotID, t *job.Task, life uint64) 
 		return fmt.Sprintf("%s is held by a peer that is gone, and %s has room", slot, h.Name())
 	}
 	return ""
+}
+
+// waitsInVain reports whether a task depends on one of which a slot has failed for good.
+func waitsInVain(l *ledger.State, want *ledger.Wanted) bool {
+	for _, other := range l.Wanted(want.Job) {
+		depends := slices.ContainsFunc(want.Task.DependsOn, func(d job.Dependency) bool { return d.Task == other.Task.Name })
+		for n := 0; depends && n < other.Count; n++ {
+			for _, c := range l.ClaimsOf(job.SlotID{Job: other.Job, Task: other.Task.Name, Index: n}) {
+				if c.Life == other.Life && c.Spec == other.Spec && c.Phase == ledger.Failed && ledger.IsFinal(other.Task, c) {
+					return true
+				}
+			}
+		}
+	}
+	return false
 }
 
 // failing reports whether a slot waits out a failure, or has failed twice and may do
