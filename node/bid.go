@@ -4,8 +4,10 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"shoal/auction"
+	"shoal/clock"
 	"shoal/internal/mutant"
 	"shoal/job"
 	"shoal/ledger"
@@ -159,6 +161,51 @@ func (c *Core) onBid(from wire.PeerID, m *wire.Bid) {
 	}
 }
 
+const (
+	parkFor   = 150 * time.Millisecond // well within auction.ReplyAfter
+	maxParked = 64
+)
+
+// A parkedAward is one of a job that has not reached this peer yet: who sells on standing
+// bids does not send it along, since it comes by itself, by topic and push.
+type parkedAward struct {
+	from  wire.PeerID
+	award *wire.Award
+	until clock.Instant
+}
+
+// parks keeps an award that is ahead of its job for a moment.
+func (c *Core) parks(from wire.PeerID, m *wire.Award) bool {
+	if from == c.cfg.Self || len(c.parked) >= maxParked || !c.isAhead(m) {
+		return false
+	}
+	c.parked = append(c.parked, parkedAward{from, m, c.now.Add(parkFor)})
+	c.wake(c.now.Add(parkFor))
+	return true
+}
+
+// isAhead reports whether an award is of what the ledger here may yet hear of.
+func (c *Core) isAhead(m *wire.Award) bool {
+	return slices.ContainsFunc(m.Slots, func(a wire.AwardedSlot) bool {
+		if _, _, known := c.lookup(a.Slot.Job, a.Life, a.Slot.Task, a.Spec); known || a.Life <= c.led.RemovedLife(a.Slot.Job) {
+			return false
+		}
+		h := c.led.Head(a.Slot.Job)
+		return h == nil || a.Life > h.Life || a.Life == h.Life && !h.Deleted
+	})
+}
+
+// settleParked judges the awards whose job has come, or will not in time.
+func (c *Core) settleParked() {
+	c.parked = slices.DeleteFunc(c.parked, func(p parkedAward) bool {
+		if !c.due(p.until) && c.isAhead(p.award) {
+			return false
+		}
+		c.judge(p.from, p.award)
+		return true
+	})
+}
+
 // onAward judges each awarded slot against this peer's true state. What it takes
 // is on disk before the reply leaves.
 func (c *Core) onAward(from wire.PeerID, m *wire.Award) error {
@@ -168,6 +215,13 @@ func (c *Core) onAward(from wire.PeerID, m *wire.Award) error {
 	if err := c.mergeAll(m.Rests, from, 1); err != nil {
 		return err
 	}
+	if !c.parks(from, m) {
+		c.judge(from, m)
+	}
+	return nil
+}
+
+func (c *Core) judge(from wire.PeerID, m *wire.Award) {
 	self := c.bidder()
 	reply := &wire.Reply{Award: m.ID}
 	for i := range m.Slots {
@@ -182,7 +236,6 @@ func (c *Core) onAward(from wire.PeerID, m *wire.Award) error {
 	c.hasTold(from, &reply.Bid)
 	c.send(from, reply)
 	c.holding.dirty = true
-	return nil
 }
 
 func (c *Core) judgeAward(self *auction.Self, a *wire.AwardedSlot) (wire.Decision, *wire.Record) {
@@ -262,7 +315,7 @@ func (c *Core) onReply(from wire.PeerID, m *wire.Reply) error {
 		recs = append(recs, d.Known...)
 	}
 	err := c.mergeAll(recs, from, 1)
-	if from != c.cfg.Self && c.mem.Ready(from) && c.book.Hear(c.now, from, &m.Bid) {
+	if from != c.cfg.Self && c.led.IsMember(from) && c.book.Hear(c.now, from, &m.Bid) {
 		c.improved()
 	}
 	for i := range c.lanes {

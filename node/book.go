@@ -17,6 +17,7 @@ const (
 	growApart  = 200 * time.Millisecond // and to one of another quarter, of what has become free
 	renewSlack = time.Second            // a bid's renewal may be late by so much
 	wholeEvery = 6                      // every so many renewals say all, the others "still so"
+	maxUnknown = 64                     // bids kept of peers whose card is not known here
 )
 
 // book is both sides of standing bids: what this peer has told stewards of itself, and
@@ -143,7 +144,7 @@ func (c *Core) addressees() {
 			c.book.told[p] = &told{to: startOf(r)}
 		}
 	}
-	if c.book.Len() > len(c.ranking(0))+16 {
+	if c.book.Len() > len(c.led.Members())+maxUnknown/2 {
 		c.book.Retain(c.mem.Ready)
 	}
 }
@@ -170,10 +171,13 @@ func (c *Core) isNews(p wire.PeerID, t *told, own *wire.Standing) bool {
 
 func (c *Core) tell(p wire.PeerID, t *told, own *wire.Standing) {
 	m := *own
-	if t.at != 0 && t.bid.Seq == own.Seq && t.stills < wholeEvery-1 {
+	switch {
+	case t.at == 0:
+		t.stills = wholeEvery // it may not know us yet, and drop this one
+	case t.bid.Seq == own.Seq && t.stills < wholeEvery-1:
 		m = wire.Standing{Inc: own.Inc, Seq: own.Seq, Still: true}
 		t.stills++
-	} else {
+	default:
 		t.stills = 0
 	}
 	t.bid, t.at = *own, max(c.now, 1)
@@ -194,9 +198,10 @@ func (c *Core) forgetTold(p wire.PeerID) {
 	}
 }
 
-// onStanding takes another's standing bid in.
+// onStanding takes another's standing bid in. Its card may still be on the way: that of
+// a few who have none yet is kept.
 func (c *Core) onStanding(from wire.PeerID, m *wire.Standing) {
-	if !c.mem.Ready(from) {
+	if !c.led.IsMember(from) && c.book.Len() > len(c.led.Members())+maxUnknown {
 		return
 	}
 	if c.book.Hear(c.now, from, m) {

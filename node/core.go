@@ -53,6 +53,7 @@ type Core struct {
 	lanes    [Lanes]lane
 	ranks    ranks
 	book     book
+	parked   []parkedAward // at most maxParked
 	waits    map[job.SlotID]*waiting
 	selling  map[job.SlotID]bool      // in some sale of ours that is under way
 	deputy   map[job.ID]clock.Instant // jobs sold here for a steward that did not answer, until then
@@ -291,6 +292,7 @@ func (c *Core) receiveOwn() {
 // ones before it brought about.
 func (c *Core) settle() {
 	c.settleMembers()
+	c.settleParked()
 	c.settleCourse()
 	c.settleExchanges()
 	c.settleSubmissions()
