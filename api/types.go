@@ -233,8 +233,9 @@ type Sale struct {
 	Asked    uint32    `json:"asked"`
 	Passed   uint32    `json:"passed"`
 	Refusals []Refusal `json:"refusals,omitempty"`
-	Took     Age       `json:"took"`   // from call to award
-	Waited   Age       `json:"waited"` // from first seen missing to call
+	Standing bool      `json:"standing,omitempty"` // on standing bids: nobody was called
+	Took     Age       `json:"took"`               // from call to award
+	Waited   Age       `json:"waited"`             // from first seen missing to call
 }
 
 // A Bid is one bid as the steward ranked it; lower is better, term by term.
@@ -243,7 +244,14 @@ type Bid struct {
 	Copies uint32 `json:"copies"`
 	Bucket uint32 `json:"bucket"`
 	Room   int64  `json:"room"`
-	Order  string `json:"order"` // hexadecimal: it does not fit a JSON number
+	Terms  []Term `json:"terms,omitempty"` // what the bucket is made of
+}
+
+// A Term is one part of a bid's cost class: "fetch", "link", "battery", "load", "volume",
+// "failures" (their number) or "fragments".
+type Term struct {
+	Name string `json:"name"`
+	Cost uint8  `json:"cost"`
 }
 
 // A Why explains one slot.

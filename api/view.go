@@ -2,8 +2,9 @@ package api
 
 import (
 	"cmp"
-	"fmt"
+	"encoding/hex"
 
+	"shoal/auction"
 	"shoal/node"
 	"shoal/wire"
 )
@@ -28,6 +29,32 @@ func (n names) of(p wire.PeerID) string {
 		return ""
 	}
 	return cmp.Or(n[p], p.Short())
+}
+
+// ofTag returns the name of the peer that a tag stands for.
+func (n names) ofTag(t wire.PeerTag) string {
+	for p, name := range n {
+		if p.Tag() == t {
+			return cmp.Or(name, p.Short())
+		}
+	}
+	return hex.EncodeToString(t[:])
+}
+
+// termsOf names the parts of a bid's cost class that are not zero.
+func termsOf(t []byte) []Term {
+	var out []Term
+	for i, n := range t {
+		if n > 0 && i < len(termNames) {
+			out = append(out, Term{Name: termNames[i], Cost: n})
+		}
+	}
+	return out
+}
+
+var termNames = [...]string{
+	auction.TermFetch: "fetch", auction.TermLink: "link", auction.TermBattery: "battery", auction.TermLoad: "load",
+	auction.TermVolume: "volume", auction.TermFails: "failures", auction.TermFragments: "fragments",
 }
 
 func (n names) all(ps []wire.PeerID) []string {
@@ -115,17 +142,16 @@ func refusalsOf(noes []wire.Reason) []Refusal {
 }
 
 func saleOf(v *wire.Summary, n names) *Sale {
-	if v == nil || v.Steward.IsZero() {
+	if v == nil || v.Steward == (wire.PeerTag{}) {
 		return nil
 	}
 	s := &Sale{
-		Steward: n.of(v.Steward), Asked: v.Asked, Passed: v.Passed, Refusals: refusalsOf(v.Noes),
+		Steward: n.ofTag(v.Steward), Standing: v.Standing, Asked: v.Asked, Passed: v.Passed, Refusals: refusalsOf(v.Noes),
 		Took: Age(v.Took), Waited: Age(v.Waited),
 	}
 	for _, b := range v.Bids {
 		s.Bids = append(s.Bids, Bid{
-			Peer: n.of(b.Peer), Copies: b.Score.Copies, Bucket: b.Score.Bucket, Room: b.Score.Room,
-			Order: fmt.Sprintf("%016x", b.Score.Order),
+			Peer: n.ofTag(b.Peer), Copies: b.Copies, Bucket: b.Bucket, Room: b.Room, Terms: termsOf(b.Terms),
 		})
 	}
 	return s

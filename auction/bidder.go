@@ -149,7 +149,8 @@ func offer(self *Self, lot *wire.Lot, find Lookup) wire.Offer {
 	if reason := lacks(task.Needs, self.room()); reason != "" {
 		return no(reason)
 	}
-	o := wire.Offer{Bucket: bucketHere(self, lot, task, places), Volumes: places.only}
+	costs := costsHere(self, lot, task, places)
+	o := wire.Offer{Bucket: Bucket(costs), Terms: termsOf(costs), Volumes: places.only}
 	if self.CopiesOf != nil {
 		o.Copies = uint32(max(self.CopiesOf(lot.Job, lot.Task), 0))
 	}
@@ -329,12 +330,12 @@ func volumeElsewhere(self *Self, id job.ID, names []string, slot int) string {
 	return ""
 }
 
-func bucketHere(self *Self, lot *wire.Lot, task *job.Task, p places) uint32 {
+func costsHere(self *Self, lot *wire.Lot, task *job.Task, p places) Costs {
 	c := Costs{Metered: self.Metered, Battery: self.Battery, LoadMilli: self.LoadMilli, VolumeAway: p.away}
 	c.ImagePresent, c.FetchBytes = hasImage(self, task.Image)
 	c.ImageKnown = c.FetchBytes > 0
 	if self.FailsOf != nil {
 		c.Fails = self.FailsOf(lot.Job, lot.Task, lot.Spec)
 	}
-	return Bucket(c)
+	return c
 }

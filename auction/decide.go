@@ -116,6 +116,7 @@ type candidate struct {
 	by    *bidder
 	last  bool // excluded: only if there is no other
 	score wire.Score
+	terms []byte // of the bucket
 }
 
 func (a candidate) compare(b candidate) int {
@@ -140,7 +141,7 @@ func (s *Sale) rank(sl *slot) (best []candidate, passed int) {
 			continue
 		}
 		passed++
-		c := candidate{by: b, last: slices.Contains(sl.want.Exclude, b.id), score: b.score(l, o)}
+		c := candidate{by: b, last: slices.Contains(sl.want.Exclude, b.id), score: b.score(l, o), terms: o.Terms}
 		at := n
 		for at > 0 && c.compare(top[at-1]) < 0 {
 			top[at] = top[at-1]

@@ -26,7 +26,7 @@ func TestSummary_FitsItsBound(t *testing.T) {
 	}
 	s, _ := Open(math.MaxInt64/2, c)
 	for n := range peers {
-		o := wire.Offer{Copies: math.MaxUint32, Bucket: math.MaxUint32}
+		o := wire.Offer{Copies: math.MaxUint32, Bucket: math.MaxUint32, Terms: make([]byte, 1<<10)}
 		if n >= 20 {
 			o = wire.Offer{No: fmt.Sprintf("%03d", n/20) + strings.Repeat("é", 1<<16)}
 		}
@@ -37,8 +37,7 @@ func TestSummary_FitsItsBound(t *testing.T) {
 	a.Summary.Took, a.Summary.Waited = math.MaxInt64, math.MaxInt64
 	a.Summary.Asked, a.Summary.Passed = math.MaxUint32, math.MaxUint32
 	for i := range a.Summary.Bids {
-		a.Summary.Bids[i].Score.Room = math.MinInt64
-		a.Summary.Bids[i].Score.Order = math.MaxUint64
+		a.Summary.Bids[i].Room = math.MinInt64
 	}
 	for i := range a.Summary.Noes {
 		a.Summary.Noes[i].Count = math.MaxUint32

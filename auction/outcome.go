@@ -193,10 +193,10 @@ func (s *Sale) refusals(l *lot) []wire.Reason {
 
 // summary is what the winner's claim will tell of the sale.
 func (s *Sale) summary(now clock.Instant, sl *slot, best []candidate, passed int, noes []wire.Reason) wire.Summary {
-	sum := wire.Summary{Steward: s.cfg.Self, Asked: uint32(len(s.asked)), Passed: uint32(passed),
+	sum := wire.Summary{Steward: s.cfg.Self.Tag(), Standing: s.standing, Asked: uint32(len(s.asked)), Passed: uint32(passed),
 		Noes: noes, Took: now.Sub(s.opened), Waited: waited(sl.want.Since, s.opened)}
 	for _, c := range best {
-		sum.Bids = append(sum.Bids, wire.ScoredBid{Peer: c.by.id, Score: c.score})
+		sum.Bids = append(sum.Bids, wire.ScoredBid{Peer: c.by.id.Tag(), Copies: c.score.Copies, Bucket: c.score.Bucket, Room: c.score.Room, Terms: c.terms})
 	}
 	return sum
 }

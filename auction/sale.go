@@ -337,7 +337,7 @@ func read(b *wire.Bid, lots []*lot) *answer {
 	a := &answer{offers: slices.Clone(b.Offers)}
 	for i := range a.offers {
 		o := &a.offers[i]
-		o.No = clip(o.No)
+		o.No, o.Terms = clip(o.No), o.Terms[:min(len(o.Terms), wire.MaxSummaryTerms)]
 		if len(o.Volumes) > len(lots[i].slots) {
 			*o = wire.Offer{No: Malformed}
 		}

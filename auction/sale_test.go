@@ -91,7 +91,7 @@ func TestSale_BestBidWins(t *testing.T) {
 	if to != peer(1) || a.Token != 1 || a.Slot != slotID("web", 0) {
 		t.Fatalf("awarded %v token %d to %v, want web.0 token 1 to the emptier peer", a.Slot, a.Token, to)
 	}
-	if a.Summary.Passed != 2 || a.Summary.Asked != 2 || len(a.Summary.Bids) != 2 || a.Summary.Bids[0].Peer != to {
+	if a.Summary.Passed != 2 || a.Summary.Asked != 2 || len(a.Summary.Bids) != 2 || a.Summary.Bids[0].Peer != to.Tag() {
 		t.Errorf("summary %+v", a.Summary)
 	}
 	if out := s.Tick(at(5)); out != nil {

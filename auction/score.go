@@ -114,35 +114,73 @@ const (
 	overLoad = 1000
 )
 
+// The terms of a bucket, by their place in wire.Offer.Terms.
+const (
+	TermFetch     = iota // image to be fetched
+	TermLink             // paid by volume
+	TermBattery          //
+	TermLoad             //
+	TermVolume           // left behind elsewhere
+	TermFails            // how many failures, not what they cost
+	TermFragments        // what of the peer's room becomes useless to others
+	numTerms
+)
+
 // Bucket returns the cost class of a bid, lower is better: the sum of a small
 // table over what the slot would cost this bidder and its owner. 0 is a peer on
 // mains power and an unmetered link with the image present.
 func Bucket(c Costs) uint32 {
-	fetch := uint32(0)
+	terms := c.terms()
+	cost := uint32(0)
+	for term, n := range terms {
+		if term == TermFails {
+			cost += costFail * uint32(n)
+		} else {
+			cost += uint32(n)
+		}
+	}
+	return cost
+}
+
+// terms are the parts of the bucket.
+func (c Costs) terms() (t [numTerms]byte) {
 	switch {
 	case c.ImagePresent:
 	case !c.ImageKnown || c.FetchBytes > mediumFetch:
-		fetch = costFetchLarge
+		t[TermFetch] = costFetchLarge
 	case c.FetchBytes > smallFetch:
-		fetch = costFetchMedium
+		t[TermFetch] = costFetchMedium
 	default:
-		fetch = costFetchSmall
+		t[TermFetch] = costFetchSmall
 	}
-	cost := fetch
 	if c.Metered {
-		cost += costMetered + 2*fetch // each byte is paid for
+		t[TermLink] = costMetered + 2*t[TermFetch] // each byte is paid for
 	}
 	if c.Battery {
-		cost += costBattery
+		t[TermBattery] = costBattery
 	}
 	if c.VolumeAway {
-		cost += costVolumeAway
+		t[TermVolume] = costVolumeAway
 	}
 	switch {
 	case c.LoadMilli > overLoad:
-		cost += costOverloaded
+		t[TermLoad] = costOverloaded
 	case c.LoadMilli > highLoad:
-		cost += costLoaded
+		t[TermLoad] = costLoaded
 	}
-	return cost + costFail*uint32(min(max(c.Fails, 0), maxFails))
+	t[TermFails] = byte(min(max(c.Fails, 0), maxFails))
+	return t
+}
+
+// termsOf are the parts of the bucket as they travel: without the zeros at their end.
+func termsOf(c Costs) []byte {
+	t := c.terms()
+	n := len(t)
+	for n > 0 && t[n-1] == 0 {
+		n--
+	}
+	if n == 0 {
+		return nil
+	}
+	return t[:n]
 }

@@ -105,7 +105,7 @@ func (s *sales) claimed(m *machine, cl *ledger.Claim, at time.Duration) {
 	s.claims[key] = struct{}{}
 	s.placed++
 	s.latest = max(s.latest, at)
-	if cl.Summary.Steward == m.id {
+	if cl.Summary.Steward == m.id.Tag() {
 		s.awards++ // to itself, which no message tells
 	}
 	if _, known := s.first[slot]; known {

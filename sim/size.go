@@ -80,7 +80,7 @@ func sizeOf(m wire.Message) int {
 	case *wire.Award:
 		size := 16 + sizeOfRecords(m.Rests)
 		for i := range m.Slots {
-			size += 110 + len(m.Slots[i].Summary.Bids)*65 + len(m.Slots[i].Summary.Noes)*30
+			size += 100 + len(m.Slots[i].Summary.Bids)*22 + len(m.Slots[i].Summary.Noes)*30
 		}
 		return size
 	case *wire.Reply:

@@ -286,6 +286,7 @@ type Offer struct {
 	Copies  uint32 `cbor:"2,keyasint,omitempty"` // of this task already here
 	Bucket  uint32 `cbor:"3,keyasint,omitempty"` // cost class, lower is better
 	Volumes []int  `cbor:"4,keyasint,omitempty"` // slots of the lot I may take, where volumes that live elsewhere bind others; empty: all
+	Terms   []byte `cbor:"5,keyasint,omitempty"` // what the bucket is made of, one byte each, for people: auction.TermFetch and so on
 }
 
 // A Bid answers a call, lot by lot, with the resources still free at the bidder,
@@ -310,27 +311,41 @@ type AwardedSlot struct {
 	Starts  uint32     `cbor:"7,keyasint,omitempty"` // of a batch: starts in vain since the spec changed; the claim keeps it
 }
 
-// A Summary is what a claim keeps of its sale, for `why`; at most 1 KB.
+// A Summary is what a claim keeps of its sale, for `why`; at most 1 KB. What a field of
+// another number said in earlier versions is passed over.
 type Summary struct {
-	Steward PeerID        `cbor:"1,keyasint"`
-	Bids    []ScoredBid   `cbor:"2,keyasint,omitempty"` // best first, at most MaxSummaryBids
-	Asked   uint32        `cbor:"3,keyasint"`
-	Passed  uint32        `cbor:"4,keyasint"`
-	Noes    []Reason      `cbor:"5,keyasint,omitempty"` // most frequent first, at most MaxSummaryNoes
-	Took    time.Duration `cbor:"6,keyasint"`           // from call to award
-	Waited  time.Duration `cbor:"7,keyasint,omitempty"` // from first seen missing to call
+	Asked    uint32        `cbor:"3,keyasint"`           // called, or known by their standing bids
+	Passed   uint32        `cbor:"4,keyasint"`           // could take the slot
+	Noes     []Reason      `cbor:"5,keyasint,omitempty"` // most frequent first, at most MaxSummaryNoes
+	Took     time.Duration `cbor:"6,keyasint"`           // from call to award; 0 where nobody was called
+	Waited   time.Duration `cbor:"7,keyasint,omitempty"` // from first seen missing to call
+	Bids     []ScoredBid   `cbor:"8,keyasint,omitempty"` // best first, at most MaxSummaryBids
+	Steward  PeerTag       `cbor:"9,keyasint"`
+	Standing bool          `cbor:"10,keyasint,omitempty"` // on standing bids: nobody was called
 }
 
 // Bounds of a Summary.
 const (
-	MaxSummaryBids = 5
-	MaxSummaryNoes = 8
+	MaxSummaryBids  = 5
+	MaxSummaryNoes  = 8
+	MaxSummaryTerms = 16
 )
 
-// A ScoredBid is one bid as the steward ranked it; lower is better, term by term.
+// A PeerTag stands for a peer where its identity is for display alone: its first bytes.
+type PeerTag [8]byte
+
+// Tag returns the first bytes of a peer's identity.
+func (p PeerID) Tag() PeerTag { return PeerTag(p[:len(PeerTag{})]) }
+
+// A ScoredBid is one bid as the steward ranked it; lower is better, term by term. Between
+// equal ones Order(cell, peer) decides, which anybody can work out.
 type ScoredBid struct {
-	Peer  PeerID `cbor:"1,keyasint,omitempty"`
-	Score Score  `cbor:"2,keyasint,omitempty"`
+	_      struct{} `cbor:",toarray"`
+	Peer   PeerTag
+	Copies uint32 // see Score
+	Bucket uint32
+	Room   int64
+	Terms  []byte // what the bucket is made of, see Offer
 }
 
 // A Score is a bid's integer tuple, compared field by field; lower is better.

@@ -34,7 +34,7 @@ func testRecord() *Record {
 func samples() []Message {
 	p, r := testKey(1).Peer(), testRecord()
 	slot := job.SlotID{Job: "default/shop", Task: "web", Index: 2}
-	sum := Summary{Steward: p, Bids: []ScoredBid{{Peer: p, Score: Score{Copies: 1, Bucket: 2, Room: -3, Order: 4}}}, Asked: 3, Passed: 2, Noes: []Reason{{Text: "memory", Count: 1}}, Took: time.Millisecond, Waited: time.Second}
+	sum := Summary{Steward: p.Tag(), Bids: []ScoredBid{{Peer: p.Tag(), Copies: 1, Bucket: 2, Room: -3, Terms: []byte{2}}}, Asked: 3, Passed: 2, Noes: []Reason{{Text: "memory", Count: 1}}, Took: time.Millisecond, Waited: time.Second, Standing: true}
 	res := job.Resources{CPUMilli: 100, MemBytes: 1 << 20, DiskBytes: 1}
 	return []Message{
 		&Beat{Inc: 1, Nonce: 2, Beat: 3, Every: time.Second, Ready: true},
@@ -53,7 +53,7 @@ func samples() []Message {
 		&Store{ID: 1, Records: []*Record{r}},
 		&Stored{ID: 1, Conflict: r, Refused: "no", Over: 3},
 		&Call{ID: 1, Steward: p, Lane: 2, Lots: []Lot{{Job: slot.Job, Life: 1, Task: "web", Spec: testSwarm, Needs: res, Slots: []int{0, 2}}}, Closes: time.Second, Records: []*Record{r}},
-		&Bid{Call: 1, Free: res, Total: res, Offers: []Offer{{No: "memory", Copies: 1, Bucket: 2, Volumes: []int{1}}}, No: "silent", GPUs: []uint16{500}},
+		&Bid{Call: 1, Free: res, Total: res, Offers: []Offer{{No: "memory", Copies: 1, Bucket: 2, Volumes: []int{1}, Terms: []byte{2}}}, No: "silent", GPUs: []uint16{500}},
 		&Award{ID: 1, Slots: []AwardedSlot{{Slot: slot, Life: 1, Token: 2, Spec: testSwarm, Fails: 3, Summary: sum}}, Rests: []*Record{r}},
 		&Reply{Award: 1, Decisions: []Decision{{Slot: slot, Token: 2, Decline: "taken", Known: []*Record{r}}}, Records: []*Record{r}, Bid: Standing{Inc: 1, Seq: 2, Free: res}},
 		&Standing{Inc: 1, Seq: 2, Still: true, Free: res, GPUs: []uint16{1000, 0, 250}, Load: 1, Flags: OnBattery | AskMe, No: "silent", Images: []byte{1, 2, 3, 4}},

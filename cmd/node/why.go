@@ -137,8 +137,13 @@ func orElse(text, other string) string {
 }
 
 func (c *cli) printSale(s api.Slot, sale *api.Sale) {
-	fmt.Fprintf(c.out, "  sold by %s: %s asked, %d could take it; decided in %s, after waiting %s\n",
-		sale.Steward, count(int(sale.Asked), "peer"), sale.Passed, took(sale.Took), took(sale.Waited))
+	if sale.Standing {
+		fmt.Fprintf(c.out, "  sold by %s on standing bids of %s, %d could take it; after waiting %s\n",
+			sale.Steward, count(int(sale.Asked), "peer"), sale.Passed, took(sale.Waited))
+	} else {
+		fmt.Fprintf(c.out, "  sold by %s: %s asked, %d could take it; decided in %s, after waiting %s\n",
+			sale.Steward, count(int(sale.Asked), "peer"), sale.Passed, took(sale.Took), took(sale.Waited))
+	}
 	var rows [][]string
 	for i, b := range sale.Bids {
 		mark := ""
@@ -147,13 +152,25 @@ func (c *cli) printSale(s api.Slot, sale *api.Sale) {
 		} else if i == 0 {
 			mark = "best bid, but did not take it"
 		}
-		rows = append(rows, []string{b.Peer, fmt.Sprint(b.Copies), fmt.Sprint(b.Bucket), fmt.Sprint(b.Room), b.Order, mark})
+		rows = append(rows, []string{b.Peer, fmt.Sprint(b.Copies), costText(b), fmt.Sprint(b.Room), mark})
 	}
 	if len(rows) > 0 {
 		fmt.Fprintln(c.out, "  bids, best first (term by term, lower is better):")
-		c.table("    ", []string{"PEER", "COPIES HERE", "COST", "ROOM", "TIE-BREAK", ""}, rows)
+		c.table("    ", []string{"PEER", "COPIES HERE", "COST", "ROOM", ""}, rows)
 	}
 	c.printRefusals(sale.Refusals)
+}
+
+// costText is a bid's cost class with what it is made of: "9: fetch 3, link 6".
+func costText(b api.Bid) string {
+	var parts []string
+	for _, t := range b.Terms {
+		parts = append(parts, fmt.Sprintf("%s %d", t.Name, t.Cost))
+	}
+	if len(parts) == 0 {
+		return fmt.Sprint(b.Bucket)
+	}
+	return fmt.Sprintf("%d: %s", b.Bucket, strings.Join(parts, ", "))
 }
 
 func (c *cli) printRefusals(refusals []api.Refusal) {

@@ -39,9 +39,9 @@ func claim(i int, seq uint64) *wire.Record {
 		Life: 1, Token: 1, Peer: holder, Spec: wire.Hash{1}, JobSpec: wire.Hash{2},
 		Needs: job.Resources{CPUMilli: 100, MemBytes: 128 << 20}, Phase: ledger.Running, Run: uint32(seq),
 	}
-	c.Summary = wire.Summary{Steward: holder, Asked: 128, Passed: 90, Took: 40 * time.Millisecond}
+	c.Summary = wire.Summary{Steward: holder.Tag(), Asked: 128, Passed: 90, Took: 40 * time.Millisecond}
 	for n := range wire.MaxSummaryBids {
-		c.Summary.Bids = append(c.Summary.Bids, wire.ScoredBid{Peer: wire.PeerID{7, byte(i + n)}})
+		c.Summary.Bids = append(c.Summary.Bids, wire.ScoredBid{Peer: wire.PeerTag{7, byte(i + n)}})
 	}
 	r := &wire.Record{
 		Num:  wire.Number{Issuer: holder, Inc: 1, Nonce: 9, Seq: seq},
