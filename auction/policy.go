@@ -68,7 +68,7 @@ func (p *Policy) Closed(c Condition) string {
 	case p.OnMains && c.Battery:
 		return OwnerRefuses + ": nothing while on battery"
 	case p.MaxTempC > 0 && c.TempC > p.MaxTempC:
-		return fmt.Sprintf("%s: %d °C hot, at most %d °C", OwnerRefuses, c.TempC, p.MaxTempC)
+		return fmt.Sprintf("%s: nothing while hotter than %d °C", OwnerRefuses, p.MaxTempC)
 	}
 	return ""
 }

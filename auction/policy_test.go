@@ -90,7 +90,7 @@ func TestPolicy_Closed(t *testing.T) {
 		{&Policy{OnMains: true}, Condition{}, ""},
 		{&Policy{OnMains: true}, Condition{Battery: true}, "owner refuses: nothing while on battery"},
 		{&Policy{MaxTempC: 80}, Condition{TempC: 80}, ""},
-		{&Policy{MaxTempC: 80}, Condition{TempC: 81}, "owner refuses: 81 °C hot, at most 80 °C"},
+		{&Policy{MaxTempC: 80}, Condition{TempC: 81}, "owner refuses: nothing while hotter than 80 °C"},
 	} {
 		if got := tc.policy.Closed(tc.is); got != tc.want {
 			t.Errorf("%+v, %+v: %q, want %q", tc.policy, tc.is, got, tc.want)

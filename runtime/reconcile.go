@@ -213,7 +213,7 @@ func (r *Reconciler) issue(s *slot, st step) Action {
 	switch st.op {
 	case OpCreate:
 		st.cl.begin()
-		a.Run, a.Task = st.cl.run, st.cl.want.Task
+		a.Run, a.Task, a.GPUs = st.cl.run, st.cl.want.Task, st.cl.want.GPUs
 		st.c.unsure = true // from here on it may exist
 	case OpStart:
 		st.cl.begin()

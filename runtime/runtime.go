@@ -49,6 +49,7 @@ type Action struct {
 	Ref       Ref
 	Run       uint32        // OpCreate and OpStart: which start of the claim this is
 	Task      *job.Task     // OpCreate: what to run
+	GPUs      job.GPUSet    // OpCreate: the devices that it gets
 	Grace     time.Duration // OpStop: between the ask and the kill
 }
 

@@ -212,6 +212,7 @@ func (c *cli) runCommand() *cobra.Command {
 	flags.StringVar(&o.Memory, "memory", "", "memory it needs, such as 256m")
 	flags.StringVar(&o.Restart, "restart", "", "no, on-failure[:N] or always")
 	flags.StringArrayVar(&o.Constraints, "constraint", nil, `what a peer must have: "disk == ssd", "memory >= 4GiB"`)
+	flags.StringArrayVar(&o.Devices, "device", nil, "device of a peer whose owner grants it: /dev/ttyUSB0[:/dev/PATH[:rwm]] or usb=1a86:7523")
 	flags.StringSliceVar(&o.Datacenters, "datacenter", nil, "datacenters it may run in")
 	flags.StringArrayVar(&o.Labels, "label", nil, "NAME=VALUE")
 	flags.StringVarP(&o.User, "user", "u", "", "user inside the container")

@@ -54,7 +54,7 @@ func (p *peer) chooseDriver(ctx context.Context, swarm string) (driver, error) {
 	if p.o.Driver == "process" {
 		return p.processDriver(swarm, "as chosen here before, or by --driver")
 	}
-	d, err := docker.New(docker.Options{Host: host, Swarm: swarm, Peer: p.id.peer(), Log: p.log})
+	d, err := docker.New(p.dockerOptions(docker.Options{Host: host, Swarm: swarm, Peer: p.id.peer(), Log: p.log}))
 	if err != nil {
 		return nil, err
 	}

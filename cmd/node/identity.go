@@ -24,6 +24,7 @@ import (
 //	peer.key       seed of this peer's key
 //	certificate    its membership; certificate.left or certificate.removed once that is over
 //	founding       stands from the creation of the swarm until this peer was ready
+//	peer.yaml      what its owner keeps and grants, if anything: written by people
 //	settings.json  what was said at the last `up`, for those that say nothing
 //	peers.json     where members were last met
 //	tickets.json   uses of its tickets that admit a number of machines
@@ -289,6 +290,7 @@ type settings struct {
 	DockerHost string            `json:"dockerHost,omitempty"`
 	NoMDNS     bool              `json:"noMdns,omitempty"`
 	NoRelay    bool              `json:"noRelay,omitempty"`
+	Config     string            `json:"config,omitempty"`
 }
 
 func (d stateDir) loadSettings() (settings, error) {

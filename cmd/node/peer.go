@@ -46,9 +46,9 @@ type peer struct {
 	host      *p2p.Host
 	daemon    *daemon.Daemon
 	reach     *reach.Reach
-	recording io.Closer              // nil: none
-	version   atomic.Pointer[string] // of the engine, once it has said so
-	asking    atomic.Bool            // it is being asked
+	recording io.Closer                 // nil: none
+	described atomic.Pointer[described] // of the engine, once it has said so
+	asking    atomic.Bool               // it is being asked
 }
 
 // openStore opens the ledger, which no other daemon may have open.
@@ -216,7 +216,7 @@ func (p *peer) coreConfig() node.Config {
 		Self: p.id.peer(), Swarm: wire.Hash(p.id.cert.Swarm), Key: wire.Key(p.id.key), Verify: wire.VerifyEd25519,
 		Seed: draw(), Nonce: draw(), Name: p.o.Name, Datacenter: p.o.Datacenter, Labels: p.o.Labels,
 		Profile: p.o.Profile, Version: version, Addrs: p.host.Addrs(), Cert: p.id.cert.Encode(),
-		Entitled: entitled(p.id.cert.Swarm), Founder: p.o.state.has("founding"), AcceptLoss: p.o.acceptLoss,
+		Accept: p.o.policy(), Entitled: entitled(p.id.cert.Swarm), Founder: p.o.state.has("founding"), AcceptLoss: p.o.acceptLoss,
 	}
 }
 

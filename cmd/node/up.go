@@ -13,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"shoal/auction/owner"
 	"shoal/job"
 	"shoal/p2p"
 	"shoal/p2p/admit"
@@ -27,6 +28,8 @@ type upOptions struct {
 	ticket     *admit.Ticket
 	state      stateDir
 	labels     []string
+	owner      *owner.Config // nil: there is no such file
+	ownerFile  string
 	founds     bool // --new
 	noEngine   bool // --docker-host ''
 	detach     bool
@@ -74,6 +77,7 @@ machine. With a ticket it joins. A machine that is a member resumes, and remembe
 		"the engine's address (default $DOCKER_HOST, empty for no engine; else unix:///var/run/docker.sock)")
 	flags.BoolVar(&o.NoMDNS, "no-mdns", false, "neither announce this peer on the local network nor listen there")
 	flags.BoolVar(&o.NoRelay, "no-relay", false, "carry no connections between members that cannot reach one another")
+	flags.StringVar(&o.Config, "config", "", "what this machine keeps for itself and lets others use it for: `FILE` (default: "+ownerFile+" in the state directory, if there)")
 	flags.BoolVar(&o.founds, "new", false, "make a swarm even if another is heard on this network")
 	flags.BoolVarP(&o.detach, "detach", "d", false, "run in the background; return once the daemon answers")
 	flags.BoolVar(&o.acceptLoss, "accept-loss", false, "go on with a damaged store though nobody can refill it")
@@ -147,6 +151,13 @@ func (o *upOptions) recall(given func(string) bool) error {
 	keep("docker-host", func() { o.DockerHost = had.DockerHost })
 	keep("no-mdns", func() { o.NoMDNS = had.NoMDNS })
 	keep("no-relay", func() { o.NoRelay = had.NoRelay })
+	keep("config", func() { o.Config = had.Config })
+	if o.Config, err = absolute(o.Config); err != nil {
+		return err
+	}
+	if err := o.readOwner(); err != nil {
+		return err
+	}
 	if given("docker-host") && o.DockerHost == "" {
 		if given("driver") && o.Driver == "docker" {
 			return usagef("--driver docker needs an engine, --docker-host is empty: give its address, or --driver process")
@@ -296,6 +307,9 @@ func (c *cli) up(ctx context.Context, o *upOptions) error {
 	}
 	if err := c.checkLocal(o, id != nil && id.member); err != nil {
 		return err
+	}
+	if o.owner != nil {
+		c.progress("what this machine keeps and grants is read from %s", o.ownerFile)
 	}
 	if err := o.state.make(); err != nil {
 		return err

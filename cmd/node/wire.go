@@ -8,8 +8,6 @@ import (
 
 	"shoal/daemon"
 	"shoal/p2p"
-	"shoal/runtime"
-	"shoal/runtime/facts"
 )
 
 // newDaemon joins store, network and driver to a core.
@@ -33,43 +31,6 @@ func (p *peer) newDaemon(ctx context.Context) (*daemon.Daemon, error) {
 	p.host.SetKnown(d.IsKnown)
 	p.host.SetRevoked(d.IsRevoked, d.NoticeOf)
 	return d, nil
-}
-
-// facts reads what this machine has.
-func (p *peer) facts(ctx context.Context) runtime.Facts {
-	return facts.Read(ctx, facts.Options{
-		DataDir: string(p.o.state), Driver: p.o.Driver, Engine: p.engineVersion(ctx), Labels: p.o.Labels,
-	})
-}
-
-// engineVersion returns the engine's version, once it has said so. It never waits
-// long: what else the machine has must be told even if the engine hangs, and its
-// client queues calls behind one that does, whatever their deadlines.
-func (p *peer) engineVersion(ctx context.Context) string {
-	if p.o.Driver == "process" {
-		return "" // it has none
-	}
-	if p.version.Load() == nil && p.asking.CompareAndSwap(false, true) {
-		answered, driver := make(chan struct{}), p.driver
-		go func() {
-			defer close(answered)
-			defer p.asking.Store(false)
-			limited, cancel := context.WithTimeout(context.WithoutCancel(ctx), engineWait)
-			defer cancel()
-			if v, err := driver.Version(limited); err == nil {
-				p.version.Store(&v)
-			}
-		}()
-		select {
-		case <-answered:
-		case <-time.After(time.Second):
-		case <-ctx.Done():
-		}
-	}
-	if v := p.version.Load(); v != nil {
-		return *v
-	}
-	return ""
 }
 
 func (p *peer) disk() (free, total int64, err error) { return p.store.Room() }

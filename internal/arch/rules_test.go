@@ -35,6 +35,7 @@ var pureLevels = map[string]level{
 // adapters maps each adapter below a pure package to the level it serves; it may
 // import that one and what is below it.
 var adapters = map[string]string{
+	"auction/owner":   "auction",
 	"job/compose":     "job",
 	"ledger/archive":  "ledger",
 	"ledger/badger":   "ledger",

@@ -75,6 +75,9 @@ func (c *converter) container() {
 	t.WorkingDir, t.Hostname = s.WorkingDir, s.Hostname
 	t.Command, t.Entrypoint = s.Command, s.Entrypoint
 	t.Labels, t.CapDrop, t.ReadOnly = s.Labels, s.CapDrop, s.ReadOnly
+	for i, d := range s.Devices {
+		c.device(c.under("devices")+index(i), strings.TrimRight(d.Source+":"+d.Target+":"+d.Permissions, ":"))
+	}
 	t.Env = map[string]string{}
 	for k, v := range s.Environment {
 		if v != nil { // nil: named without a value, and the environment has none
@@ -344,6 +347,16 @@ func (c *converter) deploy() {
 	if u := d.UpdateConfig; u != nil {
 		c.update(u)
 	}
+}
+
+// device is one that the container uses, by the grant of the peer's owner.
+func (c *converter) device(path, text string) {
+	d, err := job.ParseDevice(text)
+	if err != nil {
+		c.refuse(path, "%v", err)
+		return
+	}
+	c.task.Devices = append(c.task.Devices, d.String())
 }
 
 func (c *converter) constraint(path, text string) {

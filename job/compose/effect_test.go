@@ -47,7 +47,7 @@ var effects = map[string]string{
 	"devices": "devices: [/dev/a]", "gpus": "gpus: [{count: 2}]", "device_cgroup_rules": "device_cgroup_rules: ['c 1:3 mr']", "volumes_from": "volumes_from: [other]",
 	"provider": "provider: {type: x}",
 
-	"x-shoal.type": "x-shoal: {type: batch}", "x-shoal.constraints": "x-shoal: {constraints: [a]}", "x-shoal.policy": "x-shoal: {policy: pack}",
+	"x-shoal.type": "x-shoal: {type: batch}", "x-shoal.constraints": "x-shoal: {constraints: [a]}", "x-shoal.devices": "x-shoal: {devices: [usb=1a86:7523]}", "x-shoal.policy": "x-shoal: {policy: pack}",
 	"x-shoal.priority": "x-shoal: {priority: 9}", "x-shoal.attempts": "x-shoal: {type: batch, attempts: 9}",
 	"x-shoal.exclusive": "x-shoal: {exclusive: true}", "x-shoal.affinity": "x-shoal: {affinity: [a]}", "x-shoal.spread": "x-shoal: {spread: zone}",
 	"x-shoal.failover.after": "x-shoal: {failover: {after: 9s}}", "x-shoal.failover.inIsland": "x-shoal: {failover: {inIsland: wait}}",

@@ -19,7 +19,6 @@ func (c *converter) dangers() {
 		{"privileged", s.Privileged},
 		{"use_api_socket", s.UseAPISocket},
 		{"cap_add", len(s.CapAdd) > 0},
-		{"devices", len(s.Devices) > 0},
 		{"device_cgroup_rules", len(s.DeviceCgroupRules) > 0},
 	} {
 		if d.bad {

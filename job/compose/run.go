@@ -30,6 +30,7 @@ type RunOptions struct {
 	Restart  string   // "no", "on-failure[:N]", "always"
 
 	Constraints []string
+	Devices     []string // as Compose's, or usb=VENDOR:PRODUCT
 	Datacenters []string
 	Labels      []string // "NAME=VALUE"
 	User        string
@@ -58,7 +59,7 @@ func SpecFromRun(o RunOptions) (*job.Spec, error) {
 	if o.Replicas == 0 {
 		t.Count = 1
 	}
-	for _, set := range []func(*job.Task) *Error{o.taskType, o.ports, o.volumes, o.needs, o.restart, o.env} {
+	for _, set := range []func(*job.Task) *Error{o.taskType, o.devices, o.ports, o.volumes, o.needs, o.restart, o.env} {
 		if err := set(&t); err != nil {
 			return nil, err
 		}
@@ -91,6 +92,17 @@ func (o RunOptions) taskType(t *job.Task) *Error {
 	}
 	if o.Replicas < 0 {
 		return &Error{Field: "--replicas", Text: fmt.Sprintf("%d is less than 0", o.Replicas)}
+	}
+	return nil
+}
+
+func (o RunOptions) devices(t *job.Task) *Error {
+	for _, text := range o.Devices {
+		d, err := job.ParseDevice(text)
+		if err != nil {
+			return &Error{Field: "--device", Text: err.Error()}
+		}
+		t.Devices = append(t.Devices, d.String())
 	}
 	return nil
 }

@@ -39,6 +39,9 @@ func (c *converter) taskExtension(extensions map[string]any) {
 	for _, text := range c.words(path+".constraints", values["constraints"]) {
 		c.constraint(path+".constraints", text)
 	}
+	for i, text := range c.words(path+".devices", values["devices"]) {
+		c.device(path+".devices"+index(i), text)
+	}
 	c.task.Policy = c.choice(path+".policy", values["policy"], "spread", "pack")
 	c.task.Priority = c.number(path+".priority", values["priority"], 1, job.MaxPriority)
 	c.task.Attempts = c.number(path+".attempts", values["attempts"], 1, job.MaxAttempts)

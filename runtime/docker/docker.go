@@ -54,6 +54,16 @@ type Options struct {
 	PullFirst    time.Duration // 0: DefaultPullFirst
 	PullStall    time.Duration // 0: DefaultPullStall
 
+	// Devices returns the paths in this machine's /dev of a device as a task names it,
+	// or why the task cannot have it; nil: tasks have none.
+	Devices func(host string) ([]string, error)
+	// GPUs returns the names of this machine's GPUs in the words of the engine's
+	// runtime, by index; nil: there are none.
+	GPUs func() []string
+	// MaxFetch is how many bytes of one image are fetched, 0: any number. A larger one
+	// is given up as soon as that is known.
+	MaxFetch int64
+
 	// Progress, if set, hears how far a pull is, at most every 200 ms for each
 	// container that waits for it. It must not block.
 	Progress func(runtime.Progress)

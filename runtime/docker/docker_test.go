@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/docker/docker/api/types/container"
 	dockerimage "github.com/docker/docker/api/types/image"
 
 	"shoal/internal/enginetest"
@@ -42,6 +43,7 @@ func TestEngine(t *testing.T) {
 	t.Run("Pull", func(t *testing.T) { testPull(t, e) })
 	t.Run("Info", func(t *testing.T) { testInfo(t, open(t, "1nf0", runtimetest.Peer), e, image) })
 	t.Run("Images", func(t *testing.T) { testImages(t, open(t, "1mg5", runtimetest.Peer), image) })
+	t.Run("Devices", func(t *testing.T) { testDevices(t, e, image) })
 	t.Run("Networks", func(t *testing.T) { testNetworks(t, open(t, "n3ts", runtimetest.Peer)) })
 }
 
@@ -110,6 +112,55 @@ func testImages(t *testing.T, d *Driver, image string) {
 				t.Errorf("%s is not told of in %+v", name, list)
 			}
 		}
+	}
+}
+
+// A container has the device that its task names, at the place that it names, if the
+// owner grants it.
+func testDevices(t *testing.T, e *enginetest.Engine, image string) {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	d, err := New(Options{Host: e.Host(), Swarm: "d3v5", Peer: runtimetest.Peer, CallDeadline: 5 * time.Second, Devices: func(host string) ([]string, error) {
+		if host != "usb=1a86:7523" {
+			return nil, errors.New(host + ": the owner of this peer does not grant it")
+		}
+		return []string{"/dev/full"}, nil
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close()
+	m, err := d.Machine(ctx)
+	if err != nil || m.CPUs <= 0 || m.MemBytes <= 0 || m.Root == "" || m.Remote || job.CommonArch(m.Arch) != goruntime.GOARCH || m.OS != "linux" {
+		t.Errorf("machine %+v, %v", m, err)
+	}
+	ref := runtime.Ref{Swarm: "d3v5", Peer: runtimetest.Peer, Slot: job.SlotID{Job: "default/home", Task: "zigbee"}, Life: 1, Token: 1}
+	task := &job.Task{Name: "zigbee", Image: image, Devices: []string{"usb=1a86:7523:/dev/zigbee:rw"}, Command: []string{"sh", "-c", "test -c /dev/zigbee && sleep 1000"}}
+	create := func(task *job.Task) error {
+		return d.Do(ctx, runtime.Action{Op: runtime.OpCreate, Container: runtime.Name(ref), Ref: ref, Task: task})
+	}
+	refused := *task
+	refused.Devices = []string{"/dev/kmsg"}
+	if err := create(&refused); !errors.Is(err, runtime.ErrPermanent) || !strings.Contains(err.Error(), "/dev/kmsg: the owner of this peer does not grant it") {
+		t.Errorf("without a grant: %v", err)
+	}
+	if err := create(task); err != nil {
+		t.Fatal(err)
+	}
+	defer d.Do(ctx, runtime.Action{Op: runtime.OpRemove, Container: runtime.Name(ref), Ref: ref})
+	full, err := d.api.ContainerInspect(ctx, runtime.Name(ref))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := container.DeviceMapping{PathOnHost: "/dev/full", PathInContainer: "/dev/zigbee", CgroupPermissions: "rw"}
+	if got := full.HostConfig.Devices; len(got) != 1 || got[0] != want {
+		t.Errorf("devices %+v, want %+v", got, want)
+	}
+	if err := d.Do(ctx, runtime.Action{Op: runtime.OpStart, Container: runtime.Name(ref), Ref: ref, Run: 1}); err != nil {
+		t.Fatal(err)
+	}
+	if list, err := d.List(ctx); err != nil || len(list) != 1 || list[0].State != runtime.StateRunning {
+		t.Errorf("it does not see its device: %+v, %v", list, err)
 	}
 }
 

@@ -161,6 +161,9 @@ func (d *Driver) fetch(ctx context.Context, ref, platform string, progress func(
 			return d.pullError(ctx, ref, errors.New(m.Error), sum.begun())
 		}
 		sum.add(m)
+		if most := d.opts.MaxFetch; most > 0 && sum.total() > most {
+			return permanent("image %s has more than the %.1f MiB to fetch that this peer's owner allows on its metered link", ref, float64(most)/(1<<20))
+		}
 	}
 }
 
@@ -244,6 +247,16 @@ func (t *tally) begun() bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return len(t.layers) > 0
+}
+
+// total is what there is to fetch, as far as it is known.
+func (t *tally) total() (bytes int64) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, l := range t.layers {
+		bytes += l[1]
+	}
+	return bytes
 }
 
 // sum returns the progress, and whether there is any news in it.

@@ -2,6 +2,7 @@ package docker
 
 import (
 	"context"
+	"os/exec"
 	"strings"
 
 	"github.com/docker/docker/api/types/container"
@@ -45,6 +46,40 @@ func (d *Driver) Info(ctx context.Context) (Info, error) {
 	}
 	out.Restarts, err = d.restarts(ctx)
 	return out, err
+}
+
+// A Machine is what an engine says of what it runs on.
+type Machine struct {
+	Version  string
+	CPUs     int64
+	MemBytes int64
+	OS, Arch string // "linux", "x86_64": in the words of the engine
+	Root     string // where it keeps images and containers; empty: on another machine
+	Remote   bool   // it is asked over the network
+	GPUs     bool   // it has what gives GPUs to containers
+}
+
+// Machine asks the engine what it runs on. Its errors are those of Ping.
+func (d *Driver) Machine(ctx context.Context) (Machine, error) {
+	var info system.Info
+	err := d.call(ctx, "ask what it runs on", func(ctx context.Context) (err error) {
+		info, err = d.api.Info(ctx)
+		return err
+	})
+	if err != nil {
+		return Machine{}, err
+	}
+	m := Machine{
+		Version: info.ServerVersion, CPUs: int64(info.NCPU), MemBytes: info.MemTotal, OS: info.OSType, Arch: info.Architecture,
+		Root: info.DockerRootDir, Remote: !strings.HasPrefix(d.opts.Host, "unix://"),
+	}
+	if m.Remote {
+		m.Root = ""
+	}
+	_, named := info.Runtimes["nvidia"]
+	_, err = exec.LookPath("nvidia-container-runtime-hook")
+	m.GPUs = named || err == nil && !m.Remote
+	return m, nil
 }
 
 // restarts lists containers of ours that have a restart policy: somebody gave it to

@@ -41,6 +41,13 @@ func (d *Driver) plan(ctx context.Context, a runtime.Action, n runtime.NetworkIn
 	if err != nil {
 		return plan{}, err
 	}
+	limits := resources(t, cpus)
+	if limits.Devices, err = d.devices(t); err != nil {
+		return plan{}, err
+	}
+	if limits.DeviceRequests, err = d.gpus(a.GPUs); err != nil {
+		return plan{}, err
+	}
 	yes := true
 	host := &container.HostConfig{
 		NetworkMode:    container.NetworkMode(n.Name),
@@ -54,7 +61,7 @@ func (d *Driver) plan(ctx context.Context, a runtime.Action, n runtime.NetworkIn
 		Tmpfs:          tmpfs(t.Tmpfs),
 		ShmSize:        t.ShmBytes,
 		Mounts:         mounts,
-		Resources:      resources(t, cpus),
+		Resources:      limits,
 		LogConfig: container.LogConfig{
 			Type:   "json-file",
 			Config: map[string]string{"max-size": "10m", "max-file": "3"},

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -201,6 +202,55 @@ func TestResources(t *testing.T) {
 		if got := resources(&job.Task{Limits: c.limits}, 2); got.NanoCPUs != c.want || *got.PidsLimit != job.DefaultPids {
 			t.Errorf("%s: %d nano-CPU, %d processes", c.name, got.NanoCPUs, *got.PidsLimit)
 		}
+	}
+}
+
+// Claims name GPUs by their index, the engine's runtime by their names.
+func TestGPUs(t *testing.T) {
+	d := offline(t, "unix:///nowhere/docker.sock")
+	d.opts.GPUs = func() []string { return []string{"GPU-a", "GPU-b", "GPU-c"} }
+	got, err := d.gpus(job.GPUSetOf([]int{0, 2}))
+	if err != nil || len(got) != 1 || !slices.Equal(got[0].DeviceIDs, []string{"GPU-a", "GPU-c"}) || got[0].Capabilities[0][0] != "gpu" {
+		t.Errorf("%+v, %v", got, err)
+	}
+	if got, err := d.gpus(0); got != nil || err != nil {
+		t.Errorf("none: %+v, %v", got, err)
+	}
+	if _, err := d.gpus(job.GPUSetOf([]int{3})); !errors.Is(err, runtime.ErrPermanent) || err.Error() != "GPU 3: this peer has 3" {
+		t.Errorf("one that has gone: %v", err)
+	}
+}
+
+// One node may go to another place, several keep theirs.
+func TestDevices(t *testing.T) {
+	d := offline(t, "unix:///nowhere/docker.sock")
+	for _, tc := range []struct {
+		device string
+		nodes  []string
+		want   string
+	}{
+		{"/dev/a", []string{"/dev/a"}, "/dev/a:/dev/a:rwm"},
+		{"/dev/a:/dev/b:r", []string{"/dev/a"}, "/dev/a:/dev/b:r"},
+		{"usb=1a86:7523", []string{"/dev/video0", "/dev/video1"}, "/dev/video0:/dev/video0:rwm /dev/video1:/dev/video1:rwm"},
+		{"usb=1a86:7523:/dev/b", []string{"/dev/video0", "/dev/video1"}, "device usb=1a86:7523 is /dev/video0, /dev/video1 on this peer: leave out /dev/b, they get places of their own"},
+		{"nonsense", nil, `"nonsense" is no device; write one such as /dev/ttyUSB0:/dev/ttyUSB0 or usb=1a86:7523`},
+	} {
+		d.opts.Devices = func(string) ([]string, error) { return tc.nodes, nil }
+		list, err := d.devices(&job.Task{Devices: []string{tc.device}})
+		var got []string
+		for _, m := range list {
+			got = append(got, m.PathOnHost+":"+m.PathInContainer+":"+m.CgroupPermissions)
+		}
+		if err != nil {
+			got = append(got, err.Error())
+		}
+		if text := strings.Join(got, " "); text != tc.want {
+			t.Errorf("%s: %s, want %s", tc.device, text, tc.want)
+		}
+	}
+	d.opts.Devices = nil
+	if _, err := d.devices(&job.Task{Devices: []string{"/dev/a"}}); !errors.Is(err, runtime.ErrPermanent) {
+		t.Errorf("of a driver without devices: %v", err)
 	}
 }
 

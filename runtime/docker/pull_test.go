@@ -42,12 +42,12 @@ const (
 	denies
 )
 
-func newRegistry(t *testing.T) *registry {
+func newRegistry(t *testing.T, seed byte) *registry {
 	r := &registry{blobs: map[string][]byte{}, hold: make(chan struct{})}
 	var layer, packed bytes.Buffer
 	w := tar.NewWriter(&layer)
 	w.WriteHeader(&tar.Header{Name: "noise", Mode: 0o644, Size: 4 << 20})
-	w.Write(noise(4 << 20))
+	w.Write(noise(4<<20, seed))
 	w.Close()
 	z := gzip.NewWriter(&packed)
 	z.Write(layer.Bytes())
@@ -76,9 +76,9 @@ const manifestType = "application/vnd.docker.distribution.manifest.v2+json"
 func digest(b []byte) string { return fmt.Sprintf("sha256:%x", sha256.Sum256(b)) }
 
 // noise does not compress.
-func noise(n int) []byte {
+func noise(n int, seed byte) []byte {
 	b := make([]byte, n)
-	rand.NewChaCha8([32]byte{1}).Read(b)
+	rand.NewChaCha8([32]byte{seed}).Read(b)
 	return b
 }
 
@@ -136,7 +136,7 @@ func (r *registry) serveBlob(w http.ResponseWriter, q *http.Request, b []byte) {
 
 // testPull pulls from a real registry with a real engine.
 func testPull(t *testing.T, e *enginetest.Engine) {
-	r := newRegistry(t)
+	r := newRegistry(t, 1)
 	var mu sync.Mutex
 	heard := map[string]runtime.Progress{}
 	first := make(chan struct{})
@@ -161,6 +161,20 @@ func testPull(t *testing.T, e *enginetest.Engine) {
 	ensure := func(ctx context.Context, who, image, policy string) error {
 		return d.ensureImage(ctx, who, &job.Task{Image: image, Pull: policy})
 	}
+
+	t.Run("TooLargeForTheLink", func(t *testing.T) {
+		thrifty, err := New(Options{Host: e.Host(), Swarm: "p3ll", Peer: runtimetest.Peer, MaxFetch: 1 << 20})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer thrifty.Close()
+		open := newRegistry(t, 2) // of another layer: none is fetched twice
+		close(open.hold)
+		err = thrifty.ensureImage(ctx, "c", &job.Task{Image: open.image("good/large"), Pull: "missing"})
+		if !errors.Is(err, runtime.ErrPermanent) || !strings.Contains(err.Error(), "has more than the 1.0 MiB to fetch that this peer's owner allows on its metered link") {
+			t.Errorf("4 MiB where 1 MiB is allowed: %v", err)
+		}
+	})
 
 	t.Run("ManyWaitForOne", func(t *testing.T) {
 		given := make(chan error, 8)

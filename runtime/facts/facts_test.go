@@ -12,7 +12,7 @@ import (
 )
 
 func TestReadThisMachine(t *testing.T) {
-	f := Read(t.Context(), Options{DataDir: t.TempDir(), Driver: "docker", Engine: "20.10.24", Labels: map[string]string{"site": "attic", "os": "mine"}})
+	f := Read(t.Context(), Options{DataDir: t.TempDir(), Driver: "docker", Engine: &Engine{Version: "20.10.24"}, Labels: map[string]string{"site": "attic", "os": "mine"}})
 	if len(f.Missing) > 0 {
 		t.Fatalf("missing %v", f.Missing)
 	}
@@ -36,6 +36,7 @@ func good() sources {
 	return sources{
 		cores: fixed(4), memory: fixed(8e9), load: fixed(6000),
 		disk: func(context.Context, string) (int64, error) { return 100e9, nil },
+		tree: "/nowhere", now: func() time.Time { return time.Date(2026, 11, 22, 22, 30, 0, 0, time.UTC) },
 	}
 }
 

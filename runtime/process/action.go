@@ -125,6 +125,9 @@ func (d *Driver) write(a runtime.Action) error {
 		s.Volumes = append(s.Volumes, full)
 		extra["SHOAL_VOLUME_"+envName(name)] = d.volumePath(full)
 	}
+	if a.GPUs != 0 {
+		extra["CUDA_VISIBLE_DEVICES"], extra["CUDA_DEVICE_ORDER"] = gpuList(a.GPUs), "PCI_BUS_ID"
+	}
 	extra[containerEnv] = a.Container
 	s.Env = runtime.Env(a.Ref, extra)
 	if err := writeJSON(filepath.Join(fresh, "spec.json"), s); err != nil {
@@ -135,6 +138,15 @@ func (d *Driver) write(a runtime.Action) error {
 	}
 	os.Remove(d.statePath(a.Container)) // of an earlier one whose removal was cut short
 	return os.Rename(fresh, d.taskPath(a.Container))
+}
+
+// gpuList names GPUs as CUDA does: indices in the order of the bus.
+func gpuList(set job.GPUSet) string {
+	var words []string
+	for _, i := range set.Indices() {
+		words = append(words, strconv.Itoa(i))
+	}
+	return strings.Join(words, ",")
 }
 
 // start starts a shim and waits for its word that the command runs.
