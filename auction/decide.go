@@ -82,7 +82,7 @@ func (s *Sale) place(now clock.Instant) map[*bidder][]wire.AwardedSlot {
 	won := make(map[*bidder][]wire.AwardedSlot)
 	noes := make(map[*lot][]wire.Reason)
 	for _, l := range s.lots {
-		l.full = false
+		l.full, l.near = false, s.isNear(l)
 	}
 	for _, b := range s.ranked {
 		b.scored = nil
@@ -111,22 +111,43 @@ func (s *Sale) place(now clock.Instant) map[*bidder][]wire.AwardedSlot {
 	return won
 }
 
+// isNear reports whether enough of the lane's own quarter can take slots of a lot. Four
+// stewards that each try their own peers first seldom award the same room at once.
+func (s *Sale) isNear(l *lot) bool {
+	n := 0
+	for _, b := range s.ranked {
+		if b.own && b.offer(l) != nil && b.room().holds(l.wire.Needs) {
+			n++
+		}
+	}
+	return n >= EnoughBids
+}
+
 // A candidate is a bidder with its score for one slot.
 type candidate struct {
 	by    *bidder
 	last  bool // excluded: only if there is no other
+	far   bool // of another lane's quarter, and enough of our own could take it
 	score wire.Score
 	terms []byte // of the bucket
 }
 
+// compare puts the quarter after what the slot costs, so that nobody gains less of
+// spread or has more to fetch for it, and before the room: it parts those alike enough.
 func (a candidate) compare(b candidate) int {
-	if a.last != b.last {
-		if a.last {
-			return 1
-		}
+	x, y := a.score, b.score
+	return cmp.Or(compareBool(a.last, b.last), cmp.Compare(x.Copies, y.Copies), cmp.Compare(x.Bucket, y.Bucket),
+		compareBool(a.far, b.far), Compare(x, y), a.by.id.Compare(b.by.id))
+}
+
+func compareBool(a, b bool) int {
+	switch {
+	case a == b:
+		return 0
+	case b:
 		return -1
 	}
-	return cmp.Or(Compare(a.score, b.score), a.by.id.Compare(b.by.id))
+	return 1
 }
 
 // rank returns the best bids for a slot, best first, at most MaxSummaryBids, and
@@ -141,7 +162,7 @@ func (s *Sale) rank(sl *slot) (best []candidate, passed int) {
 			continue
 		}
 		passed++
-		c := candidate{by: b, last: slices.Contains(sl.want.Exclude, b.id), score: b.score(l, o), terms: o.Terms}
+		c := candidate{by: b, last: slices.Contains(sl.want.Exclude, b.id), far: l.near && !b.own, score: b.score(l, o), terms: o.Terms}
 		at := n
 		for at > 0 && c.compare(top[at-1]) < 0 {
 			top[at] = top[at-1]
@@ -253,11 +274,15 @@ func (s *Sale) send(now clock.Instant, won map[*bidder][]wire.AwardedSlot) []wir
 			msg := &wire.Award{ID: s.nextID, Slots: chunk, Rests: s.rests(chunk)}
 			s.nextID++
 			sent := award{to: b, deadline: now.Add(ReplyAfter)}
+			if b.slow {
+				sent.deadline = now.Add(SlowReply)
+			}
 			for _, a := range chunk {
 				sent.slots = append(sent.slots, s.byID[a.Slot])
 				sent.tokens = append(sent.tokens, a.Token)
 			}
-			s.awards = append(s.awards, sent)
+			at, _ := slices.BinarySearchFunc(s.awards, sent.deadline, func(a award, t clock.Instant) int { return cmp.Compare(a.deadline, t+1) })
+			s.awards = slices.Insert(s.awards, at, sent)
 			out = append(out, wire.Envelope{To: b.id, Msg: msg})
 		}
 	}

@@ -10,7 +10,7 @@
 // slots by two stewards at once are harmless.
 //
 //	slot:  open ──award──► awarded ──accept──► sold
-//	        ▲  ▲              │ decline, no reply in 1 s, bidder doubted
+//	        ▲  ▲              │ decline, no reply in 300 ms, bidder doubted
 //	        │  └──────────────┘ (next bidder, next token; at most 5 awards)
 //	        └─ nobody left ──► unsold            someone's live claim ──► taken
 //
@@ -33,7 +33,8 @@ import (
 const (
 	CloseAfter   = 250 * time.Millisecond // for bids, from the call: then what can be awarded is
 	EndAfter     = time.Second            // for late bids on what nobody could take so far
-	ReplyAfter   = time.Second            // for the reply to an award
+	ReplyAfter   = 300 * time.Millisecond // for the reply to an award
+	SlowReply    = time.Second            // and to one of a bidder on a metered link
 	EnoughBids   = 8                      // passing bids of a lot; more buy nothing
 	MaxAttempts  = 5                      // awards of one slot
 	MaxSlots     = 4096                   // of one sale; slots beyond are unsold, "sale is full"
@@ -77,6 +78,8 @@ type Config struct {
 	Cell  string        // context of the tie-break
 	Lots  []Lot         // placed in this order: by priority and age
 	Asked []wire.PeerID // the ready peers that nobody here doubts, Self included
+
+	Own func(wire.PeerID) bool // of the lane's own quarter, preferred among equals; nil: nobody is
 
 	// Known is what the steward knows of a peer without asking it; nil: its standing bid is
 	// not at hand, or does not tell all. With Find it serves Direct alone.
@@ -138,6 +141,7 @@ type lot struct {
 	slots   []*slot
 	passing int  // bidders whose offer passes
 	bound   bool // some offer is for part of the slots only
+	near    bool // enough of the lane's own quarter can take its slots
 	full    bool // in this round of placing: nobody can take an ordinary slot
 }
 
@@ -192,6 +196,7 @@ type award struct {
 type bidder struct {
 	id    wire.PeerID
 	order uint64
+	own   bool // of the lane's own quarter
 	asked bool
 	owes  int // calls not yet answered
 
@@ -202,6 +207,7 @@ type bidder struct {
 	gpus    []uint16      // free of each device, as it said, less what it took since
 	given   map[int]int   // copies given in this sale, by group
 	awarded bool          // its state now changes with our awards: only replies refresh it
+	slow    bool          // on a metered link
 	silent  bool          // owes a reply past its time: no more awards
 	gone    bool          // doubted
 	replied uint64        // the latest award whose reply was read
@@ -255,7 +261,7 @@ func prepare(now clock.Instant, c Config, standing bool) *Sale {
 
 // admit makes the bidder of a peer, keeping ranked in order.
 func (s *Sale) admit(id wire.PeerID) *bidder {
-	b := &bidder{id: id, order: wire.Order(s.cfg.Cell, id), given: make(map[int]int),
+	b := &bidder{id: id, own: s.cfg.Own != nil && s.cfg.Own(id), order: wire.Order(s.cfg.Cell, id), given: make(map[int]int),
 		answers: make([]*answer, len(s.calls)), owes: len(s.calls)}
 	s.bidders[id] = b
 	at, _ := slices.BinarySearchFunc(s.ranked, b, func(x, y *bidder) int {
@@ -317,9 +323,12 @@ func (s *Sale) Bid(_ clock.Instant, from wire.PeerID, b *wire.Bid) {
 		}
 	}
 	p.answers[call] = read(b, s.calls[call])
+	p.slow = slices.ContainsFunc(p.answers[call].offers, isMetered)
 	s.count(p, call, +1)
 	s.dirty = true
 }
+
+func isMetered(o wire.Offer) bool { return len(o.Terms) > TermLink && o.Terms[TermLink] > 0 }
 
 // mostReported is the greatest amount of anything that a peer is believed to have.
 var mostReported = job.Resources{CPUMilli: 1 << 55, MemBytes: 1 << 55, DiskBytes: 1 << 55, GPUMilli: job.MaxGPUs * job.WholeGPU}

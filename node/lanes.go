@@ -510,7 +510,7 @@ func (c *Core) saleOf(i int, lots []auction.Lot) auction.Config {
 	c.nextID++
 	return auction.Config{
 		ID: uint64(c.self.inc)<<44 | c.nextID<<20, Self: c.cfg.Self, Lane: uint8(i), Cell: c.cell(),
-		Lots: lots, Asked: c.askable(), Known: c.known(), Find: c.lookup, Book: c.book.Book,
+		Lots: lots, Asked: c.askable(i), Own: func(p wire.PeerID) bool { return quarterOf(p) == i }, Known: c.known(), Find: c.lookup, Book: c.book.Book,
 	}
 }
 
@@ -523,8 +523,17 @@ func (c *Core) addSale(l *lane, s *auction.Sale, id uint64) {
 	l.sales = append(l.sales, run)
 }
 
-// askable are the peers a sale calls: ready, and not doubted here.
-func (c *Core) askable() []wire.PeerID { return c.stewards(0) }
+// askable are the peers that a sale of a lane may ask: ready, and not doubted here. Of
+// more than a sale takes, those of the lane's own quarter come first.
+func (c *Core) askable(i int) []wire.PeerID {
+	all := c.stewards(0)
+	if len(all) > auction.MaxBidders {
+		slices.SortStableFunc(all, func(p, q wire.PeerID) int {
+			return cmp.Compare((quarterOf(p)-i+Lanes)%Lanes, (quarterOf(q)-i+Lanes)%Lanes)
+		})
+	}
+	return all
+}
 
 // settleSales moves the sales of a lane along and reads their outcomes.
 func (c *Core) settleSales(l *lane) {
