@@ -2,6 +2,7 @@ package sim
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -158,7 +159,8 @@ func failover(t *job.Task, k, v string, op *Op) {
 	}
 }
 
-// behave writes what the simulated image does into the task's command.
+// behave writes what the simulated image does into the task's command, in place of what
+// it did so far.
 func behave(t *job.Task, k, v string) {
 	switch k {
 	case "health":
@@ -167,7 +169,8 @@ func behave(t *job.Task, k, v string) {
 	default:
 		return
 	}
-	t.Command = append(without(t.Command, k), k+"="+v)
+	said := func(word string) bool { return strings.HasPrefix(word, k+"=") }
+	t.Command = append(slices.DeleteFunc(slices.Clone(t.Command), said), k+"="+v)
 }
 
 func (r *run) scale(op *Op) error {
