@@ -16,9 +16,6 @@ import (
 // The state directory of a running peer is copied to another machine and started there:
 // the older start steps back, and doctor says so at both, later than the event.
 func TestCopiedIdentity_BothSidesSaySo(t *testing.T) {
-	if err := lab.Available(); err != nil {
-		t.Skip(err)
-	}
 	s := swarm{labtest.Start(t, lab.Config{Peers: 4, Binary: labtest.Binary(t), NoEngines: true}), t}
 	must(t, s.Peers[0].StartDaemon(t.Context(), "--new"))
 	ticket := strings.TrimSpace(s.shoal(s.Peers[0], "ticket"))

@@ -36,9 +36,7 @@ const maxEngines = 20
 const neighbourTable = "/proc/sys/net/ipv4/neigh/default/gc_thresh3"
 
 func benchIdle(b *testing.B, profile string, peers int) {
-	if err := lab.Available(); err != nil {
-		b.Skip(err)
-	}
+	labtest.Need(b)
 	if most := number(b, strings.TrimSpace(readAll(b, neighbourTable))); float64(peers*(peers-1)) > most {
 		b.Skipf("%d peers know one another's hardware addresses, and the system keeps %.0f of all networks together: raise %s", peers, most, neighbourTable)
 	}

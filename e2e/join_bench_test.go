@@ -32,9 +32,6 @@ func BenchmarkJoin(b *testing.B) {
 }
 
 func benchJoin(b *testing.B, trials int, nats []lab.NAT) {
-	if err := lab.Available(); err != nil {
-		b.Skip(err)
-	}
 	s := swarm{labtest.Start(b, lab.Config{Peers: 2 + trials, Binary: labtest.Binary(b), NoEngines: true, NATs: nats}), b}
 	first := s.Peers[0]
 	must(b, first.StartDaemon(b.Context(), "--new"))

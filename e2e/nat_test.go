@@ -32,9 +32,6 @@ services:
 // by a ticket of the first, each within limit.
 func natSwarm(t testing.TB, open int, nats ...lab.NAT) swarm {
 	t.Helper()
-	if err := lab.Available(); err != nil {
-		t.Skip(err)
-	}
 	hidden := 0
 	for _, n := range nats {
 		hidden += n.Peers
@@ -163,7 +160,6 @@ func TestNAT_RelayOnlyPeersServeAndOutliveTheirRelay(t *testing.T) {
 	})
 }
 
-// Where the NATs keep a flow's port, two peers behind them meet directly.
 // The relay between hidden peers crashes. The other relay of theirs takes over before
 // either side holds the other dead.
 func TestNAT_ARelaysCrashIsNoDeathOfThoseBehindIt(t *testing.T) {
@@ -206,6 +202,7 @@ func TestNAT_ARelaysCrashIsNoDeathOfThoseBehindIt(t *testing.T) {
 	}
 }
 
+// Where the NATs keep a flow's port, two peers behind them meet directly.
 func TestNAT_AHoleIsMade(t *testing.T) {
 	s := natSwarm(t, 1, lab.NAT{Peers: 1}, lab.NAT{Peers: 1})
 	b, c := s.Peers[1], s.Peers[2]

@@ -14,9 +14,6 @@ import (
 // A small peer and one of profile lan stand behind NATs of their own: they cannot meet,
 // and both say why and what to do, the small one in its log as well, once.
 func TestNAT_SmallSaysThatItIsHidden(t *testing.T) {
-	if err := lab.Available(); err != nil {
-		t.Skip(err)
-	}
 	strict := lab.NAT{Peers: 1, Strict: true}
 	s := swarm{labtest.Start(t, lab.Config{Peers: 4, Binary: labtest.Binary(t), NoEngines: true, NATs: []lab.NAT{strict, strict}}), t}
 	must(t, s.Peers[0].StartDaemon(t.Context(), "--new"))

@@ -22,9 +22,6 @@ import (
 // them; prepare is called for each before its daemon starts.
 func startPlain(t *testing.T, n int, prepare func(*lab.Peer)) swarm {
 	t.Helper()
-	if err := lab.Available(); err != nil {
-		t.Skip(err)
-	}
 	s := swarm{labtest.Start(t, lab.Config{Peers: n, Binary: labtest.Binary(t), NoEngines: true}), t}
 	for _, p := range s.Peers {
 		prepare(p)

@@ -40,9 +40,6 @@ type swarm struct {
 // startSwarm builds n peers with the shop's images and joins them.
 func startSwarm(t testing.TB, n int) swarm {
 	t.Helper()
-	if err := lab.Available(); err != nil {
-		t.Skip(err) // before anything is built
-	}
 	binary := labtest.Binary(t)
 	programs := labtest.Programs(t, "shoal/examples/shop/web", "shoal/examples/shop/api")
 	images := append(lab.DemoImages(programs), lab.Busybox())

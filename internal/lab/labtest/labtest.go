@@ -13,10 +13,9 @@ import (
 	"shoal/internal/lab"
 )
 
-// Start builds a lab that ends with the test. It skips the test, with the reason,
-// where no lab can be made or a program that an image wants is missing. If the test
-// fails, the ends of the daemons' logs are shown.
-func Start(t testing.TB, cfg lab.Config) *lab.Lab {
+// Need skips the test, with the reason, where no lab can be made. Start and Binary do so
+// themselves: only what comes before them needs it.
+func Need(t testing.TB) {
 	t.Helper()
 	if testing.Short() {
 		t.Skip("-short: labs start real engines")
@@ -24,6 +23,14 @@ func Start(t testing.TB, cfg lab.Config) *lab.Lab {
 	if err := lab.Available(); err != nil {
 		t.Skip(err)
 	}
+}
+
+// Start builds a lab that ends with the test. It skips the test, with the reason,
+// where no lab can be made or a program that an image wants is missing. If the test
+// fails, the ends of the daemons' logs are shown.
+func Start(t testing.TB, cfg lab.Config) *lab.Lab {
+	t.Helper()
+	Need(t)
 	if missing := lab.Missing(cfg.Images...); len(missing) > 0 {
 		t.Skipf("no %s: install the packages that have them", strings.Join(missing, ", "))
 	}
@@ -52,9 +59,11 @@ var binary struct {
 }
 
 // Binary builds shoal, once in a test run, and returns its path. The go command's
-// cache makes the next run quick.
+// cache makes the next run quick. Where no lab can be made it skips the test, so that
+// nothing is built for it.
 func Binary(t testing.TB) string {
 	t.Helper()
+	Need(t)
 	binary.once.Do(func() {
 		dir, err := os.MkdirTemp("", "shoal-bin-")
 		if err != nil {
