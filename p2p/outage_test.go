@@ -66,9 +66,15 @@ func heartbeats(t *testing.T, from, to *Host) <-chan time.Time {
 	t.Helper()
 	heard := make(chan time.Time, 1024)
 	go func() {
-		for t.Context().Err() == nil {
+		beat := time.NewTicker(100 * time.Millisecond)
+		defer beat.Stop()
+		for {
 			from.Send(to.ID(), []byte("beat"))
-			time.Sleep(100 * time.Millisecond)
+			select {
+			case <-beat.C:
+			case <-t.Context().Done():
+				return
+			}
 		}
 	}()
 	go func() {
