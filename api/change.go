@@ -202,14 +202,11 @@ func (s *Server) mayPurge(ctx context.Context) error {
 		s.cfg.RootKey())
 }
 
-// longestPause is how long the others can be asked to wait for a peer.
-const longestPause = 24 * time.Hour
-
 func (s *Server) down(ctx context.Context, q DownRequest) (Empty, error) {
 	if s.cfg.Stop == nil {
 		return Empty{}, failf(http.StatusServiceUnavailable, "this daemon is not to be stopped this way")
 	}
-	if d := time.Duration(q.For); d < 0 || d > longestPause {
+	if d := time.Duration(q.For); d < 0 || d > LongestPause {
 		return Empty{}, failf(http.StatusBadRequest, "the others wait for a day at most")
 	}
 	if q.For > 0 {
@@ -235,9 +232,9 @@ func (s *Server) ticket(ctx context.Context, q TicketRequest) (Ticket, error) {
 	switch {
 	case s.cfg.Ticket == nil:
 		return Ticket{}, failf(http.StatusServiceUnavailable, "this daemon makes no tickets")
-	case q.Uses < 0 || q.Uses > 1_000_000:
-		return Ticket{}, failf(http.StatusBadRequest, "%d uses: want 1 to 1,000,000, or 0 for any number", q.Uses)
-	case q.TTL != 0 && time.Duration(q.TTL) < time.Second || time.Duration(q.TTL) > longest:
+	case q.Uses < 0 || q.Uses > MaxUses:
+		return Ticket{}, failf(http.StatusBadRequest, "%d uses: want 1 to %d, or 0 for any number", q.Uses, MaxUses)
+	case q.TTL != 0 && time.Duration(q.TTL) < time.Second || time.Duration(q.TTL) > Longest:
 		return Ticket{}, failf(http.StatusBadRequest, "a ticket lasts from a second to 366 days")
 	}
 	t, err := s.cfg.Ticket(ctx, q)

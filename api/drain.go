@@ -49,12 +49,9 @@ func (s *Server) drainSelf(ctx context.Context, q DrainRequest) (Empty, error) {
 	return Empty{}, err
 }
 
-// longest is the longest that a user may ask a peer to wait.
-const longest = 366 * 24 * time.Hour
-
 // checkDeadline judges that of a drain or a leave; 0 is none.
 func checkDeadline(a Age) error {
-	if d := time.Duration(a); d != 0 && (d < time.Second || d > longest) {
+	if d := time.Duration(a); d != 0 && (d < time.Second || d > Longest) {
 		return failf(http.StatusBadRequest, "a deadline lies between a second and 366 days")
 	}
 	return nil

@@ -74,8 +74,8 @@ func noSuch(c *node.Core, text string) error {
 	return failf(http.StatusNotFound, "nothing is called %q", text)
 }
 
-// findPeer finds a member by name, by ID or by the end or the beginning of its ID; an empty text is the
-// answering peer.
+// findPeer finds a member by name, by its ID or by the end or the beginning of that; an
+// empty text is the answering peer.
 func findPeer(c *node.Core, text string) (wire.PeerID, error) { return pickPeer(c, text, false) }
 
 // findExpelled finds a peer to remove: a member, as findPeer does, or one that left.

@@ -27,6 +27,13 @@ const Proto = "api/1"
 // An Age is a duration that JSON shows in seconds. Negative means never: null.
 type Age time.Duration
 
+// Bounds of what a request may ask for.
+const (
+	Longest      = 366 * 24 * time.Hour // a deadline, or that a ticket is good
+	LongestPause = 24 * time.Hour       // that the others wait for a peer that is down
+	MaxUses      = 1_000_000            // of a ticket
+)
+
 // Never is the age of what has not been heard since the answering peer's start.
 const Never Age = -1
 

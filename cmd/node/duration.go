@@ -7,10 +7,12 @@ import (
 	"time"
 
 	"github.com/spf13/pflag"
+
+	"shoal/api"
 )
 
 // forEver is the longest that a flag takes.
-const forEver = 366 * 24 * time.Hour
+const forEver = api.Longest
 
 // timeouts are the bounds of every --timeout: 0 is for ever.
 var timeouts = bounds{0, forEver, "0 (for ever) to 366 days, such as 5m"}

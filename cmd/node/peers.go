@@ -218,9 +218,6 @@ func parseLabels(texts []string) (map[string]string, error) {
 	return set, nil
 }
 
-// maxUses is the API's bound.
-const maxUses = 1_000_000
-
 func (c *cli) ticketCommand() *cobra.Command {
 	var r api.TicketRequest
 	var ttl time.Duration
@@ -229,8 +226,8 @@ func (c *cli) ticketCommand() *cobra.Command {
 		Short: "Make a ticket with which another machine joins",
 		Args:  wants(0, 0, "no argument"),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if r.Uses < 0 || r.Uses > maxUses {
-				return usagef("--uses %d: want 1 to %d, or 0 for any number", r.Uses, maxUses)
+			if r.Uses < 0 || r.Uses > api.MaxUses {
+				return usagef("--uses %d: want 1 to %d, or 0 for any number", r.Uses, api.MaxUses)
 			}
 			r.TTL = api.Age(ttl)
 			t, err := c.client().Ticket(cmd.Context(), r)
@@ -278,7 +275,7 @@ ends when the daemon is back. With --for they wait that long first.`,
 			return c.done("the daemon is down; its containers run on")
 		},
 	}
-	durationFlag(cmd.Flags(), &wait, "for", 0, bounds{0, 24 * time.Hour, "up to 24h, such as 10m"},
+	durationFlag(cmd.Flags(), &wait, "for", 0, bounds{0, api.LongestPause, "up to 24h, such as 10m"},
 		"ask the others to wait this long before they take this peer for dead")
 	return cmd
 }
