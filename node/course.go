@@ -1,17 +1,13 @@
 package node
 
 import (
-	"bytes"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"shoal/clock"
 	"shoal/internal/mutant"
-	"shoal/job"
 	"shoal/ledger"
-	"shoal/runtime"
 	"shoal/wire"
 )
 
@@ -20,76 +16,6 @@ const (
 	takeUpAfter = 5 * time.Second  // own claims are taken up without an exchange
 	aloneAfter  = 10 * time.Second // a peer that was once ready is ready alone
 )
-
-// Keys of this peer's own state on disk.
-const (
-	localInc      = "inc"
-	localReady    = "ready"
-	localRan      = "ran"
-	localLabels   = "labels"
-	localDraining = "draining"
-	localDrainBy  = "drain-by"
-	localLeaving  = "leaving"
-	localMark     = "mark/"
-	localRemoved  = "removed/"
-	localDeleted  = "deleted/"
-	localGone     = "gone/"
-)
-
-func (c *Core) loadLocals(locals map[string][]byte) error {
-	for _, k := range sortedKeys(locals) {
-		if err := c.loadLocal(k, locals[k]); err != nil {
-			return fmt.Errorf("%q: %w", k, err)
-		}
-	}
-	return nil
-}
-
-func (c *Core) loadLocal(key string, v []byte) error {
-	var err error
-	switch {
-	case key == localInc:
-		err = wire.Unmarshal(v, &c.self.storedInc)
-	case key == localReady:
-		c.self.onceReady = true
-	case key == localRan:
-		err = wire.Unmarshal(v, &c.self.ran)
-	case key == localDraining:
-		c.self.draining = true
-	case key == localLeaving:
-		c.self.leaving = true
-	case key == localDrainBy:
-		var deadline time.Duration
-		err = wire.Unmarshal(v, &deadline)
-		c.self.drainBy = clock.Instant(max(deadline, 0))
-	case key == localLabels:
-		err = wire.Unmarshal(v, &c.self.labels)
-	case strings.HasPrefix(key, localMark):
-		if c.cfg.Damaged {
-			// What a damaged store lost must not pass for dropped: every log is
-			// fetched anew, and the old marks go.
-			c.self.oldMarks = append(c.self.oldMarks, key)
-			return nil
-		}
-		var n wire.Number
-		if err = wire.Unmarshal(v, &n); err == nil {
-			c.led.LoadMark(n)
-		}
-	case strings.HasPrefix(key, localRemoved):
-		var life uint64
-		err = wire.Unmarshal(v, &life)
-		c.led.LoadRemoved(ledger.Removed{Job: job.ID(key[len(localRemoved):]), Life: life})
-	case strings.HasPrefix(key, localDeleted):
-		var at deletedAt
-		err = wire.Unmarshal(v, &at)
-		c.holding.deleted[job.ID(key[len(localDeleted):])] = at
-	case strings.HasPrefix(key, localGone) && len(key) == len(localGone)+len(wire.PeerID{}):
-		var ran time.Duration
-		err = wire.Unmarshal(v, &ran)
-		c.holding.gone[wire.PeerID([]byte(key[len(localGone):]))] = ran
-	}
-	return err
-}
 
 // begin is the first thing a core does: a peer with a store knows its incarnation
 // at once, one without asks the others for it first.
@@ -277,71 +203,6 @@ func (c *Core) settleMembership() {
 	}
 }
 
-// settleCard publishes the card anew when what it says has changed.
-func (c *Core) settleCard() {
-	if c.self.cardOf == c.cardFrom() {
-		return
-	}
-	c.self.cardOf = c.cardFrom()
-	if !bytes.Equal(wire.MustMarshal(c.cardNow()), c.self.card) {
-		c.publishCard()
-	}
-}
-
-// cardFrom is what a card is made of, without the making: equal values, equal cards.
-type cardFrom struct {
-	facts    *runtime.Facts
-	relabels int
-	readdrs  int
-	leaves   bool
-	wait     time.Duration
-}
-
-func (c *Core) cardFrom() cardFrom {
-	return cardFrom{c.facts, c.self.relabels, c.self.readdrs, c.givesWay(), c.self.wait}
-}
-
-func (c *Core) publishCard() {
-	card := c.cardNow()
-	c.self.card, c.self.cardOf = wire.MustMarshal(card), c.cardFrom()
-	c.write(wire.KindCard, card)
-}
-
-func (c *Core) cardNow() *ledger.Card {
-	card := &ledger.Card{
-		Peer: c.cfg.Self, Name: c.cfg.Name, Datacenter: c.cfg.Datacenter, Labels: c.labels(),
-		Profile: c.cfg.Profile, Version: c.cfg.Version, Addrs: c.self.addrs,
-		Draining: c.givesWay(), WaitSec: uint32(c.self.wait / time.Second), Cert: c.cfg.Cert,
-	}
-	if f := c.facts; f != nil {
-		card.Driver, card.Platform = f.Driver, f.OS+"/"+f.Arch
-		card.Capacity = f.Capacity
-		card.Battery = c.battery.told
-	}
-	return card
-}
-
-// labels are the machine's, the owner's and those set while running, the later
-// over the earlier.
-func (c *Core) labels() map[string]string {
-	out := map[string]string{}
-	if c.facts != nil {
-		for k, v := range c.facts.Labels {
-			out[k] = v
-		}
-	}
-	for k, v := range c.cfg.Labels {
-		out[k] = v
-	}
-	for k, v := range c.self.labels {
-		out[k] = v
-		if v == "" {
-			delete(out, k)
-		}
-	}
-	return out
-}
-
 func (c *Core) link(l Linked) {
 	if l.Peer == c.cfg.Self {
 		return
@@ -411,78 +272,5 @@ func (c *Core) reachable() []wire.PeerID {
 		return out
 	}
 	slices.SortFunc(out, wire.PeerID.Compare)
-	return out
-}
-
-// write seals a record of our own and brings it into the ledger; it is on disk
-// before anything that this step sends.
-func (c *Core) write(kind wire.RecordKind, body any) *wire.Record {
-	return c.writeEncoded(kind, c.encode(kind, body), body)
-}
-
-// encode is how this peer writes the body of a record.
-func (c *Core) encode(kind wire.RecordKind, body any) []byte {
-	return c.extend(kind, wire.MustMarshal(body))
-}
-
-func (c *Core) extend(kind wire.RecordKind, encoded []byte) []byte {
-	if c.cfg.Extend == nil {
-		return encoded
-	}
-	return c.cfg.Extend(kind, encoded)
-}
-
-// writeEncoded is write for a body that is to stay as it was written, fields of a later
-// version with it.
-func (c *Core) writeEncoded(kind wire.RecordKind, encoded []byte, body any) *wire.Record {
-	if c.self.inc == 0 {
-		panic("node: a record before this peer knows its incarnation")
-	}
-	c.self.seq++
-	r := &wire.Record{
-		Num:  wire.Number{Issuer: c.cfg.Self, Inc: c.self.inc, Nonce: c.cfg.Nonce, Seq: c.self.seq},
-		Kind: kind, Body: encoded, Value: body,
-	}
-	r.Seal(c.cfg.Swarm, c.cfg.Key)
-	c.led.Own(r)
-	c.sync = true
-	c.arrived(r)
-	c.pass(r, 2, c.cfg.Self)
-	return r
-}
-
-func (c *Core) local(key string, value []byte, sync bool) {
-	c.out.Records = append(c.out.Records, Write{Local: &Local{Key: key, Value: value}, Sync: sync})
-}
-
-// flush turns the ledger's changes into writes.
-func (c *Core) flush() {
-	for _, ch := range c.led.Take() {
-		switch {
-		case ch.Put != nil:
-			c.out.Records = append(c.out.Records, Write{Put: ch.Put, Sync: c.sync || ch.Put.Num.Issuer == c.cfg.Self})
-		case ch.Drop != nil:
-			n := ch.Drop.Num
-			c.out.Records = append(c.out.Records, Write{Drop: &n})
-		case ch.Mark != nil:
-			key := localMark + string(ch.Mark.Issuer[:])
-			c.local(key, wire.MustMarshal(ch.Mark), false)
-		case ch.Removed != nil:
-			c.local(localRemoved+string(ch.Removed.Job), wire.MustMarshal(ch.Removed.Life), true)
-		}
-	}
-	if c.sync && !c.out.MustSync() {
-		// What is vouched for came earlier, unsynced: it must be on disk now.
-		c.out.Records = append(c.out.Records, Write{Sync: true})
-	}
-	c.sync = false
-}
-
-func sortedKeys[V any](m map[string]V) []string {
-	out := make([]string, 0, len(m))
-	for k := range m {
-		out = append(out, k)
-	}
-	slices.Sort(out)
 	return out
 }

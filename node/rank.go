@@ -10,9 +10,10 @@ import (
 )
 
 // ranks keeps the order of the ready peers of every lane, by rendezvous hash,
-// metered, relayed, draining ones and those on their battery last (Thaler and Ravishankar, 1998). It is alike
-// for all who share the view. It follows what changes: at a thousand peers that
-// come one by one, sorting anew each time would be most of a start.
+// metered, relayed, draining ones and those on their battery last (Thaler and
+// Ravishankar, 1998). It is alike for all who share the view. It follows what changes:
+// at a thousand peers that come one by one, sorting anew each time would be most of a
+// start.
 type ranks struct {
 	lanes [Lanes][]*seat
 	seats map[wire.PeerID]*seat // of the peers in lanes
