@@ -137,14 +137,40 @@ func hang(ts *testscript.TestScript, _ bool, args []string) {
 }
 
 // endAll kills what a script has left running: daemons if it failed, and tasks, which
-// outlive their daemon as they should. Whoever works in dir, or was started with a word
-// of it, is of that script.
+// outlive their daemon as they should. It returns once none of them is left: what is
+// killed may just have started another, and writes to the script's directory until it is
+// gone.
 func endAll(t *testing.T, dir string) {
+	told := map[int]bool{}
+	for end := time.Now().Add(10 * time.Second); ; {
+		left := runningIn(t, dir)
+		if len(left) == 0 {
+			return
+		}
+		for pid, line := range left {
+			if !told[pid] {
+				t.Logf("%q still runs as process %d", line, pid)
+			}
+			told[pid] = true
+			syscall.Kill(pid, syscall.SIGKILL)
+		}
+		if time.Now().After(end) {
+			t.Errorf("%d processes of the script cannot be ended", len(left))
+			return
+		}
+		<-time.After(10 * time.Millisecond)
+	}
+}
+
+// runningIn finds the processes of a script with their command lines: whoever works in
+// dir, or was started with a word of it.
+func runningIn(t *testing.T, dir string) map[int]string {
 	procs, err := filepath.Glob("/proc/[0-9]*")
 	if err != nil {
 		t.Fatal(err)
 	}
 	ofScript := regexp.MustCompile(regexp.QuoteMeta(dir) + `(\W|$)`) // not of one whose name goes on
+	found := map[int]string{}
 	for _, proc := range procs {
 		pid, _ := strconv.Atoi(filepath.Base(proc))
 		if pid == os.Getpid() {
@@ -154,8 +180,8 @@ func endAll(t *testing.T, dir string) {
 		about, _ := os.ReadFile(filepath.Join(proc, "environ"))
 		line, _ := os.ReadFile(filepath.Join(proc, "cmdline"))
 		if ofScript.MatchString(cwd + "\x00" + string(about) + "\x00" + string(line)) {
-			t.Logf("%q still runs as process %d", strings.ReplaceAll(string(line), "\x00", " "), pid)
-			_ = syscall.Kill(pid, syscall.SIGKILL)
+			found[pid] = strings.ReplaceAll(string(line), "\x00", " ")
 		}
 	}
+	return found
 }
