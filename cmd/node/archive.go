@@ -36,9 +36,6 @@ func (c *cli) create(path string, force bool) (*target, error) {
 	if path == "-" {
 		return &target{out: c.out}, nil
 	}
-	if path == "" {
-		return nil, usagef("the name of the file is empty: want one, or - for standard output")
-	}
 	info, err := os.Lstat(path)
 	switch {
 	case err == nil && !info.Mode().IsRegular():
@@ -284,9 +281,6 @@ func (a *archiveReader) note(r *wire.Record) {
 // input, which is put aside whole first, so that it too is known to be whole before
 // anything of it is taken.
 func openInput(ctx context.Context, path string) (f *os.File, name string, err error) {
-	if path == "" {
-		return nil, "", usagef("the name of the file is empty: want one, or - for standard input")
-	}
 	if path != "-" {
 		f, err = openFile(path)
 		return f, path, err

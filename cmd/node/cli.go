@@ -5,8 +5,10 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
@@ -50,6 +52,12 @@ func defaultSocket() string {
 }
 
 func (c *cli) client() *client.Client { return client.New(c.socket) }
+
+// isMissing reports whether the daemon has nothing of the name that it was asked for.
+func isMissing(err error) bool {
+	var p *api.Problem
+	return errors.As(err, &p) && p.Status == http.StatusNotFound
+}
 
 func (c *cli) json() bool { return c.output == "json" }
 

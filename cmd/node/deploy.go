@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
 	"os"
 	"strings"
 	"time"
@@ -252,8 +251,7 @@ func (c *cli) planCommand() *cobra.Command {
 				return err
 			}
 			head, err := c.client().Inspect(cmd.Context(), spec.ID())
-			var p *api.Problem
-			if err != nil && (!errors.As(err, &p) || p.Status != http.StatusNotFound) {
+			if err != nil && !isMissing(err) {
 				return err
 			}
 			out := plan{Job: spec.ID().String(), Revision: head.Revision, Changes: job.Diff(head.Want, spec), Warnings: warnings}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
 	"os"
 	"time"
 
@@ -55,7 +54,6 @@ func (c *cli) health(ctx context.Context, state string) (api.Health, error) {
 	limited, cancel := context.WithTimeout(ctx, doctorWait)
 	defer cancel()
 	h, err := c.client().Doctor(limited)
-	var p *api.Problem
 	switch {
 	case err == nil && h.Version != version:
 		h.Findings = append(h.Findings, doctor.Finding{
@@ -67,7 +65,7 @@ func (c *cli) health(ctx context.Context, state string) (api.Health, error) {
 		return h, nil
 	case ctx.Err() != nil:
 		return h, ctx.Err()
-	case errors.As(err, &p) && p.Status == http.StatusNotFound:
+	case isMissing(err):
 		return h, fmt.Errorf("the daemon is of an earlier version, which cannot be asked this: restart it: %w", err)
 	}
 	dir, absErr := stateAt(state)

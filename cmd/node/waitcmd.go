@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
 	"slices"
 	"strings"
 	"time"
@@ -214,12 +213,6 @@ func (w *endWatch) look(ctx context.Context) (done bool, err error) {
 		return false, err
 	}
 	return w.take(head.Job, slots.Slots)
-}
-
-// isMissing reports whether the daemon knows nothing of that name.
-func isMissing(err error) bool {
-	var p *api.Problem
-	return errors.As(err, &p) && p.Status == http.StatusNotFound
 }
 
 // gone says that the job was removed; nil: only its spec has not come here yet.
