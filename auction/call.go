@@ -129,13 +129,16 @@ func (p *packer) missing(records []*wire.Record) ([]*wire.Record, int) {
 	return add, bytes
 }
 
-// envelopes makes the calls and addresses them: up to DirectUpTo peers are asked one by
-// one.
-func (s *Sale) envelopes() []wire.Envelope {
+// envelopes makes some of the calls and addresses them: up to DirectUpTo peers are asked
+// one by one.
+func (s *Sale) envelopes(calls []int) []wire.Envelope {
 	var out []wire.Envelope
 	direct := len(s.asked) <= DirectUpTo
-	for i, lots := range s.calls {
-		call := s.message(i, lots)
+	for _, i := range calls {
+		call := s.message(i, s.calls[i])
+		if s.bounded {
+			call.Threshold = bound(s.calls[i])
+		}
 		if !direct {
 			out = append(out, wire.Envelope{Topic: wire.TopicCalls, Msg: call})
 		}

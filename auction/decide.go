@@ -25,6 +25,9 @@ func (s *Sale) Tick(now clock.Instant) []wire.Envelope {
 	}
 	s.dirty, s.decided = false, true
 	out := s.send(now, s.place(now))
+	if s.bounded && s.open > 0 && s.phase != gathering {
+		out = append(out, s.askAll(now)...)
+	}
 	if s.flying == 0 && s.complete() {
 		for _, sl := range s.slots {
 			if sl.state == open {

@@ -39,7 +39,7 @@ func Direct(now clock.Instant, c Config) (*Sale, []Lot) {
 			s.Bid(now, self.ID, Answer(self, asks, c.Find))
 		}
 	}
-	rest = append(s.giveBack(len(known) == min(len(all), MaxBidders)), rest...)
+	rest = append(s.giveBack(min(len(all), MaxBidders)), rest...)
 	if len(s.slots) == 0 {
 		return nil, rest
 	}
@@ -75,8 +75,10 @@ func splitLots(all []Lot, find Lookup) (direct, called []Lot) {
 	return direct, called
 }
 
-// giveBack takes the lots out of a sale for which the bids do not suffice.
-func (s *Sale) giveBack(complete bool) (rest []Lot) {
+// giveBack takes the lots out of a sale for which the bids do not suffice, of so many
+// peers that are to be asked.
+func (s *Sale) giveBack(asked int) (rest []Lot) {
+	complete := len(s.asked) == asked
 	var keep []*lot
 	for _, l := range s.lots {
 		if l.passing > 0 && (complete || l.passing >= EnoughBids && s.hasRoom(l)) {
@@ -84,7 +86,7 @@ func (s *Sale) giveBack(complete bool) (rest []Lot) {
 			continue
 		}
 		back := Lot{Job: l.wire.Job, Life: l.wire.Life, Task: l.wire.Task, Spec: l.wire.Spec, Needs: l.wire.Needs,
-			Policy: l.policy, Records: l.from.Records}
+			Policy: l.policy, Records: l.from.Records, Most: s.threshold(l, asked)}
 		for _, sl := range l.slots {
 			back.Slots = append(back.Slots, sl.want)
 			delete(s.byID, sl.want.Slot)

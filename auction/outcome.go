@@ -115,7 +115,7 @@ func (b *bidder) reason(sl *slot) (string, int64) {
 			return t.reason(), 0
 		}
 	}
-	a := b.answers[sl.lot.call]
+	a := b.said(sl.lot.call)
 	switch {
 	case b.gone:
 		return Doubted, 0
@@ -169,7 +169,7 @@ const maxNoesBytes = 540
 func (s *Sale) refusals(l *lot) []wire.Reason {
 	var t tally
 	for _, b := range s.ranked {
-		switch a := b.answers[l.call]; {
+		switch a := b.said(l.call); {
 		case b.gone:
 			t.add(Doubted)
 		case a == nil:

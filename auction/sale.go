@@ -56,6 +56,7 @@ type Lot struct {
 	Policy  string // PolicySpread (or ""), PolicyPack
 	Slots   []Want
 	Records []*wire.Record // the head and spec, for bidders that have not heard of them
+	Most    *wire.Score    // a score within which enough bids are; nil: any may be needed
 }
 
 // A Want is one slot to be sold.
@@ -111,6 +112,7 @@ type Sale struct {
 	open     int     // slots in state open
 	nextID   uint64  // of the next award
 	standing bool    // on standing bids: nobody is called
+	bounded  bool    // its calls have thresholds: silence is an answer
 	decided  bool    // the first awards were made
 	dirty    bool    // something changed since slots were last placed
 	phase    phase   // as the last Tick saw it
@@ -212,8 +214,9 @@ type bidder struct {
 	gone    bool          // doubted
 	replied uint64        // the latest award whose reply was read
 
-	awayGPUs []int64  // away, of those that need a GPU, in order of the awards
-	leftGPUs []uint16 // gpus less awayGPUs
+	presumed []*answer // by call, in its place; nil: its standing bid is not at hand
+	awayGPUs []int64   // away, of those that need a GPU, in order of the awards
+	leftGPUs []uint16  // gpus less awayGPUs
 
 	scored *lot // of which cached is the score; nil: none
 	cached wire.Score
@@ -227,10 +230,18 @@ type answer struct {
 
 // Open begins a sale and returns the calls to send. Up to DirectUpTo peers are
 // asked one by one on their streams, which is sure and cheap; more are asked on
-// the cell's topic, and Self, which a topic does not reach, directly.
+// the cell's topic, and Self, which a topic does not reach, directly; there a threshold
+// keeps all silent but about sixteen.
 func Open(now clock.Instant, c Config) (*Sale, []wire.Envelope) {
 	s := prepare(now, c, false)
-	return s, s.envelopes()
+	if s.bounded = len(s.asked) > DirectUpTo; s.bounded {
+		s.presume()
+	}
+	all := make([]int, len(s.calls))
+	for i := range all {
+		all[i] = i
+	}
+	return s, s.envelopes(all)
 }
 
 // prepare makes a sale whose bids are still to come.
@@ -308,10 +319,7 @@ func (s *Sale) Bid(_ clock.Instant, from wire.PeerID, b *wire.Bid) {
 		return
 	}
 	if !p.awarded {
-		p.total = clampTo(b.Total, mostReported)
-		p.free = clampTo(b.Free, p.total)
-		p.gpus = clampGPUs(b.GPUs, p.total)
-		p.countGPUs()
+		p.has(b)
 	}
 	s.count(p, call, -1)
 	if p.answers[call] == nil {
@@ -326,6 +334,14 @@ func (s *Sale) Bid(_ clock.Instant, from wire.PeerID, b *wire.Bid) {
 	p.slow = slices.ContainsFunc(p.answers[call].offers, isMetered)
 	s.count(p, call, +1)
 	s.dirty = true
+}
+
+// has notes what b says to have and to have free.
+func (b *bidder) has(bid *wire.Bid) {
+	b.total = clampTo(bid.Total, mostReported)
+	b.free = clampTo(bid.Free, b.total)
+	b.gpus = clampGPUs(bid.GPUs, b.total)
+	b.countGPUs()
 }
 
 func isMetered(o wire.Offer) bool { return len(o.Terms) > TermLink && o.Terms[TermLink] > 0 }

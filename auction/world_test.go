@@ -31,6 +31,7 @@ type world struct {
 	sales  []*Sale
 	task   job.Task
 
+	bids      int
 	awards    int                             // messages
 	declines  int                             // for want of resources
 	perBidder map[wire.PeerID]int             // award messages
@@ -111,6 +112,10 @@ func (w *world) send(s *Sale, out []wire.Envelope) {
 
 func (w *world) call(s *Sale, id wire.PeerID, m *wire.Call) {
 	b := Answer(&w.peers[id].self, m, w.find)
+	if !Qualifies(&w.peers[id].self, m, b, w.find) {
+		return
+	}
+	w.bids++
 	w.carry(func() { s.Bid(w.now, id, b) })
 }
 

@@ -132,8 +132,8 @@ func (c *Core) jobSpecOf(id job.ID, task string, spec wire.Hash) wire.Hash {
 	return wire.Hash{}
 }
 
-// onCall answers a steward's call; every peer that is asked answers, if only why
-// not, so that the steward need not wait.
+// onCall answers a steward's call, if only why not, so that the steward need not wait;
+// but one with a threshold only if a bid is within it.
 func (c *Core) onCall(from wire.PeerID, m *wire.Call) error {
 	if from != m.Steward || m.Steward.IsZero() {
 		return fmt.Errorf("call in the name of %s from %s: %w", m.Steward.Short(), from.Short(), wire.ErrInvalid)
@@ -144,7 +144,10 @@ func (c *Core) onCall(from wire.PeerID, m *wire.Call) error {
 	if c.self.stage == starting || c.self.stage == muted {
 		return nil
 	}
-	c.send(from, auction.Answer(c.bidder(), m, c.lookup))
+	self := c.bidder()
+	if bid := auction.Answer(self, m, c.lookup); auction.Qualifies(self, m, bid, c.lookup) {
+		c.send(from, bid)
+	}
 	return nil
 }
 

@@ -272,6 +272,10 @@ type Call struct {
 	Lots    []Lot         `cbor:"4,keyasint"`
 	Closes  time.Duration `cbor:"5,keyasint"` // from receipt
 	Records []*Record     `cbor:"6,keyasint,omitempty"`
+
+	// Threshold is the greatest score wanted: only who bids on some lot within it
+	// answers. Nil: all answer, if only why not.
+	Threshold *Score `cbor:"7,keyasint,omitempty"`
 }
 
 // MaxLots and MaxSlotsPerCall bound one call.

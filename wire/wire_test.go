@@ -52,7 +52,7 @@ func samples() []Message {
 		&Push{Records: []*Record{r}, Hops: 1},
 		&Store{ID: 1, Records: []*Record{r}},
 		&Stored{ID: 1, Conflict: r, Refused: "no", Over: 3},
-		&Call{ID: 1, Steward: p, Lane: 2, Lots: []Lot{{Job: slot.Job, Life: 1, Task: "web", Spec: testSwarm, Needs: res, Slots: []int{0, 2}}}, Closes: time.Second, Records: []*Record{r}},
+		&Call{ID: 1, Steward: p, Lane: 2, Lots: []Lot{{Job: slot.Job, Life: 1, Task: "web", Spec: testSwarm, Needs: res, Slots: []int{0, 2}}}, Closes: time.Second, Records: []*Record{r}, Threshold: &Score{Copies: 1, Bucket: 2, Room: -3, Order: 4}},
 		&Bid{Call: 1, Free: res, Total: res, Offers: []Offer{{No: "memory", Copies: 1, Bucket: 2, Volumes: []int{1}, Terms: []byte{2}}}, No: "silent", GPUs: []uint16{500}},
 		&Award{ID: 1, Slots: []AwardedSlot{{Slot: slot, Life: 1, Token: 2, Spec: testSwarm, Fails: 3, Summary: sum}}, Rests: []*Record{r}},
 		&Reply{Award: 1, Decisions: []Decision{{Slot: slot, Token: 2, Decline: "taken", Known: []*Record{r}}}, Records: []*Record{r}, Bid: Standing{Inc: 1, Seq: 2, Free: res}},
