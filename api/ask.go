@@ -104,8 +104,8 @@ func decodeAnswer(text []byte, into any) error {
 }
 
 // askStewards asks, for each job with slots that nobody holds, the stewards of its
-// lane what these wait for. It returns the reasons by slot, and by name the peers
-// that did not answer in time.
+// lane what these wait for, and each peer whose own some slot is. It returns the
+// reasons by slot, and by name the peers that did not answer in time.
 func (s *Server) askStewards(ctx context.Context, open map[job.ID][]wire.PeerID) (map[string]Waiting, []string) {
 	var ask []wire.PeerID
 	for _, stewards := range open {

@@ -101,7 +101,7 @@ func (s *Server) ownDrainState(ctx context.Context, _ *http.Request) (out DrainS
 		v := c.Draining()
 		out.Peer, out.Draining, out.Leaving, out.Deadline = c.Status().Self.Name, v.Draining, v.Leaving, Age(v.Left)
 		for _, d := range v.Slots {
-			out.Slots = append(out.Slots, DrainSlot{Slot: d.Slot.String(), Phase: d.Phase, Ends: d.Ends, Stays: d.Stays})
+			out.Slots = append(out.Slots, DrainSlot{Slot: c.SlotName(d.Slot), Phase: d.Phase, Ends: d.Ends, Stays: d.Stays})
 		}
 	})
 	return out, err

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"shoal/job"
+	"shoal/ledger"
 	"shoal/node"
 	"shoal/wire"
 )
@@ -114,11 +115,8 @@ func (s *Server) slotList(ctx context.Context, r *http.Request) (Slots, error) {
 		for _, v := range views {
 			out.Slots = append(out.Slots, slotOf(v, at))
 			if v.Phase == "waiting" {
-				open[v.ID.Job] = nil
+				asks(open, v.ID, c)
 			}
-		}
-		for id := range open {
-			open[id] = c.Lead(id)
 		}
 	})
 	if err != nil || found != nil {
@@ -130,6 +128,16 @@ func (s *Server) slotList(ctx context.Context, r *http.Request) (Slots, error) {
 	}
 	out.Unanswered = silent
 	return out, nil
+}
+
+// asks notes whom to ask what a slot waits for: the stewards of its job, or the peer whose
+// own it is.
+func asks(open map[job.ID][]wire.PeerID, slot job.SlotID, c *node.Core) {
+	if p, ok := ledger.OwnerOf(slot); ok {
+		open[job.ID(slot.String())] = []wire.PeerID{p}
+	} else if open[slot.Job] == nil {
+		open[slot.Job] = c.Lead(slot.Job)
+	}
 }
 
 func slotViews(c *node.Core, of string) ([]node.SlotView, error) {
@@ -178,7 +186,7 @@ func (s *Server) why(ctx context.Context, r *http.Request) (Whys, error) {
 				return
 			}
 			if v.Slot.Phase == "waiting" {
-				open[v.Slot.ID.Job] = v.Stewards
+				asks(open, v.Slot.ID, c)
 			}
 			out.Slots = append(out.Slots, whyOf(v, n, at))
 		}

@@ -23,7 +23,11 @@ type target struct {
 func resolve(c *node.Core, text string) (target, error) {
 	text = strings.TrimPrefix(text, job.DefaultNamespace+"/")
 	if slot, err := job.ParseSlotID(text); err == nil && hasJob(c, slot.Job) {
-		return target{job: slot.Job, task: slot.Task, slot: slot.String()}, nil
+		found, err := c.FindSlot(text)
+		if err != nil {
+			return target{}, failf(http.StatusNotFound, "%v", err)
+		}
+		return target{job: slot.Job, task: slot.Task, slot: c.SlotName(found)}, nil
 	}
 	if id, err := job.ParseID(text); err == nil && hasJob(c, id) {
 		return target{job: id}, nil

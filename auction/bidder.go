@@ -204,7 +204,7 @@ func refuses(self *Self, spec *job.Spec, task *job.Task) string {
 	if len(spec.Datacenters) > 0 && !slices.Contains(spec.Datacenters, self.Datacenter) {
 		return fmt.Sprintf("%s: wants %s, peer is in %q", Datacenter, strings.Join(spec.Datacenters, " or "), self.Datacenter)
 	}
-	if task.Platform != "" && !samePlatform(task.Platform, self.OS, self.Arch) {
+	if !job.SamePlatform(task.Platform, self.OS, self.Arch) {
 		return fmt.Sprintf("%s: wants %s, peer is %s/%s", Platform, task.Platform, self.OS, self.Arch)
 	}
 	if reason := cannotRun(self, task); reason != "" {
@@ -267,16 +267,6 @@ func hasImage(self *Self, image string) (present bool, fetchBytes int64) {
 		return false, 0
 	}
 	return self.HasImage(image)
-}
-
-// samePlatform compares OS and architecture under any of their names; a variant
-// ("arm64/v8") is left to the engine.
-func samePlatform(want, os, arch string) bool {
-	parts := strings.Split(strings.ToLower(want), "/")
-	if len(parts) == 1 { // the system or the architecture alone
-		return parts[0] == os || job.CommonArch(parts[0]) == job.CommonArch(arch)
-	}
-	return parts[0] == os && job.CommonArch(parts[1]) == job.CommonArch(arch)
 }
 
 // places is where the volumes of a lot bind its slots.

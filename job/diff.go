@@ -69,7 +69,12 @@ func taskNames(specs ...*Spec) []string {
 	return slices.Compact(names)
 }
 
-func summary(t *Task) string { return fmt.Sprintf("%d × %s", t.Count, t.Image) }
+func summary(t *Task) string {
+	if t.Type == System && t.Count > 0 {
+		return "on each peer " + t.Image
+	}
+	return fmt.Sprintf("%d × %s", t.Count, t.Image)
+}
 
 type differ struct {
 	task    string

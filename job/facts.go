@@ -1,6 +1,9 @@
 package job
 
-import "strconv"
+import (
+	"strconv"
+	"strings"
+)
 
 // Facts are what constraints can ask of a peer by name, beside its labels:
 //
@@ -78,6 +81,45 @@ func (f *Facts) Meets(constraints []string) (unmet string) {
 		}
 	}
 	return ""
+}
+
+// MeetsLasting is Meets for the constraints that ask of a peer what does not change while
+// work runs there: its labels, and facts but memory, disk, gpus and battery.
+func (f *Facts) MeetsLasting(constraints []string) (unmet string) {
+	for _, text := range constraints {
+		c, err := ParseConstraint(text)
+		if err == nil && f.isPassing(c.Label) {
+			continue
+		}
+		if err != nil || !c.MatchFunc(f.Value) {
+			return text
+		}
+	}
+	return ""
+}
+
+// isPassing reports whether a name is that of a fact that changes by itself.
+func (f *Facts) isPassing(name string) bool {
+	switch name {
+	case "memory", "disk", "gpus", "battery":
+		_, isLabel := f.Labels[name]
+		return !isLabel
+	}
+	return false
+}
+
+// SamePlatform reports whether a machine of an OS and architecture, under any of their
+// names, is of a platform, "linux/arm64" or one of the two alone. Without a platform any
+// is; a variant ("arm64/v8") is left to the engine.
+func SamePlatform(want, os, arch string) bool {
+	if want == "" {
+		return true
+	}
+	parts := strings.Split(strings.ToLower(want), "/")
+	if len(parts) == 1 {
+		return parts[0] == os || CommonArch(parts[0]) == CommonArch(arch)
+	}
+	return parts[0] == os && CommonArch(parts[1]) == CommonArch(arch)
 }
 
 // CommonArch is the name under which Go and container engines know an architecture,

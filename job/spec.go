@@ -54,7 +54,7 @@ func (t Type) String() string {
 type Task struct {
 	Name  string `cbor:"1,keyasint" json:"name"`
 	Type  Type   `cbor:"2,keyasint,omitempty" json:"type,omitempty"`
-	Count int    `cbor:"3,keyasint,omitempty" json:"count"` // copies wanted, 0 to MaxCount
+	Count int    `cbor:"3,keyasint,omitempty" json:"count"` // copies wanted, 0 to MaxCount; of a system task on each peer, 0 or 1
 
 	Image      string            `cbor:"4,keyasint" json:"image"`
 	Platform   string            `cbor:"5,keyasint,omitempty" json:"platform,omitempty"` // "linux/arm64"; empty: whatever the image has

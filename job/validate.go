@@ -228,7 +228,25 @@ func (c *checker) across(s *Spec) {
 			names[alias] = t.Name
 		}
 	}
+	c.ownVolumes(s)
 	c.dependencies(s)
+}
+
+// ownVolumes checks that no task shares a named volume with a system task, of which each
+// copy has its own: where the other's is could not be told.
+func (c *checker) ownVolumes(s *Spec) {
+	of := map[string]*Task{}
+	for i := range s.Tasks {
+		t := &s.Tasks[i]
+		for _, name := range t.Volumes() {
+			other := of[name]
+			if other != nil && other != t && (other.Type == System || t.Type == System) {
+				c.task = t.Name
+				c.add("mounts", "volume %s is also that of task %s; a system task shares none, as each of its copies has its own", quote(name), quote(other.Name))
+			}
+			of[name] = t
+		}
+	}
 }
 
 // dependencies checks that each exists and that none leads back to its own task.

@@ -14,12 +14,16 @@ func (c *checker) inTask(t *Task) {
 	c.task = t.Name
 	c.name("name", t.Name)
 	switch {
-	case t.Type == System || t.Type == Cron:
-		c.unknown("type", t.Type.String(), "%s is not supported yet; use service or batch", t.Type)
+	case t.Type == Cron:
+		c.unknown("type", t.Type.String(), "%s is not supported yet; use service, batch or system", t.Type)
 	case t.Type > Cron:
-		c.unknown("type", strconv.Itoa(int(t.Type)), "%d is none of service, batch", uint8(t.Type))
+		c.unknown("type", strconv.Itoa(int(t.Type)), "%d is none of service, batch, system", uint8(t.Type))
 	}
-	c.inRange("count", int64(t.Count), 0, MaxCount)
+	if t.Type == System {
+		c.system(t)
+	} else {
+		c.inRange("count", int64(t.Count), 0, MaxCount)
+	}
 	c.container(t)
 	c.amounts(t)
 	c.lifecycle(t)
@@ -34,6 +38,16 @@ func (c *checker) inTask(t *Task) {
 		if _, err := ParseConstraint(text); err != nil {
 			c.unknown(fmt.Sprintf("constraints[%d]", i), quote(text), "%v", err)
 		}
+	}
+}
+
+// system checks what is of no meaning where each peer has its own copy.
+func (c *checker) system(t *Task) {
+	if t.Count < 0 || t.Count > 1 {
+		c.add("count", "%d is not 0 or 1: a system task has one copy on each peer, or none", t.Count)
+	}
+	if f := t.Failover; f.After != 0 || f.Never || f.Volume != "" || f.InIsland == "wait" || f.OnReturn == "newest" {
+		c.add("failover", "a system task has none: each copy is its peer's own, and runs nowhere else")
 	}
 }
 

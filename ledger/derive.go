@@ -142,9 +142,10 @@ type Wanted struct {
 	Task     *job.Task
 	Spec     wire.Hash // TaskHash
 	JobSpec  wire.Hash
-	Count    int     // slots 0 to Count-1 are wanted
-	Paused   bool    // this very spec is bad: nobody moves to it
-	Fallback *Wanted // what a missing slot runs instead while Paused; nil: nothing earlier is known
+	Count    int      // slots 0 to Count-1 are wanted; of a system task 1, or 0 for none
+	At       []string // of a system task: the peers that it suits, in order, as its slots name them
+	Paused   bool     // this very spec is bad: nobody moves to it
+	Fallback *Wanted  // what a missing slot runs instead while Paused; nil: nothing earlier is known
 }
 
 // Wanted returns what each task of a job is to run, by task name; nil for a job
@@ -177,11 +178,11 @@ func (s *State) deriveWanted(id job.ID) []Wanted {
 	out := make([]Wanted, 0, len(spec.Tasks))
 	for i := range spec.Tasks {
 		t := &spec.Tasks[i]
-		w := Wanted{Job: id, Life: h.Life, Task: t, Spec: s.taskOf(rec, t).hash, JobSpec: h.Spec, Count: t.Count}
+		w := Wanted{Job: id, Life: h.Life, Task: t, Spec: s.taskOf(rec, t).hash, JobSpec: h.Spec, Count: t.Count, At: s.suited(spec, t)}
 		if s.isBad(id, h.Life, w.Spec) {
 			w.Paused = true
-			if prev, p := s.findTask(h.Previous, t.Name); p != nil {
-				w.Fallback = &Wanted{Job: id, Life: h.Life, Task: p, Spec: s.taskOf(prev, p).hash, JobSpec: h.Previous, Count: t.Count}
+			if prev, p := s.findTask(h.Previous, t.Name); p != nil && (p.Type == job.System) == (t.Type == job.System) {
+				w.Fallback = &Wanted{Job: id, Life: h.Life, Task: p, Spec: s.taskOf(prev, p).hash, JobSpec: h.Previous, Count: t.Count, At: w.At}
 			}
 			if t.Update.FailureAction == "rollback" && w.Fallback != nil {
 				w = *w.Fallback
@@ -263,13 +264,22 @@ func (s *State) WantsSlot(slot job.SlotID, life uint64) bool {
 		return true // its spec is still to come: nothing is stopped for that
 	}
 	t := spec.Task(slot.Task)
-	return t != nil && (slot.At != "" || slot.Index < t.Count)
+	switch {
+	case t == nil:
+		return false
+	case t.Type != job.System:
+		return slot.At == "" && slot.Index < t.Count
+	case s.unfit[spec]:
+		return slot.At != "" // what it is to be cannot be told here
+	}
+	p, ok := OwnerOf(slot)
+	return ok && t.Count > 0 && slot.Index == 0 && s.Unsuited(p, spec, t) == ""
 }
 
 // IsLive reports whether a claim counts: not ended, not lost, of the head's life,
 // on a slot that the head wants. Doubt about its holder does not end that.
 func (s *State) IsLive(c *Claim) bool {
-	return !c.Phase.Ended() && !s.IsLost(c) && s.WantsSlot(c.Slot, c.Life)
+	return !c.Phase.Ended() && !s.IsLost(c) && s.WantsSlot(c.Slot, c.Life) && isOwners(c)
 }
 
 // LiveClaims returns the live claims on a slot, the winner first: not leaving
@@ -362,6 +372,9 @@ func (s *State) PlaceOf(id job.ID, volume string, slot job.SlotID) *VolumePlace 
 		if p := r.Value.(*VolumePlace); !p.Gone && p.Life > over && !s.IsRevoked(p.Peer) {
 			found = append(found, p)
 		}
+	}
+	if owner, ok := OwnerOf(slot); ok { // each copy of a system task has a volume of its own
+		found = slices.DeleteFunc(found, func(p *VolumePlace) bool { return p.Peer != owner })
 	}
 	if len(found) == 0 {
 		return nil

@@ -96,6 +96,9 @@ func (c *Core) volumePlace(id job.ID, volume string, slot int) (wire.PeerID, str
 		if !slices.Contains(w.Task.Volumes(), volume) {
 			continue
 		}
+		if w.Task.Type == job.System {
+			continue // each copy has its own
+		}
 		if p := c.led.PlaceOf(id, volume, job.SlotID{Job: id, Task: w.Task.Name, Index: slot}); p != nil {
 			return p.Peer, c.nameOf(p.Peer), true
 		}
@@ -229,7 +232,10 @@ func (c *Core) judge(from wire.PeerID, m *wire.Award) {
 	reply := &wire.Reply{Award: m.ID}
 	for i := range m.Slots {
 		a := &m.Slots[i]
-		d, claim := c.judgeAward(self, a)
+		d, claim := wire.Decision{Slot: a.Slot, Token: a.Token, Decline: ownSlot}, (*wire.Record)(nil)
+		if a.Slot.At == "" {
+			d, claim = c.judgeAward(self, a)
+		}
 		reply.Decisions = append(reply.Decisions, d)
 		if claim != nil {
 			reply.Records = append(reply.Records, claim)
@@ -240,6 +246,9 @@ func (c *Core) judge(from wire.PeerID, m *wire.Award) {
 	c.send(from, reply)
 	c.holding.dirty = true
 }
+
+// ownSlot is why an award of a system task's slot is declined.
+const ownSlot = "stale: it is a peer's own, and not for sale"
 
 func (c *Core) judgeAward(self *auction.Self, a *wire.AwardedSlot) (wire.Decision, *wire.Record) {
 	d := wire.Decision{Slot: a.Slot, Token: a.Token}

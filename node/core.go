@@ -13,6 +13,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"time"
 
 	"shoal/clock"
@@ -60,6 +61,7 @@ type Core struct {
 	calm     map[job.ID]stamp         // jobs that a scan found to miss nothing
 	restless bool                     // the job being scanned may miss something
 	holding  holding
+	system   system
 	faults   faults
 	fresh    []push // records new here, to be passed on
 	sync     bool   // this step's records must be on disk before its messages
@@ -145,6 +147,7 @@ func New(cfg Config, stored Stored) (*Core, error) {
 	c.self.addrs = cfg.Addrs
 	c.self.labels = map[string]string{}
 	c.holding = newHolding()
+	c.system.waits = map[job.SlotID]*waiting{}
 	c.mem = gossip.New(gossip.Config{
 		Self: cfg.Self, Swarm: cfg.Swarm, Key: cfg.Key, Verify: cfg.Verify,
 		Rand: rand.New(rand.NewPCG(cfg.Seed, cfg.Nonce+1)), BeatEvery: prof.BeatEvery, Metered: prof.Metered,
@@ -298,6 +301,7 @@ func (c *Core) settle() {
 	c.settleSubmissions()
 	c.settleLanes()
 	c.receiveOwn()
+	c.settleSystem()
 	c.settleHolding()
 	c.settleStanding()
 	c.settleHouse()
@@ -394,6 +398,12 @@ func (c *Core) id() uint64 {
 
 func (c *Core) event(e Event) {
 	e.At = c.now
+	if strings.Contains(e.Slot, "@") {
+		if slot, err := job.ParseSlotID(e.Slot); err == nil {
+			name := c.SlotName(slot)
+			e.Slot, e.Text = name, strings.ReplaceAll(e.Text, e.Slot, name)
+		}
+	}
 	c.out.Events = append(c.out.Events, e)
 }
 

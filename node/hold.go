@@ -214,12 +214,15 @@ func (c *Core) firstRival(live []*ledger.Claim, cl *ledger.Claim) *ledger.Claim 
 
 func (c *Core) unwanted(cl *ledger.Claim) string {
 	h := c.led.Head(cl.Slot.Job)
-	switch {
-	case h == nil || h.Deleted || h.Life != cl.Life:
+	if h == nil || h.Deleted || h.Life != cl.Life {
 		return "the job was removed"
-	default:
-		return "the job wants fewer copies"
 	}
+	for _, w := range c.led.Wanted(cl.Slot.Job) {
+		if w.Task.Name == cl.Slot.Task && cl.Slot.At != "" {
+			return c.whyNotWanted(cl.Slot, w)
+		}
+	}
+	return "the job wants fewer copies"
 }
 
 // judgeLost refutes a verdict or yields to it: the holder decides after a
@@ -385,8 +388,11 @@ func (c *Core) wantedOf(cl *ledger.Claim) (ledger.Wanted, bool) {
 // still on their way to the new spec.
 func (c *Core) mayMove(cl *ledger.Claim, w ledger.Wanted) bool {
 	moving := 0
-	for n := range cl.Slot.Index {
-		lower := c.staying(job.SlotID{Job: cl.Slot.Job, Task: cl.Slot.Task, Index: n})
+	for slot := range w.Slots {
+		if slot == cl.Slot {
+			break
+		}
+		lower := c.staying(slot)
 		if lower == nil || c.mem.Doubted(lower.Peer) || lower.Phase == ledger.Completed {
 			continue
 		}

@@ -315,6 +315,9 @@ func (c *Core) lotOf(l *lane, w ledger.Wanted) (auction.Lot, bool) {
 	if w.Paused && w.Fallback != nil {
 		sell = *w.Fallback
 	}
+	if w.Task.Type == job.System {
+		return auction.Lot{}, false // each peer takes its own
+	}
 	lot := auction.Lot{Job: w.Job, Life: w.Life, Task: w.Task.Name, Spec: sell.Spec, Needs: sell.Task.Needs, Policy: sell.Task.Policy}
 	held := ""
 	for n := range w.Count {
@@ -402,8 +405,7 @@ func (c *Core) dependsOn(w ledger.Wanted) string {
 }
 
 func (c *Core) reached(w ledger.Wanted, condition string) bool {
-	for n := range w.Count {
-		slot := job.SlotID{Job: w.Job, Task: w.Task.Name, Index: n}
+	for _, slot := range c.slotsOf(w) {
 		switch condition {
 		case "completed":
 			if !c.hasCompleted(slot, w) {

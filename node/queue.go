@@ -23,7 +23,15 @@ func inOrder(lots []queued) []auction.Lot {
 			cmp.Compare(a.Job, b.Job), cmp.Compare(a.Task, b.Task))
 	})
 	out := make([]auction.Lot, len(lots))
+	called := 0 // the greatest priority of what is to be called
 	for i, q := range lots {
+		if slices.ContainsFunc(q.Slots, func(w auction.Want) bool { return w.Call }) {
+			called = max(called, q.weight)
+		}
+		// On standing bids it would be sold at once, before the more urgent.
+		for n := 0; q.weight < called && n < len(q.Slots); n++ {
+			q.Slots[n].Call = true
+		}
 		out[i] = q.Lot
 	}
 	return out

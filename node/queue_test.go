@@ -35,6 +35,18 @@ func TestInOrder(t *testing.T) {
 	}
 }
 
+// What is behind something more urgent that is to be called is called with it.
+func TestInOrder_NobodySlipsBy(t *testing.T) {
+	lot := func(name string, weight int, call bool) queued {
+		return queued{Lot: auction.Lot{Job: job.MakeID("", name), Slots: []auction.Want{{Call: call}}}, weight: weight}
+	}
+	for _, l := range inOrder([]queued{lot("d", 1, false), lot("c", 50, false), lot("b", 50, true), lot("a", 90, false)}) {
+		if got, want := l.Slots[0].Call, l.Job.Name() == "b" || l.Job.Name() == "d"; got != want {
+			t.Errorf("%s is called: %v", l.Job, got)
+		}
+	}
+}
+
 // When room comes, that of greater priority has it, however long the others wait.
 func TestPriority_HasTheRoom(t *testing.T) {
 	w := newWorld(t, 2)

@@ -186,9 +186,9 @@ func (c *Core) jobView(id job.ID, h *ledger.Head) JobView {
 }
 
 func (c *Core) taskView(w ledger.Wanted) TaskView {
-	t := TaskView{Name: w.Task.Name, Type: w.Task.Type.String(), Image: w.Task.Image, Wanted: w.Count, Ports: w.Task.Ports}
-	for n := range w.Count {
-		slot := job.SlotID{Job: w.Job, Task: w.Task.Name, Index: n}
+	slots := c.slotsOf(w)
+	t := TaskView{Name: w.Task.Name, Type: w.Task.Type.String(), Image: w.Task.Image, Wanted: len(slots), Ports: w.Task.Ports}
+	for _, slot := range slots {
 		cl := c.shown(slot, w.Life)
 		if cl == nil {
 			continue
@@ -211,8 +211,8 @@ func (c *Core) taskView(w ledger.Wanted) TaskView {
 // repeated.
 func (c *Core) failedForGood(id job.ID) bool {
 	for _, w := range c.led.Wanted(id) {
-		for n := range w.Count {
-			if cl := c.shown(job.SlotID{Job: id, Task: w.Task.Name, Index: n}, w.Life); cl != nil && cl.Phase == ledger.Failed {
+		for slot := range w.Slots {
+			if cl := c.shown(slot, w.Life); cl != nil && cl.Phase == ledger.Failed {
 				return true
 			}
 		}
@@ -252,8 +252,10 @@ func (c *Core) jobState(id job.ID, v JobView) string {
 		return "paused: bad spec"
 	case len(v.Tasks) == 0:
 		return "waiting" // its spec has not come, or says what only a later version knows
-	case wanted == 0:
+	case wanted == 0 && c.isStopped(id):
 		return "stopped"
+	case wanted == 0:
+		return "waiting" // for a peer that its system tasks suit
 	case c.failedForGood(id):
 		return "failed"
 	case completed == wanted:
@@ -267,6 +269,18 @@ func (c *Core) jobState(id job.ID, v JobView) string {
 	}
 }
 
+// isStopped reports whether a job is to have no copy of any task.
+func (c *Core) isStopped(id job.ID) bool {
+	return !slices.ContainsFunc(c.led.Wanted(id), func(w ledger.Wanted) bool { return w.Count > 0 })
+}
+
+// shows reports whether a slot is listed: that of a peer that is gone as long as a claim
+// tells what it ran there.
+func (c *Core) shows(slot job.SlotID, w ledger.Wanted) bool {
+	p, ok := ledger.OwnerOf(slot)
+	return !ok || c.led.Winner(slot) != nil || c.isToHave(p, slot, w)
+}
+
 // Slots lists the wanted slots of a job, and claims on them that lose; an empty
 // job means all. The job is named as SlotID prints it.
 func (c *Core) Slots(of string) []SlotView {
@@ -276,8 +290,10 @@ func (c *Core) Slots(of string) []SlotView {
 			continue
 		}
 		for _, w := range c.led.Wanted(id) {
-			for n := range w.Count {
-				out = append(out, c.slotViews(w, job.SlotID{Job: id, Task: w.Task.Name, Index: n})...)
+			for slot := range w.Slots {
+				if c.shows(slot, w) {
+					out = append(out, c.slotViews(w, slot)...)
+				}
 			}
 		}
 		out = append(out, c.unwantedViews(id)...)
@@ -302,8 +318,8 @@ func (c *Core) slotViews(w ledger.Wanted, slot job.SlotID) []SlotView {
 }
 
 func (c *Core) waitingView(w ledger.Wanted, slot job.SlotID) SlotView {
-	v := SlotView{Slot: slot.String(), ID: slot, Phase: "waiting", Current: true, Life: w.Life, Ports: w.Task.Ports, Image: w.Task.Image}
-	if wt := c.waits[slot]; wt != nil {
+	v := SlotView{Slot: c.SlotName(slot), ID: slot, Phase: "waiting", Current: true, Life: w.Life, Ports: w.Task.Ports, Image: w.Task.Image}
+	if wt := c.waitFor(slot); wt != nil {
 		v.Detail, v.Since = wt.reason, c.now.Sub(wt.since)
 	}
 	v.Detail = cmp.Or(c.waitsInVain(slot), v.Detail)
@@ -340,7 +356,7 @@ func (c *Core) unwantedViews(id job.ID) []SlotView {
 
 func (c *Core) slotView(cl *ledger.Claim, w ledger.Wanted, surplus bool) SlotView {
 	v := SlotView{
-		Slot: cl.Slot.String(), ID: cl.Slot, Phase: cl.Phase.String(), Peer: cl.Peer, PeerName: c.nameOf(cl.Peer),
+		Slot: c.SlotName(cl.Slot), ID: cl.Slot, Phase: cl.Phase.String(), Peer: cl.Peer, PeerName: c.nameOf(cl.Peer),
 		Token: cl.Token, Life: cl.Life, Spec: cl.Spec, Current: cl.Spec == w.Spec, Run: cl.Run, Exit: cl.Exit,
 		Detail: cl.Detail, Surplus: surplus, Container: c.containerOf(cl),
 	}
@@ -404,7 +420,7 @@ func (c *Core) since(cl *ledger.Claim) time.Duration {
 // Why explains a slot, as far as this peer knows; if it is not a steward of the
 // slot's lane, WhyView.Stewards says whom to ask what it waits for.
 func (c *Core) Why(text string) (WhyView, error) {
-	slot, err := job.ParseSlotID(text)
+	slot, err := c.FindSlot(text)
 	if err != nil {
 		return WhyView{}, err
 	}
@@ -417,15 +433,17 @@ func (c *Core) Why(text string) (WhyView, error) {
 		if w.Task.Name != slot.Task {
 			continue
 		}
-		if slot.Index >= w.Count {
-			return WhyView{}, fmt.Errorf("slot %s is not wanted: %s has %d copies, %s.0 to %s.%d", slot, slot.Task, w.Count, slot.Task, slot.Task, w.Count-1)
+		if !c.led.WantsSlot(slot, w.Life) || !c.shows(slot, w) {
+			return WhyView{}, fmt.Errorf("slot %s is not wanted: %s", c.SlotName(slot), c.whyNotWanted(slot, w))
 		}
 		views := c.slotViews(w, slot)
 		v.Slot, v.Losers = views[0], views[1:]
-		if cl := c.shown(slot, w.Life); cl != nil {
+		if cl := c.shown(slot, w.Life); slot.At != "" {
+			v.Stewards = nil // it is not for sale
+		} else if cl != nil {
 			v.Summary = &cl.Summary
 		}
-		if wt := c.waits[slot]; wt != nil {
+		if wt := c.waitFor(slot); wt != nil {
 			wv := c.waitView(slot, wt)
 			v.Waiting = &wv
 		}
@@ -453,12 +471,15 @@ func (c *Core) Waiting() []WaitingView {
 	for _, slot := range slices.SortedFunc(keys(c.waits), job.SlotID.Compare) {
 		out = append(out, c.waitView(slot, c.waits[slot]))
 	}
+	for _, slot := range slices.SortedFunc(keys(c.system.waits), job.SlotID.Compare) {
+		out = append(out, c.waitView(slot, c.system.waits[slot]))
+	}
 	return out
 }
 
 func (c *Core) waitView(slot job.SlotID, wt *waiting) WaitingView {
 	v := WaitingView{
-		Slot: slot.String(), Reason: wt.reason, Noes: wt.noes, Closest: wt.closest, Asked: wt.asked,
+		Slot: c.SlotName(slot), Reason: wt.reason, Noes: wt.noes, Closest: wt.closest, Asked: wt.asked,
 		Since: c.now.Sub(wt.since), Fails: wt.fails,
 	}
 	if wt.next > c.now {
@@ -501,8 +522,7 @@ func lastOf(t *job.Task, cl *ledger.Claim) string {
 // failedOf is the first claim of a task that has failed and is not to be repeated; nil:
 // there is none.
 func (c *Core) failedOf(w ledger.Wanted) *ledger.Claim {
-	for n := range w.Count {
-		slot := job.SlotID{Job: w.Job, Task: w.Task.Name, Index: n}
+	for slot := range w.Slots {
 		if cl := c.shown(slot, w.Life); cl != nil && cl.Phase == ledger.Failed && cl.Spec == w.Spec {
 			return cl
 		}
@@ -525,8 +545,8 @@ func (c *Core) Services() []Service {
 					s.Ports = append(s.Ports, job.Port{Target: p, Protocol: "tcp"})
 				}
 			}
-			for n := range w.Count {
-				for _, cl := range c.led.LiveClaims(job.SlotID{Job: id, Task: w.Task.Name, Index: n}) {
+			for slot := range w.Slots {
+				for _, cl := range c.led.LiveClaims(slot) {
 					if e, ok := c.endpoint(cl); ok {
 						s.Endpoints = append(s.Endpoints, e)
 					}

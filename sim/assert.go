@@ -86,6 +86,7 @@ func (r *run) held(op *Op) string {
 }
 
 func (m *machine) runs(slot job.SlotID) bool {
+	slot = m.w.named(slot)
 	for _, c := range m.engine.containers {
 		if c.Ref.Slot == slot && c.isReal() {
 			return true
@@ -256,6 +257,7 @@ func (r *run) same(op *Op) string {
 	if err != nil {
 		return err.Error()
 	}
+	slot = r.w.named(slot)
 	for _, m := range r.w.machines {
 		for _, c := range m.engine.containers {
 			if c.Ref.Slot == slot && c.State == runtime.StateRunning {

@@ -3,6 +3,7 @@ package sim
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -18,6 +19,7 @@ var rareKinds = []faultKind{
 	{"flood", (*drawer).flood},
 	{"lost image", (*drawer).loseImage},
 	{"blink", (*drawer).blink},
+	{"system task", (*drawer).systemTask},
 }
 
 const rareOneIn = 8
@@ -38,6 +40,34 @@ func (d *drawer) rare(seed uint64) {
 // forger has a peer alter records that it passes on.
 func (d *drawer) forger(at time.Duration) {
 	d.add(at, "forge %s %s count=%d", d.peer(), d.pick(strings.Split(forgeUsage, "|")...), 1+d.r.IntN(2))
+}
+
+// systemTask has a copy on each peer of one task more, and draws what is done to it.
+func (d *drawer) systemTask(at time.Duration) {
+	name := "agent" + strconv.Itoa(d.r.IntN(2))
+	opts := fmt.Sprintf("type=system cpu=%dm mem=%dMiB", 50*(1+d.r.IntN(8)), 64*(1+d.r.IntN(4)))
+	for _, o := range []string{"parallelism=2", "health=ok", "order=start-first", "failure=rollback", "volume=data", "stuck=yes", "restarts=1"} {
+		if d.r.IntN(4) == 0 {
+			opts += " " + o
+		}
+	}
+	d.add(at, "submit %s %s fails=no", name, opts)
+	for range d.r.IntN(6) {
+		later := min(at+d.seconds(2, 120), d.end)
+		switch d.r.IntN(6) {
+		case 0, 1:
+			d.add(later, "update %s version=%d at=%s fails=no", name, d.r.IntN(1000), d.peer())
+		case 2:
+			d.add(later, "update %s version=%d health=%s monitor=10s fails=no", name, d.r.IntN(1000), d.pick("bad", "ok"))
+		case 3:
+			d.add(later, "exit %s@%s code=%d fails=no", name, d.peer(), d.r.IntN(3))
+		case 4:
+			d.add(later, "scale %s replicas=%d fails=no", name, d.r.IntN(2))
+		default:
+			d.add(later, "remove %s at=%s fails=no", name, d.peer())
+			d.add(later+d.seconds(0, 20), "redeploy %s fails=no", name)
+		}
+	}
 }
 
 // newer brings in records of a kind that a later version may have.

@@ -331,6 +331,7 @@ func (r *run) eachRunning(op *Op, f func(*machine, *container)) error {
 	if err != nil {
 		return err
 	}
+	slot = r.w.named(slot)
 	found := false
 	for _, m := range r.w.machines {
 		for _, c := range slices.Clone(m.engine.containers) {
@@ -394,7 +395,7 @@ func (r *run) orphan(op *Op) error {
 	}
 	return r.each(op, func(m *machine) {
 		ref := runtime.Ref{
-			Swarm: r.w.swarm.String(), Peer: m.id, Slot: slot,
+			Swarm: r.w.swarm.String(), Peer: m.id, Slot: r.w.named(slot),
 			Life: uint64(op.number("life", 1)), Token: wire.Token(op.number("token", 1)), Spec: oldSpec(),
 		}
 		m.engine.leave(ref, !op.has("stopped"), behaviour{stuck: op.has("stuck")})

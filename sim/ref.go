@@ -45,13 +45,24 @@ func parseRef(s string) (ref, error) {
 	return ref{}, fmt.Errorf("%q names no peer; holder, steward, second and acceptor do", kind)
 }
 
-// parseSlot reads "shop/web.0", or "web.0" for "web/web.0".
+// parseSlot reads "shop/web.0", or "web.0" for "web/web.0"; of a system task it reads
+// "agent@n2", and At is then that machine's name.
 func parseSlot(s string) (job.SlotID, error) {
 	if !strings.Contains(s, "/") {
-		name, _, _ := strings.Cut(s, ".")
+		name := s[:max(0, strings.IndexAny(s, ".@"))]
 		s = name + "/" + s
 	}
 	return job.ParseSlotID(s)
+}
+
+// named is a slot as the ledger has it, with the ID of the machine that it names.
+func (w *World) named(slot job.SlotID) job.SlotID {
+	for _, m := range w.machines {
+		if slot.At == m.name {
+			slot.At = m.id.String()
+		}
+	}
+	return slot
 }
 
 // find returns the machine a ref names now.
@@ -124,5 +135,5 @@ func (w *World) winner(slot job.SlotID) *ledger.Claim {
 	if m == nil {
 		return nil
 	}
-	return m.core.Ledger().Winner(slot)
+	return m.core.Ledger().Winner(w.named(slot))
 }

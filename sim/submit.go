@@ -101,9 +101,7 @@ func taskOf(t *job.Task, op *Op) (err error) {
 		case "volume":
 			t.Mounts = []job.Mount{{Type: "volume", Source: v, Target: "/data"}}
 		case "type":
-			if v == "batch" {
-				t.Type = job.Batch
-			}
+			t.Type = map[string]job.Type{"batch": job.Batch, "system": job.System}[v]
 		case "image":
 			t.Image = v
 		case "constraint":

@@ -119,7 +119,7 @@ var optionKinds = map[string]func(string) error{
 	"at": isRef, "from": isRef, "to": isRef, "not": isRef, "is": isRef, "on": isMessageOrRef,
 	"loss": isRate, "dup": isRate, "part": isRate,
 	"delay": isSpan, "pull": isSpan,
-	"type": oneOf("service", "batch"), "onreturn": oneOf("incumbent", "newest"), "inisland": oneOf("heal", "wait"),
+	"type": oneOf("service", "batch", "system"), "onreturn": oneOf("incumbent", "newest"), "inisland": oneOf("heal", "wait"),
 	"health": oneOf("ok", "bad"), "when": oneOf("before", "after"), "order": oneOf("stop-first", "start-first"),
 	"failure": oneOf("pause", "rollback"), "policy": oneOf("spread", "pack"), "fails": oneOf("", "yes", "no"),
 	"image": isText, "volume": isText, "constraint": isText, "job": isText, "first": isText, "disk": isText,

@@ -237,6 +237,7 @@ type planTask struct {
 	Count int           `json:"count"`
 	Image string        `json:"image"`
 	Each  job.Resources `json:"each"`
+	Type  string        `json:"type"`
 }
 
 func (c *cli) planCommand() *cobra.Command {
@@ -256,7 +257,7 @@ func (c *cli) planCommand() *cobra.Command {
 			}
 			out := plan{Job: spec.ID().String(), Revision: head.Revision, Changes: job.Diff(head.Want, spec), Warnings: warnings}
 			for _, t := range spec.Tasks {
-				out.Tasks = append(out.Tasks, planTask{t.Name, t.Count, t.Image, t.Needs})
+				out.Tasks = append(out.Tasks, planTask{t.Name, t.Count, t.Image, t.Needs, t.Type.String()})
 			}
 			return c.answer(out, func() { c.printPlan(out) })
 		},
@@ -280,7 +281,11 @@ func (c *cli) printPlan(p plan) {
 	fmt.Fprintln(c.out)
 	var rows [][]string
 	for _, t := range p.Tasks {
-		rows = append(rows, []string{t.Task, fmt.Sprint(t.Count), t.Image, resources(t.Each), resources(times(t.Each, int64(t.Count)))})
+		copies := fmt.Sprint(t.Count)
+		if t.Type == job.System.String() && t.Count > 0 {
+			copies = "1 a peer"
+		}
+		rows = append(rows, []string{t.Task, copies, t.Image, resources(t.Each), resources(times(t.Each, int64(t.Count)))})
 	}
 	c.table("", []string{"TASK", "COPIES", "IMAGE", "EACH NEEDS", "ALL NEED"}, rows)
 }

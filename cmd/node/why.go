@@ -79,6 +79,9 @@ func (c *cli) printWhy(w group) {
 	if w.WaysOut != "" {
 		fmt.Fprintf(c.out, "  %s\n", oneLine(w.WaysOut))
 	}
+	if s.Peer != "" && w.Sale == nil && strings.Contains(s.Slot, "@") {
+		fmt.Fprintln(c.out, "  it is that peer's own, and was not sold")
+	}
 	if w.Sale != nil {
 		c.printSale(s, w.Sale)
 	}

@@ -67,6 +67,11 @@ func (c *converter) convert() {
 	c.networks()
 	c.deploy()
 	c.taskExtension(c.s.Extensions)
+	if d := c.s.Deploy; c.task.Type == job.System && d != nil && d.UpdateConfig != nil {
+		if n := d.UpdateConfig.Parallelism; n != nil && *n == 0 {
+			c.task.Update.Parallelism = job.MaxCount // all at once, however many peers there are
+		}
+	}
 }
 
 func (c *converter) container() {
@@ -338,8 +343,10 @@ func (c *converter) deploy() {
 	case "", "replicated":
 	case "replicated-job":
 		c.task.Type = job.Batch
+	case "global":
+		c.task.Type = job.System
 	default:
-		c.refuse(c.under("deploy.mode"), "%s (a copy on every peer) is not supported yet; write replicated and a number of replicas", d.Mode)
+		c.refuse(c.under("deploy.mode"), "%s (a batch on every peer) is not supported yet; write global or replicated-job", d.Mode)
 	}
 	for _, text := range d.Placement.Constraints {
 		c.constraint(c.under("deploy.placement.constraints"), text)

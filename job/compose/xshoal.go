@@ -54,16 +54,22 @@ func (c *converter) taskExtension(extensions map[string]any) {
 }
 
 func (c *converter) taskType(path, text string) {
+	if d := c.s.Deploy; d != nil && d.Mode == "global" && text != "" && text != "system" {
+		c.refuse(path, "%s contradicts deploy.mode global; remove one of the two", oneSentence(fmt.Errorf("%s", text)))
+		return
+	}
 	switch text {
 	case "":
 	case "service":
 		c.task.Type = job.Service
 	case "batch":
 		c.task.Type = job.Batch
-	case "system", "cron":
-		c.refuse(path, "%s is not supported yet; write service or batch", text)
+	case "system":
+		c.task.Type = job.System
+	case "cron":
+		c.refuse(path, "%s is not supported yet; write service, batch or system", text)
 	default:
-		c.refuse(path, "%q is not one of service, batch", text)
+		c.refuse(path, "%q is not one of service, batch, system", text)
 	}
 }
 

@@ -54,8 +54,7 @@ func deriveJob(s *ledger.State, id job.ID, line func(string, ...any)) {
 	line("  bad %v", bad)
 	for _, w := range s.Wanted(id) {
 		line("  wanted %s %v of %v, %d copies, paused %v%s", w.Task.Name, w.Spec, w.JobSpec, w.Count, w.Paused, fallback(&w))
-		for i := range w.Count {
-			slot := job.SlotID{Job: id, Task: w.Task.Name, Index: i}
+		for slot := range w.Slots {
 			if s.Winner(slot) == nil {
 				line("  %s waits", slot)
 			}

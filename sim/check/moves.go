@@ -99,8 +99,8 @@ func lowerSlots(l *ledger.State, c *ledger.Claim) func(func(job.SlotID, *ledger.
 			if w.Task.Name != c.Slot.Task || w.Spec != c.Spec || w.Life != c.Life {
 				continue
 			}
-			for n := range c.Slot.Index {
-				if !yield(job.SlotID{Job: c.Slot.Job, Task: c.Slot.Task, Index: n}, w) {
+			for slot := range w.Slots {
+				if slot == c.Slot || !yield(slot, w) {
 					return
 				}
 			}

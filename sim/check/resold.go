@@ -9,7 +9,7 @@ import (
 )
 
 // Resold is V2 for slots that have failed: one that failed a few times is sold
-// again, if a peer has room that has not failed it. Nothing is asked of a batch run
+// again, if a peer has room that has not failed it; of a system task, by its own peer. Nothing is asked of a batch run
 // that is not to be repeated, nor while its spec is known to be bad.
 type Resold struct{}
 
@@ -35,8 +35,7 @@ func (Resold) Unmet(w World) string {
 			if want.Paused {
 				continue
 			}
-			for n := range want.Count {
-				slot := job.SlotID{Job: id, Task: want.Task.Name, Index: n}
+			for slot := range want.Slots {
 				if why := unsold(w, l, slot, &want); why != "" {
 					return why
 				}
@@ -55,9 +54,12 @@ func unsold(w World, l *ledger.State, slot job.SlotID, want *ledger.Wanted) stri
 	if last == nil || last.Phase != ledger.Failed || last.Fails > fewFails || hasRun(l, slot, want) {
 		return ""
 	}
-	h := roomWhere(w, l, want.Task, func(h Host) bool {
-		return !bound(l, slot, want.Task, h) && !failedOn(l, slot, h)
-	})
+	h := roomAt(w, l, slot, want.Task)
+	if slot.At == "" {
+		h = roomWhere(w, l, want.Task, func(h Host) bool {
+			return !bound(l, slot, want.Task, h) && !failedOn(l, slot, h)
+		})
+	}
 	if h == nil {
 		return ""
 	}

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"time"
 
-	"shoal/job"
 	"shoal/ledger"
 )
 
@@ -41,8 +40,7 @@ func behind(w World, l *ledger.State, want *ledger.Wanted) (why string) {
 	if want.Paused {
 		return ""
 	}
-	for n := range want.Count {
-		slot := job.SlotID{Job: want.Job, Task: want.Task.Name, Index: n}
+	for slot := range want.Slots {
 		c := l.Winner(slot)
 		if c == nil {
 			continue

@@ -35,12 +35,15 @@ func (Runs) Unmet(w World) string {
 				want = *want.Fallback // while its spec is known to be bad the one before is sold
 			}
 			inVain := waitsInVain(l, &want)
-			for n := range want.Count {
-				slot := job.SlotID{Job: id, Task: want.Task.Name, Index: n}
+			for slot := range want.Slots {
 				if inVain && l.MaxToken(slot, want.Life) == 0 {
 					continue
 				}
-				if why := unmet(w, l, slot, want.Task, want.Life); why != "" {
+				look := unmet
+				if slot.At != "" {
+					look = ownUnmet
+				}
+				if why := look(w, l, slot, want.Task, want.Life); why != "" {
 					return why
 				}
 			}
@@ -100,12 +103,19 @@ func unmet(w World, l *ledger.State, slot job.SlotID, t *job.Task, life uint64) 
 	return ""
 }
 
-// waitsInVain reports whether a task depends on one of which a slot has failed for good.
+// waitsInVain reports whether a task depends on one of which a slot has failed for good,
+// or on a system task: some peer may be full, or not let it in.
 func waitsInVain(l *ledger.State, want *ledger.Wanted) bool {
 	for _, other := range l.Wanted(want.Job) {
 		depends := slices.ContainsFunc(want.Task.DependsOn, func(d job.Dependency) bool { return d.Task == other.Task.Name })
-		for n := 0; depends && n < other.Count; n++ {
-			for _, c := range l.ClaimsOf(job.SlotID{Job: other.Job, Task: other.Task.Name, Index: n}) {
+		if !depends {
+			continue
+		}
+		if other.Task.Type == job.System {
+			return true
+		}
+		for slot := range other.Slots {
+			for _, c := range l.ClaimsOf(slot) {
 				if c.Life == other.Life && c.Spec == other.Spec && c.Phase == ledger.Failed && ledger.IsFinal(other.Task, c) {
 					return true
 				}
@@ -113,6 +123,35 @@ func waitsInVain(l *ledger.State, want *ledger.Wanted) bool {
 		}
 	}
 	return false
+}
+
+// ownUnmet is unmet for the slot of a system task that is a peer's own.
+func ownUnmet(w World, l *ledger.State, slot job.SlotID, t *job.Task, life uint64) string {
+	for _, c := range l.ClaimsOf(slot) {
+		if c.Life == life && (c.Phase == ledger.Completed || c.Phase == ledger.Backoff && l.IsLive(c)) {
+			return ""
+		}
+	}
+	if failing(l, slot, life) {
+		return "" // Resold looks at it
+	}
+	holder := l.Winner(slot)
+	if holder == nil {
+		if h := roomAt(w, l, slot, t); h != nil {
+			return fmt.Sprintf("%s does not hold its own %s, and has room", h.Name(), slot)
+		}
+		return ""
+	}
+	if h := hostOf(w, holder); h != nil && h.EngineWorks() && !runsOn(h, slot, life) {
+		return fmt.Sprintf("%s holds its own %s (%v, token %d) and does not run it", h.Name(), slot, holder.Phase, holder.Token)
+	}
+	return ""
+}
+
+// roomAt returns the host whose own a slot is if it can take it, or nil.
+func roomAt(w World, l *ledger.State, slot job.SlotID, t *job.Task) Host {
+	owner, _ := ledger.OwnerOf(slot)
+	return roomWhere(w, l, t, func(h Host) bool { return h.Peer() == owner && !h.Shared() })
 }
 
 // failing reports whether a slot waits out a failure, or has failed twice and may do

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"shoal/job"
+	"shoal/ledger"
 	"shoal/runtime"
 )
 
@@ -38,6 +39,9 @@ func (Surplus) Unmet(w World) string {
 			}
 			if !l.WantsSlot(c.Ref.Slot, c.Ref.Life) {
 				return fmt.Sprintf("%s runs %s of life %d, which nobody wants", h.Name(), c.Ref.Slot, c.Ref.Life)
+			}
+			if p, owned := ledger.OwnerOf(c.Ref.Slot); owned && p != h.Peer() {
+				return fmt.Sprintf("%s runs %s, which is another peer's own", h.Name(), c.Ref.Slot)
 			}
 			on := fmt.Sprintf("%s (token %d)", h.Name(), c.Ref.Token)
 			if !slices.Contains(running[c.Ref.Slot], on) {
