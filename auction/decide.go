@@ -236,7 +236,7 @@ func (b *bidder) score(l *lot, o *wire.Offer) wire.Score {
 	}
 	b.scored = l
 	b.cached = Score(Terms{Copies: int(min(o.Copies, maxCopies)) + b.given[l.group], Free: b.left(), Total: b.total,
-		Needs: l.wire.Needs, Policy: l.policy, Bucket: o.Bucket, Order: b.order})
+		Needs: l.wire.Needs, Policy: l.policy, Bucket: b.bucket(o), Order: b.order})
 	return b.cached
 }
 

@@ -276,11 +276,14 @@ func (s *State) MaxToken(slot job.SlotID, life uint64) (t wire.Token) {
 	return t
 }
 
+// HasBegun reports whether the claim's container has ever run, as its holder says.
+func (c *Claim) HasBegun() bool { return c.Run > 1 || c.Phase >= Running }
+
 // IsLost reports whether a verdict on the claim stands that its holder has not
-// refuted.
+// refuted. One that says it has not begun stands until it has.
 func (s *State) IsLost(c *Claim) bool {
 	v := s.VerdictOn(c)
-	return v != nil && v.Refuted >= c.Refuted
+	return v != nil && (v.Refuted >= c.Refuted || v.Unstarted && !c.HasBegun())
 }
 
 // VerdictOn returns the greatest verdict on a claim, or nil.

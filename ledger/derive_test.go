@@ -110,6 +110,16 @@ func TestDerived_IsWhatTheRulesSay(t *testing.T) {
 			x.head(one, ledger.Head{Life: 1, Revision: 9, Deleted: true})
 			x.head(two, ledger.Head{Life: 2, Revision: 1})
 		}, headIs, "2.1"},
+		{"a verdict of no beginning is not refuted by a count", func(x *tale) {
+			x.head(one, ledger.Head{Life: 1, Revision: 1})
+			x.claim(ledger.Claim{Peer: one, Phase: ledger.Starting, Run: 1, Refuted: 5})
+			x.verdict(ledger.Verdict{Peer: one, By: two, Unstarted: true})
+		}, winnerIs, "nobody"},
+		{"a verdict of no beginning is refuted by a claim that has begun", func(x *tale) {
+			x.head(one, ledger.Head{Life: 1, Revision: 1})
+			x.claim(ledger.Claim{Peer: one, Phase: ledger.Running, Run: 1, Refuted: 1})
+			x.verdict(ledger.Verdict{Peer: one, By: two, Unstarted: true})
+		}, func(s *ledger.State) any { return s.Winner(web0) != nil && s.Winner(web0).Peer == one }, "true"},
 		{"a claim of an earlier life is not live", func(x *tale) {
 			x.head(one, ledger.Head{Life: 2, Revision: 1})
 			x.claim(ledger.Claim{Peer: one, Life: 1, Phase: ledger.Serving})

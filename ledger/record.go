@@ -104,6 +104,10 @@ type Verdict struct {
 	Refuted uint32      `cbor:"6,keyasint"`
 	By      wire.PeerID `cbor:"7,keyasint"`
 	Why     string      `cbor:"8,keyasint,omitempty"`
+
+	// Unstarted says that the holder has not begun to run it. Only a claim that has begun
+	// refutes that, see State.IsLost.
+	Unstarted bool `cbor:"9,keyasint,omitempty"`
 }
 
 // A BadSpec says that a slot could not serve on a task's spec. While the head it

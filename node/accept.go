@@ -154,6 +154,10 @@ func (c *Core) mayDeploy() bool {
 // portsTaken refuses a published port that another job publishes: it answers on
 // every peer, and can be one job's only.
 func (c *Core) portsTaken(spec *job.Spec) error {
+	publishes := func(p job.Port) bool { return p.Published != 0 }
+	if !slices.ContainsFunc(spec.Tasks, func(t job.Task) bool { return slices.ContainsFunc(t.Ports, publishes) }) {
+		return nil // spares looking at all jobs
+	}
 	for _, id := range c.led.Jobs() {
 		if id == spec.ID() {
 			continue

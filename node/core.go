@@ -77,6 +77,7 @@ type Core struct {
 	branches uint32                 // by Branch
 	incs     map[wire.PeerID]uint32 // the start of each peer that was last told of
 	twins    map[wire.PeerID]*twin
+	trust    trust
 }
 
 // course is how this peer itself came to be where it is.

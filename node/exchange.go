@@ -308,6 +308,9 @@ func (c *Core) arrived(r *wire.Record) {
 		if v.Phase.Ended() {
 			c.improved()
 		}
+		c.sawClaim(v)
+	case *ledger.Verdict:
+		c.sawVerdict(v)
 	case *ledger.Card, *ledger.Member:
 		c.improved()
 	}

@@ -245,6 +245,9 @@ func (c *Core) judgeLost(cl *ledger.Claim) {
 		c.end(cl, ledger.Superseded, fmt.Sprintf("it was declared lost, and %s has run it to its end", c.nameOf(o.Peer)))
 		return
 	}
+	if c.waitsUnstarted(cl) {
+		return
+	}
 	_, ending := c.holding.ends[id] // decided before: its container is on its way out, whatever the engine last said
 	if len(others) > 0 && (ending || !c.runs(cl)) && !mutant.Is(mutant.RefuteAlways) {
 		c.end(cl, ledger.Superseded, fmt.Sprintf("it was declared lost and sold again to %s", c.nameOf(others[0].Peer)))
@@ -504,7 +507,7 @@ func (c *Core) wants() []runtime.Want {
 		if !w.Stop && !w.Keep && c.laterOf(cl.JobSpec, cl.Slot.Task) != "" {
 			w.Hold = true // who knows all of it is to start it
 		}
-		if c.led.IsLost(cl) && !w.Stop && !w.Keep {
+		if c.led.IsLost(cl) && !w.Stop && !w.Keep && !c.mayStillBegin(cl) {
 			w.Hold = true // refuted or ended first: it may run elsewhere by now
 		}
 		if w.Task != nil {

@@ -32,17 +32,18 @@ const (
 
 // A lane is this peer's view of one quarter of the jobs.
 type lane struct {
-	first   clock.Instant // since when we are first in its ranking, or act as if; 0: we are not
-	second  bool          // next in its ranking: what waits is watched, not sold
-	passed  clock.Instant // when another took our place; until it begins we go on. 0: none has
-	sales   []*sale       // under way, at most maxSales
-	dirty   bool
-	scanned clock.Instant
-	budget  float64 // verdicts that may be written now
-	filled  clock.Instant
-	version uint64
-	jobs    []job.ID // in it, as of jobsAt, the ledger's JobsVersion
-	jobsAt  uint64
+	first     clock.Instant // since when we are first in its ranking, or act as if; 0: we are not
+	second    bool          // next in its ranking: what waits is watched, not sold
+	passed    clock.Instant // when another took our place; until it begins we go on. 0: none has
+	sales     []*sale       // under way, at most maxSales
+	dirty     bool
+	scanned   clock.Instant
+	budget    float64       // verdicts that may be written now
+	stalledAt clock.Instant // of the last look for claims that do not begin
+	filled    clock.Instant
+	version   uint64
+	jobs      []job.ID // in it, as of jobsAt, the ledger's JobsVersion
+	jobsAt    uint64
 }
 
 // A sale is one that this peer runs as steward, with what it offered.
@@ -241,6 +242,7 @@ func (c *Core) scanDue(l *lane) bool {
 // their verdict when it is due, and what is missing is sold.
 func (c *Core) scan(i int, l *lane, jobs []job.ID) {
 	c.fill(l)
+	c.judgeStalled(l, jobs)
 	lots := inOrder(c.look(l, jobs))
 	c.forgetWaits(i)
 	if len(lots) > 0 {
@@ -349,7 +351,7 @@ func (c *Core) lotOf(l *lane, w ledger.Wanted) (auction.Lot, bool) {
 		}
 		lot.Slots = append(lot.Slots, auction.Want{
 			Slot: slot, Token: max(c.led.MaxToken(slot, w.Life), wt.token) + 1, Fails: wt.fails,
-			Since: wt.since, Rests: c.led.VerdictRecords(slot), Exclude: c.failedAt(slot, sell.Spec),
+			Since: wt.since, Rests: c.led.VerdictRecords(slot), Exclude: c.avoid(slot, sell.Spec),
 			Starts: c.led.StartsOf(slot, w.Life, sell.Spec), Call: wt.call,
 		})
 	}
@@ -513,6 +515,7 @@ func (c *Core) saleOf(i int, lots []auction.Lot) auction.Config {
 	return auction.Config{
 		ID: uint64(c.self.inc)<<44 | c.nextID<<20, Self: c.cfg.Self, Lane: uint8(i), Cell: c.cell(),
 		Lots: lots, Asked: c.askable(i), Own: func(p wire.PeerID) bool { return quarterOf(p) == i }, Known: c.known(), Find: c.lookup, Book: c.book.Book,
+		Marks: c.marks(),
 	}
 }
 

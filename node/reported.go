@@ -61,6 +61,7 @@ func (c *Core) reported(r runtime.Report) {
 		return
 	}
 	c.write(wire.KindClaim, &again)
+	c.sawClaim(&again)
 	c.tellPhase(cl, &again)
 }
 

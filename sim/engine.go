@@ -95,6 +95,8 @@ func (e *engine) begin(a runtime.Action) {
 		e.m.w.later(deadlineOf(&a), func() { answer(runtime.ErrSilent.Error(), false) })
 	}
 	switch {
+	case e.m.idles && a.Op == runtime.OpCreate:
+		e.m.w.later(idlesFor, func() { answer("fetch the image: it is under way", false) })
 	case e.down:
 		e.m.w.later(5*time.Millisecond, func() { answer("connect to the engine: connection refused", false) })
 	case e.hung:
@@ -273,6 +275,9 @@ func (e *engine) run(c *container) {
 	}
 	if c.acts.lasts > 0 {
 		then(c.acts.lasts, func() { e.end(c, c.acts.exit) })
+	}
+	if e.m.boast > 1 && !e.m.pretends && !e.hasRoom() {
+		then(span{100 * time.Millisecond, time.Second}.draw(e.m.chanceOf("lies")), func() { e.outOfMemory(c, false) })
 	}
 	e.changed()
 }

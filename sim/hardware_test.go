@@ -101,7 +101,7 @@ func TestParse_HardwareErrorsNameThePlace(t *testing.T) {
 		{"at 1s crashsync n1 when=during", "x.txt:2: crashsync: when=during: is none of before, after"},
 		{"at 1s flood n1", "x.txt:2: flood: factor= is missing"},
 		{"at 1s flood n1 factor=5000", "x.txt:2: flood: factor=5000: want a number from 1 to 1000"},
-		{"at 1s lie n1", "x.txt:2: lie: want factor=4, starts=no, or both"},
+		{"at 1s lie n1", "x.txt:2: lie: want factor=4, starts=no or never, or both"},
 		{"at 1s lie n1 factor=0", "x.txt:2: lie: factor=0: want a number from 1 to 1000"},
 		{"at 1s diskslow n1", "x.txt:2: diskslow: want one of factor=20 and sync=200ms..2s"},
 		{"at 1s diskslow n1 factor=0", `x.txt:2: diskslow: factor=0: "0" is no factor from 1 to 10000`},

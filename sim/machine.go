@@ -33,6 +33,7 @@ type machine struct {
 	repeats  int   // how often each goes out again
 	boast    int64 // it says that it has so many times what it has; 0 and 1: the truth
 	pretends bool  // it starts nothing, and says that it does
+	idles    bool  // it makes no container, and for long does not say so
 
 	boot      uint32        // counts daemon starts; events of an earlier one are void
 	power     uint32        // counts power cuts, which end the engine's doings too

@@ -2,6 +2,7 @@ package sim
 
 import (
 	"fmt"
+	"time"
 
 	"shoal/job"
 	"shoal/node"
@@ -16,9 +17,12 @@ func addMisbehaviour() {
 	verbs["flood"] = verb{args: 1, usage: "PEER factor=20 [for=10s]: each message it sends goes out so many times",
 		opts: []string{"factor", "for"}, check: needs("factor", floodArgs), do: (*run).flood}
 	verbs["lie"] = verb{args: 1,
-		usage: "PEER factor=4, PEER starts=no, or both: it says that it has so many times what it has; that it runs what it does not",
+		usage: "PEER factor=4, PEER starts=no|never, or both: it has so many times what it has, so it says; it says that it runs what it does not; it never begins",
 		opts:  []string{"factor", "starts"}, check: lieArgs, do: (*run).lie}
 }
+
+// idlesFor is how long a machine that never begins does as if it did: then it tries again.
+const idlesFor = 6 * time.Minute
 
 const (
 	maxFlood = 1000
@@ -34,7 +38,7 @@ func floodArgs(op *Op) error {
 
 func lieArgs(op *Op) error {
 	if !hasKey(op.Opts, "factor") && !hasKey(op.Opts, "starts") {
-		return fmt.Errorf("want factor=4, starts=no, or both")
+		return fmt.Errorf("want factor=4, starts=no or never, or both")
 	}
 	if n := op.number("factor", 1); n < 1 || n > maxBoast {
 		return fmt.Errorf("factor=%s: want a number from 1 to %d", op.Opts["factor"], maxBoast)
@@ -57,10 +61,12 @@ func (r *run) flood(op *Op) error {
 }
 
 // lie has a machine tell the swarm what is not so. The checkers take it at its word, as
-// its swarm does: to find a lie is the core's task.
+// its swarm does: to find a lie is the core's task. What it takes beyond what it has, the
+// kernel ends for want of memory.
 func (r *run) lie(op *Op) error {
 	return r.each(op, func(m *machine) {
 		m.pretends = m.pretends || op.Opts["starts"] == "no"
+		m.idles = m.idles || op.Opts["starts"] == "never"
 		if f := op.number("factor", 0); f > 0 {
 			m.boast = int64(f)
 			m.give(node.Input{Facts: m.facts()})
@@ -80,3 +86,14 @@ func (m *machine) capacity() job.Resources {
 
 // isReal reports whether a container runs, and is not only said to.
 func (c *container) isReal() bool { return c.State == runtime.StateRunning && !c.pretended }
+
+// hasRoom reports whether what runs fits the machine, whatever it says that it has.
+func (e *engine) hasRoom() bool {
+	var needs job.Resources
+	for _, c := range e.containers {
+		if c.isReal() {
+			needs = needs.Plus(c.task.Needs)
+		}
+	}
+	return needs.Fits(e.m.spec.Capacity)
+}

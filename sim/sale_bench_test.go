@@ -172,10 +172,7 @@ func (f *fair) report(b *testing.B) {
 	}
 	b.ReportMetric(sold.Messages/n, "msgs/slot")
 	b.ReportMetric(sold.Bytes/n, "B/slot")
-	if at := float64(f.rest[standing]); at > 0 {
+	if at := float64(f.rest[wire.MsgStanding]); at > 0 {
 		b.ReportMetric(at/float64(len(f.w.machines))/restTime.Seconds(), "standing-at-rest/peer·s")
 	}
 }
-
-// standing is the kind of what a bidder leaves with the stewards.
-const standing = wire.MessageKind(24)

@@ -45,7 +45,7 @@ type Traffic struct {
 }
 
 // saleKinds are the messages that sales consist of, in their order.
-var saleKinds = []wire.MessageKind{wire.MsgCall, wire.MsgBid, wire.MsgAward, wire.MsgReply}
+var saleKinds = []wire.MessageKind{wire.MsgStanding, wire.MsgCall, wire.MsgBid, wire.MsgAward, wire.MsgReply}
 
 // sales watches the sales of a world.
 type sales struct {

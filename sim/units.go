@@ -112,7 +112,7 @@ var optionKinds = map[string]func(string) error{
 	"records": isCount, "life": isInt, "p": isRate,
 	"sync":   func(s string) error { _, err := parseSpan(s); return err },
 	"create": isPace, "start": isPace, "op": oneOf("create", "start", "stop", "remove"),
-	"torn": oneOf("", "yes"), "log": oneOf("yes"), "links": oneOf("die"), "live": oneOf("yes", "no"), "starts": oneOf("no"), "child": oneOf("", "yes"),
+	"torn": oneOf("", "yes"), "log": oneOf("yes"), "links": oneOf("die"), "live": oneOf("yes", "no"), "starts": oneOf("no", "never"), "child": oneOf("", "yes"),
 	"stopped": oneOf("", "yes"),
 	"for":     isDuration, "deadline": isDuration, "lasts": isDuration, "failover": isFailover, "within": isDuration, "monitor": isDuration,
 	"by": isShift, "drift": func(s string) error { _, err := parseDrift(s); return err },

@@ -136,7 +136,7 @@ func drawClaim(t *rapid.T, w *Writer, _ []*Writer) *wire.Record {
 func drawVerdict(t *rapid.T, w *Writer, ws []*Writer) *wire.Record {
 	return w.Seal(wire.KindVerdict, &ledger.Verdict{
 		Slot: Slots[small(t, "slot", 0, len(Slots)-1)], Life: small(t, "life", 1, 2), Token: wire.Token(small(t, "token", 1, 3)),
-		Peer: who(t, "of", ws).ID, Refuted: uint32(small(t, "refuted", 0, 2)), By: w.ID,
+		Peer: who(t, "of", ws).ID, Refuted: uint32(small(t, "refuted", 0, 2)), By: w.ID, Unstarted: rapid.Bool().Draw(t, "unstarted"),
 	})
 }
 
