@@ -103,12 +103,13 @@ func (c *cli) drain(ctx context.Context, name string, f drainFlags) error {
 	defer cancel()
 	w := drainWatch{cli: c, name: name, told: map[string]string{}}
 	last, err := w.await(limited)
+	who := cmp.Or(last.Peer, name, "this peer") // it may not have answered yet
 	switch {
 	case ctx.Err() != nil:
-		return &coded{exitInterrupted, fmt.Errorf("stopped watching; %s goes on draining, `shoal undrain %s` ends that", cmp.Or(last.Peer, "the peer"), last.Peer)}
+		return &coded{exitInterrupted, fmt.Errorf("stopped watching; %s goes on draining, `shoal undrain %s` ends that", who, cmp.Or(last.Peer, name))}
 	case limited.Err() != nil:
 		return &coded{exitTimeout, fmt.Errorf("%s still holds %s after %s and goes on draining; --deadline stops in the end what nobody takes%s",
-			last.Peer, count(len(last.Slots), "slot"), f.timeout, w.open(last))}
+			who, count(len(last.Slots), "slot"), f.timeout, w.open(last))}
 	case err != nil:
 		return err
 	}
