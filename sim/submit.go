@@ -105,10 +105,7 @@ func taskOf(t *job.Task, op *Op) (err error) {
 		case "image":
 			t.Image = v
 		case "constraint":
-			t.Constraints = []string{v}
-			if c, bad := job.ParseConstraint(v); bad == nil { // else the peer that is asked refuses it
-				t.Constraints[0] = c.String()
-			}
+			t.Constraints = []string{constraintOf(v)}
 		case "parallelism":
 			t.Update.Parallelism = op.number(k, 1)
 		case "order":
@@ -141,6 +138,16 @@ func taskOf(t *job.Task, op *Op) (err error) {
 		}
 	}
 	return nil
+}
+
+// constraintOf is a constraint as a spec holds it; one that cannot be read is left to the
+// peer that is asked, which refuses it.
+func constraintOf(text string) string {
+	c, err := job.ParseConstraint(text)
+	if err != nil {
+		return text
+	}
+	return c.String()
 }
 
 func failover(t *job.Task, k, v string, op *Op) {
