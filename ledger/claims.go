@@ -269,7 +269,7 @@ func (s *State) CountClaimed() int { return s.slots }
 // verdicts included; 0 if none.
 func (s *State) MaxToken(slot job.SlotID, life uint64) (t wire.Token) {
 	for _, r := range s.claimsOn(slot) {
-		if c := r.Value.(*Claim); c.Life == life {
+		if c := r.Value.(*Claim); c.Life == life && IsOwners(c) {
 			t = max(t, c.Token)
 		}
 	}

@@ -279,7 +279,7 @@ func (s *State) WantsSlot(slot job.SlotID, life uint64) bool {
 // IsLive reports whether a claim counts: not ended, not lost, of the head's life,
 // on a slot that the head wants. Doubt about its holder does not end that.
 func (s *State) IsLive(c *Claim) bool {
-	return !c.Phase.Ended() && !s.IsLost(c) && s.WantsSlot(c.Slot, c.Life) && isOwners(c)
+	return !c.Phase.Ended() && !s.IsLost(c) && s.WantsSlot(c.Slot, c.Life) && IsOwners(c)
 }
 
 // LiveClaims returns the live claims on a slot, the winner first: not leaving

@@ -59,7 +59,7 @@ type State struct {
 	revive   []*wire.Record                  // specs that another dropped and that are still named here
 	beyond   map[*job.Spec]map[string]string // see LaterValue
 	unfit    map[*job.Spec]bool              // specs that no valid submission has: nothing of theirs is wanted
-	suits    map[suit]string                 // answers of unsuited
+	suits    suits
 	refused  wire.FaultCounts
 	verified int    // records that verified and were not yet spent on looking at forged ones, see checkSignature
 	version  uint64 // grows with every change, for caches

@@ -48,18 +48,13 @@ func OwnerOf(slot job.SlotID) (wire.PeerID, bool) {
 	return p, err == nil
 }
 
-// suited returns the members that a system task suits, in order, as slots name them.
-func (s *State) suited(spec *job.Spec, t *job.Task) []string {
-	if t.Type != job.System || t.Count == 0 {
-		return nil
-	}
-	var out []string
-	for _, p := range s.Members() {
-		if s.Unsuited(p, spec, t) == "" {
-			out = append(out, p.String())
-		}
-	}
-	return out
+// suits are the peers that system tasks suit, remembered: claims come and go far more often
+// than cards.
+type suits struct {
+	of    map[*job.Task][]string // as of at, the PeersVersion
+	at    uint64
+	pairs map[suit]string        // answers of unsuited
+	names map[wire.PeerID]string // texts of IDs
 }
 
 // A suit is a task and the card of a peer, as both are held.
@@ -71,6 +66,39 @@ type suit struct {
 // maxSuits is far more pairs than there are system tasks times peers.
 const maxSuits = 10_000
 
+// suited returns the members that a system task suits, in order, as slots name them.
+func (s *State) suited(spec *job.Spec, t *job.Task) []string {
+	if t.Type != job.System || t.Count == 0 {
+		return nil
+	}
+	if s.suits.at != s.peers || s.suits.of == nil {
+		s.suits.at, s.suits.of = s.peers, map[*job.Task][]string{}
+	}
+	out, known := s.suits.of[t]
+	if known {
+		return out
+	}
+	for _, p := range s.Members() {
+		if s.Unsuited(p, spec, t) == "" {
+			out = append(out, s.textOf(p))
+		}
+	}
+	s.suits.of[t] = out
+	return out
+}
+
+func (s *State) textOf(p wire.PeerID) string {
+	text, known := s.suits.names[p]
+	if !known {
+		if s.suits.names == nil || len(s.suits.names) >= maxSuits {
+			s.suits.names = map[wire.PeerID]string{}
+		}
+		text = p.String()
+		s.suits.names[p] = text
+	}
+	return text
+}
+
 // Unsuited says for what a system task is not to have a copy on a member, "" if it is. It
 // goes by what a peer's owner sets or a machine is, not by what changes while work runs,
 // such as free disk or the battery: that keeps a copy from starting and ends none.
@@ -80,14 +108,14 @@ func (s *State) Unsuited(p wire.PeerID, spec *job.Spec, t *job.Task) string {
 		return "it is no member"
 	}
 	key := suit{t, card}
-	if why, known := s.suits[key]; known {
+	if why, known := s.suits.pairs[key]; known {
 		return why
 	}
-	if s.suits == nil || len(s.suits) >= maxSuits {
-		s.suits = map[suit]string{}
+	if s.suits.pairs == nil || len(s.suits.pairs) >= maxSuits {
+		s.suits.pairs = map[suit]string{}
 	}
 	why := unsuited(card, spec, t)
-	s.suits[key] = why
+	s.suits.pairs[key] = why
 	return why
 }
 
@@ -105,9 +133,10 @@ func unsuited(card *Card, spec *job.Spec, t *job.Task) string {
 	return ""
 }
 
-// isOwners reports whether a claim may hold its slot by whose it is: a system task's is
-// its own peer's alone.
-func isOwners(c *Claim) bool {
+// IsOwners reports whether a claim may hold its slot by whose it is: a system task's is
+// its own peer's alone. What another has written on it counts for nothing, its token
+// neither.
+func IsOwners(c *Claim) bool {
 	p, ok := OwnerOf(c.Slot)
 	return !ok || p == c.Peer
 }

@@ -301,6 +301,7 @@ func (c *Core) standsAgainst(a *wire.AwardedSlot) (string, []*wire.Record) {
 	}
 	for _, cl := range c.led.ClaimsOf(a.Slot) {
 		switch {
+		case !ledger.IsOwners(cl):
 		case cl.Peer == c.cfg.Self && !cl.Phase.Ended() && !mutant.Is(mutant.SecondClaim):
 			return fmt.Sprintf("held here still: token %d has not ended", cl.Token), record(cl)
 		case c.led.IsLive(cl) && !cl.Leaving && !c.mem.Doubted(cl.Peer):

@@ -310,7 +310,7 @@ func (c *Core) slotViews(w ledger.Wanted, slot job.SlotID) []SlotView {
 		out = append(out, c.slotView(top, w, false))
 	}
 	for _, cl := range c.led.ClaimsOf(slot) {
-		if cl != top && !cl.Phase.Ended() && cl.Life == w.Life {
+		if cl != top && !cl.Phase.Ended() && cl.Life == w.Life && ledger.IsOwners(cl) {
 			out = append(out, c.slotView(cl, w, true))
 		}
 	}

@@ -8,7 +8,9 @@ import (
 	"time"
 
 	"shoal/job"
+	"shoal/ledger"
 	"shoal/runtime"
+	"shoal/wire"
 )
 
 // agentOn is the slot of the agent that is a peer's own.
@@ -260,4 +262,42 @@ func TestSystem_Dependencies(t *testing.T) {
 	w.wantRunning("then", append(w.agentsOn(w.peers...), "ops/db.0")...)
 	w.run(10 * time.Second)
 	w.wantRunning("then", append(w.agentsOn(w.peers...), "ops/db.0", "ops/web.0")...)
+}
+
+// What another writes on a peer's own slot counts for nothing, its token neither; an award
+// of it is declined.
+func TestSystem_NobodyElseHoldsIt(t *testing.T) {
+	w := newWorld(t, 3)
+	w.run(3 * time.Second)
+	w.crash(w.peers[2])
+	w.run(20 * time.Second)
+	w.ask(w.peers[0], Request{Deploy: &Deploy{Spec: agent()}})
+	w.run(5 * time.Second)
+	owned := w.peers[0].core.Slots("ops")[0].ID
+	claim := *w.peers[0].core.led.Winner(owned)
+	owned.At = w.peers[2].id.String()
+	claim.Slot, claim.Peer, claim.Token, claim.Phase = owned, w.peers[1].id, ^wire.Token(0), ledger.Serving
+	w.step(w.peers[1], Input{}) // writes need a step
+	w.peers[1].core.out = &Ready{}
+	r := w.peers[1].core.write(wire.KindClaim, &claim)
+	w.push(0, w.peers[0], Input{Received: &Received{From: w.peers[1].id, Msg: &wire.Push{Records: []*wire.Record{r}}}})
+	w.run(3 * time.Second)
+	if _, err := w.peers[0].core.Why("ops/agent@n3"); err == nil || !strings.Contains(err.Error(), "n3 is gone") {
+		t.Errorf("of the slot of a peer that is gone: %v", err)
+	}
+	w.boot(w.peers[2], false)
+	w.run(15 * time.Second)
+	for _, p := range []*testPeer{w.peers[0], w.peers[2]} {
+		views := p.core.Slots("ops")
+		if len(views) != 3 || views[2].Peer != w.peers[2].id || views[2].Token != 1 || views[2].Phase != "serving" {
+			t.Errorf("%s: %+v, want n3 to hold its own with token 1", p.name, views)
+		}
+	}
+	w.push(0, w.peers[0], Input{Received: &Received{From: w.peers[1].id, Msg: &wire.Award{ID: 7, Slots: []wire.AwardedSlot{
+		{Slot: owned, Life: claim.Life, Token: 9, Spec: claim.Spec},
+	}}}})
+	w.run(time.Second)
+	if got := w.peers[0].core.led.ClaimRecord(owned, claim.Life, 9, w.peers[0].id); got != nil {
+		t.Error("it took the slot of another that it was awarded")
+	}
 }
