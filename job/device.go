@@ -32,7 +32,7 @@ func (d Device) String() string {
 // reads as equal.
 func ParseDevice(text string) (Device, error) {
 	var d Device
-	rest := text
+	var rest string
 	if usb, ok := strings.CutPrefix(text, "usb="); ok {
 		if len(usb) < 9 || !isUSB(usb[:9]) || len(usb) > 9 && usb[9] != ':' {
 			return Device{}, fmt.Errorf("%s is no USB device; write its vendor and product as lsusb shows them: usb=1a86:7523", quote(text))

@@ -105,10 +105,10 @@ func (r *reader) hours(s string) string {
 
 // minute reads "06:30"; 24:00 is the end of the day.
 func minute(s string) (int, bool) {
-	hour, min, ok := strings.Cut(s, ":")
+	hour, past, ok := strings.Cut(s, ":")
 	h, err := strconv.ParseUint(hour, 10, 8)
-	m, merr := strconv.ParseUint(min, 10, 8)
-	if !ok || err != nil || merr != nil || len(min) != 2 || len(hour) > 2 || m > 59 || h*60+m > 24*60 {
+	m, merr := strconv.ParseUint(past, 10, 8)
+	if !ok || err != nil || merr != nil || len(past) != 2 || len(hour) > 2 || m > 59 || h*60+m > 24*60 {
 		return 0, false
 	}
 	return int(h*60 + m), true

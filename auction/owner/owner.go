@@ -36,12 +36,12 @@ const (
 	maxProblems = 10 // told at once
 )
 
-// Problems are what is wrong with a file, one sentence each, with file, line and field.
-type Problems []string
+// A FileError is what is wrong with a file, one sentence each, with file, line and field.
+type FileError []string
 
-func (p Problems) Error() string { return strings.Join(p, "\n") }
+func (p FileError) Error() string { return strings.Join(p, "\n") }
 
-// Read reads a configuration file. Its errors are sentences, or Problems.
+// Read reads a configuration file. Its error is a sentence, or a FileError.
 func Read(path string) (*Config, error) {
 	data, err := plain.Read(path, "a peer's configuration, such as accept: {namespaces: [default]}", maxBytes)
 	if err != nil {
@@ -62,7 +62,7 @@ func Parse(name string, data []byte) (*Config, error) {
 		return nil, r.syntax(err, 1+bytes.Count(bytes.TrimRight(data, "\n"), []byte("\n")))
 	}
 	if err := decoder.Decode(&more); !errors.Is(err, io.EOF) {
-		return nil, Problems{name + ": holds more than one document; keep one"}
+		return nil, FileError{name + ": holds more than one document; keep one"}
 	}
 	if len(doc.Content) == 1 && !isNull(doc.Content[0]) {
 		r.mapping("", doc.Content[0], map[string]field{"reserve": r.reserve, "accept": r.accept})
@@ -80,7 +80,7 @@ type field func(path string, n *yaml.Node)
 type reader struct {
 	file   string
 	config Config
-	wrong  Problems
+	wrong  FileError
 }
 
 func (r *reader) fail(n *yaml.Node, path, format string, args ...any) {
@@ -102,7 +102,7 @@ func (r *reader) syntax(err error, lines int) error {
 	if line, err := strconv.Atoi(m[1]); err == nil {
 		where += fmt.Sprintf(":%d", min(line, lines)) // its end is beyond the last line
 	}
-	return Problems{where + ": is not valid YAML: " + m[2] + "; check indentation, quotes and brackets"}
+	return FileError{where + ": is not valid YAML: " + m[2] + "; check indentation, quotes and brackets"}
 }
 
 func isNull(n *yaml.Node) bool { return n.Kind == yaml.ScalarNode && n.Tag == "!!null" }

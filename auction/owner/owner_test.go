@@ -1,6 +1,7 @@
 package owner
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -96,7 +97,9 @@ func TestParse_SaysWhatWouldBeRight(t *testing.T) {
 			t.Errorf("%q: %v; want %q", text, err, want)
 		}
 	}
-	if _, err := Parse("p", []byte("accept: {"+strings.Repeat("a: 1, ", 50)+"}")); err == nil || len(err.(Problems)) != maxProblems {
+	_, err := Parse("p", []byte("accept: {"+strings.Repeat("a: 1, ", 50)+"}"))
+	var many FileError
+	if !errors.As(err, &many) || len(many) != maxProblems {
 		t.Errorf("many problems: %v", err)
 	}
 }

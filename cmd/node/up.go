@@ -77,7 +77,8 @@ machine. With a ticket it joins. A machine that is a member resumes, and remembe
 		"the engine's address (default $DOCKER_HOST, empty for no engine; else unix:///var/run/docker.sock)")
 	flags.BoolVar(&o.NoMDNS, "no-mdns", false, "neither announce this peer on the local network nor listen there")
 	flags.BoolVar(&o.NoRelay, "no-relay", false, "carry no connections between members that cannot reach one another")
-	flags.StringVar(&o.Config, "config", "", "what this machine keeps for itself and lets others use it for: `FILE` (default: "+ownerFile+" in the state directory, if there)")
+	flags.StringVar(&o.Config, "config", "",
+		"what this machine keeps for itself and lets others use it for: `FILE` (default: "+ownerFile+" in the state directory, if there)")
 	flags.BoolVar(&o.founds, "new", false, "make a swarm even if another is heard on this network")
 	flags.BoolVarP(&o.detach, "detach", "d", false, "run in the background; return once the daemon answers")
 	flags.BoolVar(&o.acceptLoss, "accept-loss", false, "go on with a damaged store though nobody can refill it")

@@ -92,7 +92,8 @@ var serviceKeys = map[string]treatment{
 	"pre_start": {refuse, noHooks}, "post_start": {refuse, noHooks}, "pre_stop": {refuse, noHooks},
 	"configs": {refuse, noFile}, "secrets": {refuse, noFile}, "models": {refuse, "is not supported; run the model as a service"},
 
-	"x-shoal": {how: descend}, "x-shoal.type": {how: whole}, "x-shoal.constraints": {how: whole}, "x-shoal.devices": {how: whole}, "x-shoal.policy": {how: whole},
+	"x-shoal": {how: descend}, "x-shoal.type": {how: whole}, "x-shoal.constraints": {how: whole}, "x-shoal.devices": {how: whole},
+	"x-shoal.policy":   {how: whole},
 	"x-shoal.priority": {how: whole}, "x-shoal.attempts": {how: whole},
 	"x-shoal.exclusive": {how: whole}, "x-shoal.affinity": {how: whole}, "x-shoal.spread": {how: whole}, "x-shoal.gpus": {how: whole},
 	"x-shoal.failover": {how: descend}, "x-shoal.failover.after": {how: whole}, "x-shoal.failover.inIsland": {how: whole},

@@ -114,11 +114,11 @@ func (t tree) madeFor(dir string, depth int) (nodes []string) {
 
 // resolved is where a directory really is: what lies in a class or a bus are links.
 func (t tree) resolved(dir string) string {
-	real, err := filepath.EvalSymlinks(t.path(dir))
+	at, err := filepath.EvalSymlinks(t.path(dir))
 	if err != nil {
 		return dir
 	}
-	return strings.TrimPrefix(real, string(t))
+	return strings.TrimPrefix(at, string(t))
 }
 
 // deviceName is the path of a directory's node, if it has one.
