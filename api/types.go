@@ -93,10 +93,14 @@ type Peer struct {
 	Slots       int               `json:"slots"`
 	Draining    bool              `json:"draining,omitempty"` // or leaving
 	Leaving     bool              `json:"leaving,omitempty"`  // the answering peer knows it of itself alone
-	StewardOf   []int             `json:"stewardOf,omitempty"`
-	Observers   int               `json:"observers"`
-	Votes       int               `json:"votes"`
-	Doubters    []string          `json:"doubters,omitempty"` // the observers that vote it gone
+	// TakesNothing is why it takes no slots for the time being: a metric that cannot be
+	// read, its owner's hours. Of others it is half a minute late.
+	TakesNothing string `json:"takesNothing,omitempty"`
+
+	StewardOf []int    `json:"stewardOf,omitempty"`
+	Observers int      `json:"observers"`
+	Votes     int      `json:"votes"`
+	Doubters  []string `json:"doubters,omitempty"` // the observers that vote it gone
 
 	// OtherVersion says that it spoke another version of the protocol within 30 minutes,
 	// so that it and the answering peer refuse one another.

@@ -71,7 +71,7 @@ func peerOf(v node.PeerView, n names) Peer {
 		Incarnation: v.Incarnation, Doubters: n.all(v.Doubters),
 		Datacenter: v.Datacenter, Labels: v.Labels, Profile: v.Profile, Version: v.Version, Driver: v.Driver,
 		Platform: v.Platform, Addrs: v.Addrs, Capacity: v.Capacity, Claimed: v.Claimed, Slots: v.Slots,
-		Draining: v.Draining, Leaving: v.Leaving, StewardOf: v.Steward, Observers: v.Observers, Votes: v.Votes,
+		Draining: v.Draining, Leaving: v.Leaving, TakesNothing: v.No, StewardOf: v.Steward, Observers: v.Observers, Votes: v.Votes,
 		Faults: v.Faults, Score: v.Score, Ignored: v.Ignored, RefusedFor: Age(v.RefusedFor),
 	}
 }

@@ -149,6 +149,7 @@ type Card struct {
 	WaitSec    uint32            `cbor:"12,keyasint,omitempty"` // `down --for`: wait this long, from the last beat
 	Cert       []byte            `cbor:"13,keyasint,omitempty"`
 	Battery    bool              `cbor:"14,keyasint,omitempty"` // it runs on its battery
+	No         string            `cbor:"15,keyasint,omitempty"` // it takes nothing for the time being, and why; for people
 }
 
 // Facts are what constraints ask of the card's peer.

@@ -48,7 +48,7 @@ func (c *Core) cardNow() *ledger.Card {
 	if f := c.facts; f != nil {
 		card.Driver, card.Platform = f.Driver, f.OS+"/"+f.Arch
 		card.Capacity = f.Capacity
-		card.Battery = c.battery.told
+		card.Battery, card.No = c.battery.told, c.idle.told
 	}
 	return card
 }

@@ -68,7 +68,8 @@ type Core struct {
 
 	facts    *runtime.Facts
 	images   map[string][]runtime.Image // by name; nil: not known
-	battery  battery
+	battery  slow[bool]                 // on it
+	idle     slow[string]               // why this peer takes nothing
 	disk     Disk
 	swept    uint64 // ledger's Version at the last housekeeping
 	nextID   uint64 // of exchanges, sales, submissions
@@ -209,6 +210,7 @@ func (c *Core) take(in Input) error {
 		f.Capacity.DiskBytes = f.Capacity.DiskBytes >> 30 << 30 // whole GiB: free disk changes all the time
 		c.facts = &f
 		c.battery.see(c.now, f.Battery)
+		c.idle.see(c.now, c.takesNothing())
 		c.holding.dirty = true // there may be room now, or no longer
 	case in.Request != nil:
 		c.request(in.Request)

@@ -43,24 +43,38 @@ func (c *Core) signerOf(id job.ID) (wire.PeerID, string) {
 	return head.Author, name
 }
 
-// batteryAfter is how long a peer must have been on its battery, or off it, before the
-// others are told: a plug that wobbles writes no cards.
-const batteryAfter = 30 * time.Second
+// tellAfter is how long something of this peer must have been so before its card says
+// it: a plug that wobbles, or a sensor that fails now and then, writes no cards.
+const tellAfter = 30 * time.Second
 
-// A battery is whether this peer runs on one, and since when.
-type battery struct {
-	on, told bool
-	since    clock.Instant // 0: nothing was seen yet
+// A slow value is told once it has been the same for tellAfter.
+type slow[T comparable] struct {
+	is, told T
+	since    clock.Instant
 }
 
-func (b *battery) see(now clock.Instant, on bool) {
-	switch {
-	case b.since == 0:
-		b.on, b.told, b.since = on, on, max(now, 1)
-	case b.on != on:
-		b.on, b.since = on, now
-	case now.Sub(b.since) >= batteryAfter:
-		b.told = on
+func (s *slow[T]) see(now clock.Instant, is T) {
+	if s.is != is {
+		s.is, s.since = is, now
+	} else if now.Sub(s.since) >= tellAfter {
+		s.told = is
+	}
+}
+
+// takesNothing is why this peer takes nothing for the time being, in words that stay
+// the same while it is so; "" if it takes what fits.
+func (c *Core) takesNothing() string {
+	switch f := c.facts; {
+	case f == nil:
+		return ""
+	case c.rec.Silent(c.now):
+		return auction.EngineSilent
+	case c.noRoomOnDisk():
+		return auction.DiskFull
+	case len(f.Missing) > 0:
+		return Brief(auction.MissingMetric + ": " + f.Missing[0])
+	default:
+		return c.cfg.Accept.Closed(auction.Condition{Minute: f.Minute, Battery: f.Battery, TempC: f.TempC})
 	}
 }
 

@@ -46,16 +46,47 @@ func TestBattery_RanksLast(t *testing.T) {
 		t.Errorf("a plug that wobbles wrote card %v after %v", now, seq)
 	}
 	tell(true, time.Second)
-	tell(true, batteryAfter)
+	tell(true, tellAfter)
 	w.run(5 * time.Second)
 	if !p.core.led.Card(p.id).Battery || !lastEverywhere() {
 		t.Error("it runs on its battery, and is not last")
 	}
 	tell(false, time.Second)
-	tell(false, batteryAfter)
+	tell(false, tellAfter)
 	w.run(5 * time.Second)
 	if lastEverywhere() {
 		t.Error("it is on mains again, and still last")
+	}
+}
+
+// A peer that takes nothing says why on its card, once it has been so for a while.
+func TestTakesNothing_IsOnTheCard(t *testing.T) {
+	w := newWorld(t, 2)
+	w.run(20 * time.Second)
+	p := w.peers[0]
+	no := func() string {
+		for _, v := range w.peers[1].core.Peers() {
+			if v.ID == p.id {
+				return v.No
+			}
+		}
+		return "not known"
+	}
+	facts := *p.core.facts
+	broken := facts
+	broken.Missing = []string{"disk: input/output error", "load: no /proc"}
+	for _, f := range []runtime.Facts{broken, facts, broken} {
+		w.step(p, Input{Facts: &f})
+		w.run(5 * time.Second)
+		if got := no(); got != "" {
+			t.Errorf("told at once: %q", got)
+		}
+	}
+	w.run(tellAfter)
+	w.step(p, Input{Facts: &broken})
+	w.run(5 * time.Second)
+	if got := no(); got != "missing metric: disk: input/output error" {
+		t.Errorf("its card says %q", got)
 	}
 }
 

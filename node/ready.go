@@ -133,9 +133,10 @@ type PeerView struct {
 	Capacity    job.Resources     `json:"capacity"`
 	Claimed     job.Resources     `json:"claimed"` // needs of its claims, as the ledger has them
 	Slots       int               `json:"slots"`
-	Draining    bool              `json:"draining,omitempty"`  // or leaving
-	Leaving     bool              `json:"leaving,omitempty"`   // known of oneself alone
-	Steward     []int             `json:"stewardOf,omitempty"` // lanes
+	Draining    bool              `json:"draining,omitempty"`     // or leaving
+	Leaving     bool              `json:"leaving,omitempty"`      // known of oneself alone
+	No          string            `json:"takesNothing,omitempty"` // for the time being, and why
+	Steward     []int             `json:"stewardOf,omitempty"`    // lanes
 	Observers   int               `json:"observers"`
 	Votes       int               `json:"votes"`                // that it is gone
 	Doubters    []wire.PeerID     `json:"doubters,omitempty"`   // the observers whose votes these are

@@ -80,7 +80,7 @@ func (c *Core) peerView(id wire.PeerID) PeerView {
 		card := r.Value.(*ledger.Card)
 		v.Incarnation, v.Datacenter, v.Labels, v.Profile = r.Num.Inc, Brief(card.Datacenter), card.Labels, Brief(cmp.Or(card.Profile, "lan"))
 		v.Version, v.Driver, v.Platform = Brief(card.Version), Brief(card.Driver), Brief(card.Platform)
-		v.Addrs, v.Capacity, v.Draining = card.Addrs, card.Capacity, card.Draining
+		v.Addrs, v.Capacity, v.Draining, v.No = card.Addrs, card.Capacity, card.Draining, Brief(card.No)
 	}
 	for _, cl := range c.led.ClaimsBy(id) {
 		if !cl.Phase.Ended() && !c.led.IsLost(cl) {
@@ -95,7 +95,7 @@ func (c *Core) peerView(id wire.PeerID) PeerView {
 	c.standingView(&v)
 	if v.Self {
 		v.Incarnation, v.Leaving = c.self.inc, c.self.leaving
-		v.Labels, v.Datacenter = c.labels(), c.cfg.Datacenter
+		v.Labels, v.Datacenter, v.No = c.labels(), c.cfg.Datacenter, c.takesNothing()
 		return v
 	}
 	info, _ := c.mem.Info(id)

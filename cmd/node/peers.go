@@ -118,7 +118,7 @@ func (c *cli) peerRow(p api.Peer) []string {
 func shortID(id string) string { return id[max(0, len(id)-8):] }
 
 // machineLabels are those that every peer has.
-var machineLabels = []string{"arch", "cores", "os"}
+var machineLabels = []string{"arch", "cores", "kernel", "link", "mbits", "os"}
 
 func peerState(p api.Peer) string {
 	state := p.State
@@ -142,6 +142,8 @@ func givesWay(p api.Peer) string {
 		return ", leaving"
 	case p.Draining:
 		return ", draining"
+	case p.TakesNothing != "" && p.State == "ready":
+		return ", takes nothing (" + oneLine(p.TakesNothing) + ")"
 	}
 	return ""
 }
