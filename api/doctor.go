@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"shoal/auction"
 	"shoal/internal/doctor"
 	"shoal/node"
 	"shoal/wire"
@@ -66,6 +67,9 @@ func (s *Server) doctor(ctx context.Context, _ *http.Request) (Health, error) {
 	p.Name, p.State, p.Why, p.Uptime, p.Version, p.Missing = st.Peer.Name, st.State, st.Why, time.Duration(st.Uptime), st.Version, st.Missing
 	// What is missing is what cannot be read; of the disk there is a finding of its own.
 	p.Missing = slices.DeleteFunc(p.Missing, func(m string) bool { return m == node.DiskNearlyFull })
+	if no := st.Peer.TakesNothing; auction.Class(no) == auction.OwnerRefuses {
+		p.Closed = no
+	}
 	p.Store.Records, p.Store.Digest = st.Records, st.Digest[:min(12, len(st.Digest))]
 	for _, pr := range st.Problems {
 		p.Ports = append(p.Ports, pr.Job+": "+pr.Why)

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"shoal/auction"
 	"shoal/wire"
 )
 
@@ -52,6 +53,7 @@ type recordedStart struct {
 	Damaged    bool              `cbor:"14,keyasint,omitempty"`
 	AcceptLoss bool              `cbor:"15,keyasint,omitempty"`
 	Horizon    time.Duration     `cbor:"16,keyasint,omitempty"`
+	Accept     *auction.Policy   `cbor:"17,keyasint,omitempty"`
 }
 
 // A recordedStep is an Input, its message as it travels, and the sum of the Ready
@@ -70,7 +72,7 @@ func EncodeStart(cfg Config, stored Stored) ([][]byte, error) {
 	start := recordFrame{Start: &recordedStart{
 		Version: recordVersion, Self: cfg.Self, Swarm: cfg.Swarm, Seed: cfg.Seed, Nonce: cfg.Nonce, Name: cfg.Name,
 		Datacenter: cfg.Datacenter, Labels: cfg.Labels, Profile: cfg.Profile, Shoal: cfg.Version, Addrs: cfg.Addrs,
-		Cert: cfg.Cert, Founder: cfg.Founder, Damaged: cfg.Damaged, AcceptLoss: cfg.AcceptLoss, Horizon: cfg.Horizon,
+		Cert: cfg.Cert, Founder: cfg.Founder, Damaged: cfg.Damaged, AcceptLoss: cfg.AcceptLoss, Horizon: cfg.Horizon, Accept: cfg.Accept,
 	}}
 	frames := []recordFrame{start}
 	for _, r := range stored.Records {
@@ -348,7 +350,7 @@ func (s *recordedStart) config() Config {
 	return Config{
 		Self: s.Self, Swarm: s.Swarm, Key: unsignedSigner{}, Seed: s.Seed, Nonce: s.Nonce, Name: s.Name,
 		Datacenter: s.Datacenter, Labels: s.Labels, Profile: s.Profile, Version: s.Shoal, Addrs: s.Addrs, Cert: s.Cert,
-		Founder: s.Founder, Damaged: s.Damaged, AcceptLoss: s.AcceptLoss, Horizon: s.Horizon,
+		Founder: s.Founder, Damaged: s.Damaged, AcceptLoss: s.AcceptLoss, Horizon: s.Horizon, Accept: s.Accept,
 		Verify: func(by wire.PeerID, msg, sig []byte) bool { return by == s.Self || wire.VerifyEd25519(by, msg, sig) },
 	}
 }

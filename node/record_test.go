@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"shoal/auction"
 	"shoal/clock"
 	"shoal/job"
 	"shoal/runtime"
@@ -30,6 +31,7 @@ func recordedInputs() []Input {
 		{Now: 7, Facts: &runtime.Facts{Capacity: job.Resources{CPUMilli: 1}, OS: "linux", Labels: map[string]string{"a": "b"}}},
 		{Now: 8, Request: &Request{ID: 3, Deploy: &Deploy{Spec: spec, Base: 2}}},
 		{Now: 9, Disk: &Disk{FreeBytes: 1, TotalBytes: 2}},
+		{Now: 11, Images: &Images{List: []runtime.Image{{Name: "nginx:1.29", OS: "linux", Arch: "arm64", Bytes: 9}}}},
 		{Now: 10, Addrs: []string{"/ip4/192.0.2.1/tcp/7462"}},
 	}
 }
@@ -121,6 +123,22 @@ func TestSum_IsBlindForSignaturesAlone(t *testing.T) {
 	}
 }
 
+// What a peer refused in the field it refuses in a replay.
+func TestEncodeStart_KeepsThePolicy(t *testing.T) {
+	want := &auction.Policy{
+		Namespaces: []string{"family"}, Jobs: []job.Constraint{{Label: "team", Op: "==", Value: "shop"}}, Hours: []auction.Span{{From: 60, To: 0}},
+		OnMains: true, LimitsFetch: true, Devices: []string{"/dev/ttyUSB*"},
+	}
+	frames, err := EncodeStart(Config{Self: wire.PeerID{1}, Accept: want}, Stored{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	f, err := nextFrame(func() ([]byte, error) { return frames[0], nil })
+	if err != nil || !reflect.DeepEqual(f.Start.config().Accept, want) {
+		t.Errorf("%+v, %v", f.Start, err)
+	}
+}
+
 // recording makes one of a peer that founds a swarm and takes a job.
 func recording(t *testing.T, spoil int) []byte {
 	t.Helper()
@@ -138,7 +156,7 @@ func recording(t *testing.T, spoil int) []byte {
 		t.Fatal(err)
 	}
 	inputs := recordedInputs()
-	for i := range 40 {
+	for i := range 39 {
 		inputs = append(inputs, Input{Now: clock.Instant(i+1) * clock.Instant(100*time.Millisecond)})
 	}
 	for i, in := range inputs {

@@ -117,6 +117,7 @@ type Peer struct {
 	Speaks      string    // the first protocol, with its version
 
 	Missing []string // what of the machine cannot be read
+	Closed  string   // why its owner's rules let it take nothing now; empty: they do
 	Ports   []string // published ports that do not answer here, and why
 
 	Members  []Member // others, by name
@@ -230,6 +231,9 @@ func Running(p Peer, m Machine) []Finding {
 	if len(p.Missing) > 0 {
 		out = append(out, fail("facts", "mend what keeps it from being read: until then the peer takes no work.",
 			"not known: %s", strings.Join(p.Missing, "; ")))
+	}
+	if p.Closed != "" {
+		out = append(out, ok("owner", "%s: as its configuration says", p.Closed))
 	}
 	if len(p.Ports) > 0 {
 		out = append(out, warn("published", "stop what has the port on this machine, or publish another one.", "%s", strings.Join(p.Ports, "; ")))

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"unicode/utf8"
 )
 
 // maxDevices bounds the devices that are told of.
@@ -18,7 +19,7 @@ const maxDevices = 64
 func (t tree) devices(grants []string) []string {
 	var found []string
 	add := func(d string) {
-		if !slices.Contains(found, d) && len(found) < maxDevices {
+		if !slices.Contains(found, d) && len(found) < maxDevices && utf8.ValidString(d) {
 			found = append(found, d)
 		}
 	}
