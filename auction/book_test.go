@@ -159,6 +159,9 @@ func TestDirect_WhenBidsSuffice(t *testing.T) {
 		if (s != nil) != c.want || (len(rest) == 0) != c.want {
 			t.Errorf("%s: sold %v, %d lots to be called", c.name, s != nil, len(rest))
 		}
+		if !c.want && rest[0].Hopeless != (c.silent == c.peers) {
+			t.Errorf("%s: hopeless %v", c.name, rest[0].Hopeless)
+		}
 	}
 }
 

@@ -86,7 +86,7 @@ func (s *Sale) giveBack(asked int) (rest []Lot) {
 			continue
 		}
 		back := Lot{Job: l.wire.Job, Life: l.wire.Life, Task: l.wire.Task, Spec: l.wire.Spec, Needs: l.wire.Needs,
-			Policy: l.policy, Records: l.from.Records, Most: s.threshold(l, asked)}
+			Policy: l.policy, Records: l.from.Records, Most: s.threshold(l, asked), Hopeless: complete && l.passing == 0}
 		for _, sl := range l.slots {
 			back.Slots = append(back.Slots, sl.want)
 			delete(s.byID, sl.want.Slot)

@@ -56,7 +56,10 @@ type Lot struct {
 	Policy  string // PolicySpread (or ""), PolicyPack
 	Slots   []Want
 	Records []*wire.Record // the head and spec, for bidders that have not heard of them
-	Most    *wire.Score    // a score within which enough bids are; nil: any may be needed
+
+	// What Direct says of a lot that it gives back.
+	Hopeless bool        // the bids of all are at hand, and none passes
+	Most     *wire.Score // a score within which enough bids are; nil: any may be needed
 }
 
 // A Want is one slot to be sold.

@@ -58,6 +58,7 @@ type sale struct {
 type waiting struct {
 	since   clock.Instant
 	next    clock.Instant // when it is offered again
+	callAt  clock.Instant // and called again, if not before, where standing bids tell that nobody can take it
 	tries   int
 	reason  string
 	noes    []wire.Reason
@@ -493,11 +494,11 @@ func (c *Core) forgetWaits(i int) {
 // suffice for on these, the rest by a call.
 func (c *Core) openSale(i int, l *lane, lots []auction.Lot) {
 	config := c.saleOf(i, lots)
-	if s, rest := auction.Direct(c.now, config); s != nil {
+	s, rest := auction.Direct(c.now, config)
+	if s != nil {
 		c.addSale(l, s, config.ID)
-		lots = rest
 	}
-	if len(lots) > 0 {
+	if lots = c.toCall(rest); len(lots) > 0 {
 		config = c.saleOf(i, lots)
 		s, out := auction.Open(c.now, config)
 		c.addSale(l, s, config.ID)
@@ -507,6 +508,26 @@ func (c *Core) openSale(i int, l *lane, lots []auction.Lot) {
 	}
 	c.receiveOwn()
 	c.settleSales(l)
+}
+
+// toCall leaves out of what standing bids did not sell the slots that were only offered
+// since something had improved, where the bids of all are at hand and none passes: they
+// are called when that is due.
+func (c *Core) toCall(lots []auction.Lot) []auction.Lot {
+	for i := range lots {
+		if !lots[i].Hopeless {
+			continue
+		}
+		lots[i].Slots = slices.DeleteFunc(lots[i].Slots, func(w auction.Want) bool {
+			wt := c.waits[w.Slot]
+			if wt == nil || wt.callAt <= c.now {
+				return false
+			}
+			wt.next = wt.callAt
+			return true
+		})
+	}
+	return slices.DeleteFunc(lots, func(l auction.Lot) bool { return len(l.Slots) == 0 })
 }
 
 // saleOf is how lots of a lane are sold now.
@@ -635,6 +656,7 @@ func (c *Core) unsold(wt *waiting, o auction.Outcome) {
 func (c *Core) improved() {
 	for _, wt := range c.waits {
 		if wt.asked > 0 && wt.next.Sub(c.now) > improvedAfter {
+			wt.callAt = max(wt.callAt, wt.next)
 			wt.next = c.now.Add(improvedAfter)
 		}
 	}
