@@ -35,7 +35,7 @@ func BenchmarkDecision(b *testing.B) {
 		_, err := at.Deploy(b.Context(), api.DeployRequest{Spec: fairJob(name, 1)})
 		answered := time.Now()
 		must(b, err)
-		claimed := f.claims(1, time.Minute)[0]
+		claimed := f.claims(name, 1, time.Minute)[0]
 		accepted = append(accepted, max(claimed.Sub(answered), 0))
 		submitted = append(submitted, claimed.Sub(began))
 		_, err = at.Remove(b.Context(), api.RemoveRequest{Job: name})
@@ -45,17 +45,23 @@ func BenchmarkDecision(b *testing.B) {
 	reportTimes(b, "submitted", submitted)
 }
 
-// BenchmarkThousand measures, on 50 real peers whose driver runs nothing, how long a job of
-// 1,000 slots takes from its submission until every slot is claimed:
+// BenchmarkThousand measures, on 20 and on 50 real peers whose driver runs nothing, how long
+// a job of 1,000 slots takes from its submission until every slot is claimed:
 //
-//	go test ./e2e -run XXX -bench Thousand -benchtime 1x -timeout 20m
+//	go test ./e2e -run XXX -bench Thousand/50 -benchtime 1x -timeout 20m
 //
 // SHOAL_TRIALS (3) jobs, one after the other, each removed before the next.
 func BenchmarkThousand(b *testing.B) {
+	for _, peers := range []int{20, 50} {
+		b.Run(strconv.Itoa(peers), func(b *testing.B) { benchThousand(b, peers) })
+	}
+}
+
+func benchThousand(b *testing.B, peers int) {
 	const slots = 1000
 	trials := saleTrials(b, 3)
 	b.Setenv("SHOAL_PRETEND", "1")
-	f := startFair(b, 50, "pretend")
+	f := startFair(b, peers, "pretend")
 	var answers, halves, all []time.Duration
 	for i := range trials {
 		name := fmt.Sprintf("many%d", i)
@@ -63,7 +69,7 @@ func BenchmarkThousand(b *testing.B) {
 		_, err := f.clients[i].Deploy(b.Context(), api.DeployRequest{Spec: fairJob(name, slots)})
 		must(b, err)
 		answers = append(answers, time.Since(began))
-		claims := f.claims(slots, 5*time.Minute)
+		claims := f.claims(name, slots, 5*time.Minute)
 		halves = append(halves, claims[slots/2-1].Sub(began))
 		all = append(all, claims[slots-1].Sub(began))
 		_, err = f.clients[i].Remove(b.Context(), api.RemoveRequest{Job: name})
@@ -126,15 +132,15 @@ func (f *fair) listen(ctx context.Context, c *client.Client) {
 	})
 }
 
-// claims waits until so many further slots are claimed and returns when each first was,
+// claims waits until so many slots of a job are claimed and returns when each first was,
 // in order.
-func (f *fair) claims(n int, limit time.Duration) (at []time.Time) {
+func (f *fair) claims(name string, n int, limit time.Duration) (at []time.Time) {
 	f.t.Helper()
 	known := map[string]bool{}
 	for late := time.After(limit); len(at) < n; {
 		select {
 		case c := <-f.claimed:
-			if !known[c.slot] {
+			if strings.HasPrefix(c.slot, name+"/") && !known[c.slot] {
 				known[c.slot] = true
 				at = append(at, c.at)
 			}

@@ -3,6 +3,7 @@ package node
 import (
 	"fmt"
 	"slices"
+	"time"
 
 	"shoal/auction"
 	"shoal/clock"
@@ -19,8 +20,9 @@ import (
 
 // system is what this peer does of the system tasks.
 type system struct {
-	jobs    []job.ID // that have one, as of at
+	jobs    []job.ID // that may have one, as of at
 	at      systemAt
+	listed  clock.Instant // when they were looked for
 	looked  clock.Instant
 	version uint64 // the ledger's, then
 	missing bool   // something of ours could not be claimed then
@@ -40,8 +42,11 @@ func (c *Core) settleSystem() {
 		return
 	}
 	s := &c.system
-	if at := (systemAt{c.led.HeadsVersion(), c.led.StampOf("")}); s.at != at || s.looked == 0 {
-		s.at, s.jobs = at, c.jobsWith(s.jobs[:0], job.System)
+	// Where a thousand jobs come in a second, going over all of them for each would be most
+	// of what a peer does.
+	at := systemAt{c.led.HeadsVersion(), c.led.StampOf("")}
+	if s.at != at && (s.listed == 0 || c.due(s.listed.Add(listEvery))) {
+		s.at, s.listed, s.jobs = at, max(c.now, 1), c.jobsWith(s.jobs[:0], job.System)
 	}
 	every := scanEvery
 	switch {
@@ -63,10 +68,16 @@ func (c *Core) settleSystem() {
 	}
 }
 
-// jobsWith appends the jobs that have a task of a type.
+// listEvery is how often jobs with system tasks are looked for, at most.
+const listEvery = 250 * time.Millisecond
+
+// jobsWith appends the jobs that have a task of a type, or had one in the spec before.
 func (c *Core) jobsWith(to []job.ID, t job.Type) []job.ID {
+	has := func(spec *job.Spec) bool {
+		return spec != nil && slices.ContainsFunc(spec.Tasks, func(task job.Task) bool { return task.Type == t })
+	}
 	for _, id := range c.led.Jobs() {
-		if slices.ContainsFunc(c.led.Wanted(id), func(w ledger.Wanted) bool { return w.Task.Type == t }) {
+		if h := c.led.Head(id); h != nil && !h.Deleted && (has(c.led.Spec(h.Spec)) || has(c.led.Spec(h.Previous))) {
 			to = append(to, id)
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"shoal/auction"
 	"shoal/clock"
 	"shoal/job"
 	"shoal/node"
@@ -84,8 +85,9 @@ type MachineSpec struct {
 	Datacenter string
 	Profile    string
 	NIC        nicSpec
-	Clock      time.Duration // what its wall clock is off by at first
-	DriftPPM   int64         // what its monotonic clock is fast by, in millionths
+	Clock      time.Duration   // what its wall clock is off by at first
+	DriftPPM   int64           // what its monotonic clock is fast by, in millionths
+	Accept     *auction.Policy // its owner's; nil: none
 }
 
 // now returns the machine's own instant. An instant of zero means "none" to the
@@ -130,6 +132,7 @@ func (m *machine) start() {
 		Name: m.name, Datacenter: m.spec.Datacenter, Labels: m.spec.Labels, Profile: m.spec.Profile,
 		Version: "sim", Addrs: []string{"sim/" + m.name},
 		Founder: m.founder, Damaged: m.damaged, Horizon: w.horizon,
+		Accept: m.spec.Accept,
 	}
 	m.founder, m.joined = false, true
 	if m.later {
