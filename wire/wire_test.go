@@ -204,3 +204,21 @@ func FuzzDecode(f *testing.F) {
 		}
 	})
 }
+
+// A standing bid is sent to up to eight peers each five seconds: it stays small.
+func TestStanding_IsSmall(t *testing.T) {
+	usual := &Standing{Inc: 1000, Seq: 1 << 20, Free: job.Resources{CPUMilli: 15_500, MemBytes: 61 << 30, DiskBytes: 900 << 30}, Load: 1, Flags: OnBattery}
+	for _, c := range []struct {
+		name string
+		m    *Standing
+		most int
+	}{
+		{"an ordinary one", usual, 50},
+		{"with eight devices and ten images", &Standing{Inc: 1000, Seq: 1 << 20, Free: usual.Free, GPUs: make([]uint16, 8), Images: make([]byte, 40)}, 100},
+		{"still so", &Standing{Inc: 1000, Seq: 1 << 20, Still: true}, 18},
+	} {
+		if b, err := Encode(c.m); err != nil || len(b) > c.most {
+			t.Errorf("%s: %d bytes, at most %d; %v", c.name, len(b), c.most, err)
+		}
+	}
+}
