@@ -327,5 +327,8 @@ func costsHere(self *Self, lot *wire.Lot, task *job.Task, p places) Costs {
 	if self.FailsOf != nil {
 		c.Fails = self.FailsOf(lot.Job, lot.Task, lot.Spec)
 	}
+	if task.Policy == PolicyPack {
+		c = c.lasting()
+	}
 	return c
 }

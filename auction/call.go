@@ -96,7 +96,7 @@ func (p *packer) add(from *Lot, group int, wants []Want) []Want {
 		}
 	}
 	n := min(len(wants), wire.MaxSlotsPerCall-p.slots, (p.left-base-bytes)/slotBytes)
-	l := &lot{wire: w, from: from, policy: from.Policy, records: records, group: group, call: last, place: len(s.calls[last])}
+	l := &lot{wire: w, from: from, policy: from.Policy, mix: s.cfg.Mix, records: records, group: group, call: last, place: len(s.calls[last])}
 	for _, want := range wants[:n] {
 		sl := s.byID[want.Slot]
 		sl.lot = l

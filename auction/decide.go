@@ -222,8 +222,7 @@ func (b *bidder) countGPUs() { b.leftGPUs = without(b.gpus, b.awayGPUs...) }
 func without(free []uint16, needs ...int64) []uint16 {
 	free = slices.Clone(free)
 	for _, milli := range needs {
-		devices, _ := job.PickGPUs(free, milli)
-		job.TakeGPUs(free, devices, milli)
+		takeGPUs(free, milli)
 	}
 	return free
 }
@@ -235,8 +234,12 @@ func (b *bidder) score(l *lot, o *wire.Offer) wire.Score {
 		return b.cached
 	}
 	b.scored = l
-	b.cached = Score(Terms{Copies: int(min(o.Copies, maxCopies)) + b.given[l.group], Free: b.left(), Total: b.total,
-		Needs: l.wire.Needs, Policy: l.policy, Bucket: b.bucket(o), Order: b.order})
+	t := Terms{Copies: int(min(o.Copies, maxCopies)) + b.given[l.group], Free: b.left(), Total: b.total,
+		Needs: l.wire.Needs, Policy: l.policy, Bucket: b.bucket(o), Order: b.order}
+	if l.policy == PolicyPack {
+		t.Frags = l.mix.class(b.room(), l.wire.Needs)
+	}
+	b.cached = Score(t)
 	return b.cached
 }
 

@@ -90,6 +90,8 @@ func (s *Sale) Reply(_ clock.Instant, from wire.PeerID, r *wire.Reply) {
 		return
 	}
 	b.replied, b.free = r.Award, clampTo(r.Bid.Free, b.total)
+	b.gpus = clampGPUs(r.Bid.GPUs, b.total)
+	b.countGPUs()
 }
 
 // sell notes the first acceptance of a slot; which of two claims wins is for the

@@ -81,6 +81,7 @@ type Config struct {
 	Lane  uint8
 	Cell  string        // context of the tie-break
 	Lots  []Lot         // placed in this order: by priority and age
+	Mix   *Mix          // what fragments are measured by; nil: by nothing
 	Asked []wire.PeerID // the ready peers that nobody here doubts, Self included
 
 	Own func(wire.PeerID) bool // of the lane's own quarter, preferred among equals; nil: nobody is
@@ -143,6 +144,7 @@ type lot struct {
 	wire    wire.Lot
 	from    *Lot
 	policy  string
+	mix     *Mix
 	records []*wire.Record
 	group   int // lots of one job and task share it
 	call    int // the call that offers it

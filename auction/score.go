@@ -25,6 +25,7 @@ type Terms struct {
 	Needs  job.Resources // of the slot
 	Policy string        // PolicySpread (or ""), PolicyPack
 	Bucket uint32        // cost class, see Bucket
+	Frags  uint32        // for pack: class of the fragments that the slot leaves, 0 to fragClasses
 	Order  uint64        // wire.Order(cell, bidder)
 }
 
@@ -34,13 +35,14 @@ type Terms struct {
 // refinement before it: on a real trace random ties cost five percent of what
 // could be placed.
 func Score(t Terms) wire.Score {
-	s := wire.Score{Bucket: t.Bucket, Room: room(t), Order: t.Order}
-	if t.Policy != PolicyPack {
-		s.Copies = uint32(min(max(t.Copies, 0), maxCopies))
-		s.Room = -s.Room
+	if t.Policy == PolicyPack {
+		return wire.Score{Bucket: min(t.Bucket, maxCost)*(fragClasses+1) + t.Frags, Room: room(t), Order: t.Order}
 	}
-	return s
+	return wire.Score{Copies: uint32(min(max(t.Copies, 0), maxCopies)), Bucket: t.Bucket, Room: -room(t), Order: t.Order}
 }
+
+// maxCost is where costs stop counting beside fragments, above what Bucket returns.
+const maxCost = 1 << 20
 
 // maxCopies is where copies stop counting, far beyond what a peer can hold.
 const maxCopies = 1 << 30
@@ -51,15 +53,29 @@ func Compare(a, b wire.Score) int {
 		cmp.Compare(a.Room, b.Room), cmp.Compare(a.Order, b.Order))
 }
 
-// room is what the scarcest resource has left once the slot is there, in
-// millionths of the total. Disk counts only for who needs some: a disk full of
-// the owner's files does not make a peer full.
+// room is how empty a peer is, in millionths of what it has: for spread the share that its
+// scarcest resource has left once the slot is there; for pack the one it has before, as
+// how large the slot is tells nothing of how full the peer is. Disk counts only for who
+// needs some: a disk full of the owner's files does not make a peer full. So do GPUs for
+// spread; for pack they count as much as all else wherever there are any, as what needs
+// none is to go where they are taken.
 func room(t Terms) int64 {
+	needs := t.Needs
+	if t.Policy == PolicyPack {
+		needs = job.Resources{}
+	}
 	left := min(
-		share(t.Free.CPUMilli, t.Needs.CPUMilli, t.Total.CPUMilli),
-		share(t.Free.MemBytes, t.Needs.MemBytes, t.Total.MemBytes))
+		share(t.Free.CPUMilli, needs.CPUMilli, t.Total.CPUMilli),
+		share(t.Free.MemBytes, needs.MemBytes, t.Total.MemBytes))
 	if t.Needs.DiskBytes > 0 {
-		left = min(left, share(t.Free.DiskBytes, t.Needs.DiskBytes, t.Total.DiskBytes))
+		left = min(left, share(t.Free.DiskBytes, needs.DiskBytes, t.Total.DiskBytes))
+	}
+	gpu := share(t.Free.GPUMilli, needs.GPUMilli, t.Total.GPUMilli)
+	switch {
+	case t.Policy == PolicyPack && t.Total.GPUMilli > 0:
+		return (left + gpu) / 2
+	case t.Policy != PolicyPack && t.Needs.GPUMilli > 0:
+		return min(left, gpu)
 	}
 	return left
 }
@@ -122,9 +138,18 @@ const (
 	TermLoad             //
 	TermVolume           // left behind elsewhere
 	TermFails            // how many failures, not what they cost
-	TermFragments        // what of the peer's room becomes useless to others
+	TermFragments        // for pack: class of what of the peer's GPUs becomes useless to others; 50: no more than now
 	numTerms
 )
+
+// lasting is what of the costs counts for policy pack, where they come before fragments
+// and fullness. What passes does not: an image is fetched once, and a peer is loaded because
+// it is full, which is what pack seeks. Fetching counts where each byte is paid for.
+func (c Costs) lasting() Costs {
+	c.ImagePresent = c.ImagePresent || !c.Metered
+	c.LoadMilli = 0
+	return c
+}
 
 // Bucket returns the cost class of a bid, lower is better: the sum of a small
 // table over what the slot would cost this bidder and its owner. 0 is a peer on

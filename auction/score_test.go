@@ -15,30 +15,33 @@ const mib = 1 << 20
 func res(cpu, mem int64) job.Resources { return job.Resources{CPUMilli: cpu, MemBytes: mem * mib} }
 
 func TestScore_Room(t *testing.T) {
+	gpus := func(n, milli int64) job.Resources { return job.Resources{CPUMilli: n, MemBytes: n, GPUMilli: milli} }
 	for _, tc := range []struct {
 		name               string
 		free, total, needs job.Resources
-		want               int64 // for pack
+		want, before       int64 // for spread, once the slot is there; for pack, before
 	}{
-		{"empty peer, no needs", res(1000, 1000), res(1000, 1000), res(0, 0), FullRoom},
-		{"half of both", res(1000, 1000), res(1000, 1000), res(500, 500), FullRoom / 2},
-		{"the scarcer part counts", res(1000, 1000), res(1000, 1000), res(100, 750), FullRoom / 4},
-		{"exactly full", res(500, 500), res(1000, 1000), res(500, 100), 0},
-		{"one too little", res(499, 500), res(1000, 1000), res(500, 100), 0},
-		{"nothing known", res(0, 0), res(0, 0), res(500, 100), 0},
-		{"more free than there is", res(9000, 9000), res(1000, 1000), res(0, 0), FullRoom},
-		{"negative free", res(-5, -5), res(1000, 1000), res(1, 1), 0},
-		{"negative needs", res(500, 1000), res(1000, 1000), res(-400, 0), FullRoom / 2},
+		{"empty peer, no needs", res(1000, 1000), res(1000, 1000), res(0, 0), FullRoom, FullRoom},
+		{"half of both", res(1000, 1000), res(1000, 1000), res(500, 500), FullRoom / 2, FullRoom},
+		{"the scarcer part counts", res(1000, 1000), res(1000, 1000), res(100, 750), FullRoom / 4, FullRoom},
+		{"exactly full", res(500, 500), res(1000, 1000), res(500, 100), 0, FullRoom / 2},
+		{"one too little", res(499, 500), res(1000, 1000), res(500, 100), 0, 499_000},
+		{"nothing known", res(0, 0), res(0, 0), res(500, 100), 0, 0},
+		{"more free than there is", res(9000, 9000), res(1000, 1000), res(0, 0), FullRoom, FullRoom},
+		{"negative free", res(-5, -5), res(1000, 1000), res(1, 1), 0, 0},
+		{"negative needs", res(500, 1000), res(1000, 1000), res(-400, 0), FullRoom / 2, FullRoom / 2},
 		{"greatest amounts", job.Resources{CPUMilli: math.MaxInt64 - 1, MemBytes: math.MaxInt64 - 1},
-			job.Resources{CPUMilli: math.MaxInt64, MemBytes: math.MaxInt64}, res(0, 0), FullRoom - 1},
+			job.Resources{CPUMilli: math.MaxInt64, MemBytes: math.MaxInt64}, res(0, 0), FullRoom - 1, FullRoom - 1},
 		{"a full disk of others does not count", job.Resources{CPUMilli: 10, MemBytes: 10},
-			job.Resources{CPUMilli: 10, MemBytes: 10, DiskBytes: 10}, res(0, 0), FullRoom},
+			job.Resources{CPUMilli: 10, MemBytes: 10, DiskBytes: 10}, res(0, 0), FullRoom, FullRoom},
 		{"a disk that is needed counts", job.Resources{CPUMilli: 10, MemBytes: 10, DiskBytes: 5},
-			job.Resources{CPUMilli: 10, MemBytes: 10, DiskBytes: 10}, job.Resources{DiskBytes: 4}, FullRoom / 10},
+			job.Resources{CPUMilli: 10, MemBytes: 10, DiskBytes: 10}, job.Resources{DiskBytes: 4}, FullRoom / 10, FullRoom / 2},
+		{"GPUs that are needed count", gpus(10, 1500), gpus(10, 2000), gpus(0, 500), FullRoom / 2, FullRoom * 7 / 8},
+		{"GPUs that are not needed", gpus(10, 500), gpus(10, 2000), gpus(5, 0), FullRoom / 2, FullRoom * 5 / 8},
 	} {
 		terms := Terms{Free: tc.free, Total: tc.total, Needs: tc.needs, Policy: PolicyPack}
-		if got := Score(terms).Room; got != tc.want {
-			t.Errorf("%s: pack room %d, want %d", tc.name, got, tc.want)
+		if got := Score(terms).Room; got != tc.before {
+			t.Errorf("%s: pack room %d, want %d", tc.name, got, tc.before)
 		}
 		terms.Policy = ""
 		if got := Score(terms).Room; got != -tc.want {

@@ -35,16 +35,11 @@ func PickGPUs(free []uint16, milli int64) (devices []int, ok bool) {
 		return nil, milli == 0
 	}
 	if milli < WholeGPU {
-		best := -1
-		for i, f := range free {
-			if int64(f) >= milli && (best < 0 || f < free[best]) {
-				best = i
-			}
-		}
-		if best < 0 {
+		d := PickShare(free, milli)
+		if d < 0 {
 			return nil, false
 		}
-		return []int{best}, true
+		return []int{d}, true
 	}
 	want := milli / WholeGPU
 	for i, f := range free {
@@ -56,6 +51,17 @@ func PickGPUs(free []uint16, milli int64) (devices []int, ok bool) {
 		return nil, false
 	}
 	return devices, true
+}
+
+// PickShare returns the device that PickGPUs finds for a share of one, -1 if there is none.
+func PickShare(free []uint16, milli int64) int {
+	best := -1
+	for i, f := range free {
+		if int64(f) >= milli && (best < 0 || f < free[best]) {
+			best = i
+		}
+	}
+	return best
 }
 
 // FitsGPUs reports whether PickGPUs finds devices.

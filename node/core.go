@@ -54,6 +54,7 @@ type Core struct {
 	lanes    [Lanes]lane
 	ranks    ranks
 	book     book
+	mixed    mixed
 	parked   []parkedAward // at most maxParked
 	waits    map[job.SlotID]*waiting
 	selling  map[job.SlotID]bool      // in some sale of ours that is under way

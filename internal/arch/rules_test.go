@@ -25,11 +25,11 @@ const (
 )
 
 var pureLevels = map[string]level{
-	"job": leaf, "clock": leaf, "internal/mutant": leaf, "sim/pack": leaf,
+	"job": leaf, "clock": leaf, "internal/mutant": leaf,
 	"wire":          message,
 	"ledger/sketch": coding,
 	"auction":       part, "ledger": part, "gossip": part, "runtime": part,
-	"node": core,
+	"node": core, "sim/pack": core,
 }
 
 // adapters maps each adapter below a pure package to the level it serves; it may

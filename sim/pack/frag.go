@@ -35,9 +35,9 @@ const (
 	buckets = 100
 )
 
-// mixOf returns the most frequent shapes of a trace that make up shapesCover of it, at
+// mixOf returns the most frequent shapes of a trace that make up cover percent of it, at
 // most maxShapes.
-func mixOf(kinds []kind, pods []int) mix {
+func mixOf(kinds []kind, pods []int, cover int64) mix {
 	known := map[Pod]int{}
 	var all []shape
 	for _, k := range pods {
@@ -53,7 +53,7 @@ func mixOf(kinds []kind, pods []int) mix {
 	}
 	slices.SortStableFunc(all, func(a, b shape) int { return cmp.Compare(b.weight, a.weight) })
 	var m mix
-	for m.weight*100 < int64(len(pods))*shapesCover && len(m.shapes) < maxShapes {
+	for m.weight*100 < int64(len(pods))*cover && len(m.shapes) < maxShapes {
 		m.weight += all[len(m.shapes)].weight
 		m.shapes = all[:len(m.shapes)+1]
 	}

@@ -1,7 +1,7 @@
-// Package pack places the pods of a trace on its nodes centrally, with full view: one
-// mind that sees each node as it is, one pod after the other, none of them ever moved.
-// It is the yardstick for the sale, which has neither that view nor that mind, and
-// decides nothing in a swarm.
+// Package pack places the pods of a trace on its nodes, one after the other, none of them
+// ever moved: centrally, with full view, by one mind that sees each node as it is; and by
+// sales in cells, with the code that ships. The first is the yardstick for the second,
+// which has neither that view nor that mind, and decides nothing in a swarm.
 //
 // What is placed is CPU, memory and GPUs. GPUs are accounted device by device, in
 // thousandths: a pod has none, a share of one device, or several whole ones, so what is
@@ -105,7 +105,7 @@ func NewTrace(nodes []Node, pods []Pod) (*Trace, error) {
 		return nil, fmt.Errorf("%d nodes and %d kinds of pods are too many: multiplied they are at most %d",
 			len(t.nodes), len(t.kinds), maxScores)
 	}
-	t.mix = mixOf(t.kinds, t.pods)
+	t.mix = mixOf(t.kinds, t.pods, shapesCover)
 	return t, nil
 }
 

@@ -256,10 +256,12 @@ func TestRun_BooksBalance(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		c := trace.cluster(policies[name])
+		c, place := trace.placer(name, 3, 32)
 		var cpu, gpu int64
 		for _, k := range order {
-			if c.place(k) {
+			if placed, err := place(k); err != nil {
+				t.Fatalf("%s: %v", name, err)
+			} else if placed {
 				cpu += trace.kinds[k].CPUMilli
 				gpu += trace.kinds[k].gpuMilli()
 			}
@@ -293,7 +295,7 @@ func TestRun_FewerFragmentsPlaceMore(t *testing.T) {
 		}
 		return r
 	}
-	o := Options{First: 1, Seeds: 5, Percent: 130}
+	o := Options{Policies: []string{BestFit, FGD}, First: 1, Seeds: 5, Percent: 130}
 	r := run(o)
 	best, fgd := r.Policies[0].Mean, r.Policies[1].Mean
 	if fgd.GPU <= best.GPU || fgd.Fragments >= best.Fragments {
@@ -312,7 +314,7 @@ func TestRun_Stops(t *testing.T) {
 	var last At
 	_, err := drawn(t).Run(Options{Seeds: 2, First: 5, Percent: 130, Watch: func(at At) bool {
 		last = at
-		return at.Done == 3 && at.Pods > 0
+		return at.Done == 3 && at.Pods > 0 // the second of fgd
 	}})
 	if !errors.Is(err, ErrStopped) || last.Policy != FGD || last.Seed != 6 || last.Pods != watchEvery || last.Of <= watchEvery {
 		t.Errorf("%v at %+v", err, last)

@@ -63,6 +63,7 @@ type cluster struct {
 	scores [][]score // by kind, then host; nil until one comes
 	frag   int64     // of all hosts together
 	free   []int64   // scratch of fragmentsWith
+	market *market   // that places; nil: policy does
 }
 
 func (t *Trace) cluster(p policy) *cluster {

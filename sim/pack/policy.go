@@ -1,20 +1,31 @@
 package pack
 
-import "slices"
+import (
+	"slices"
+
+	"shoal/auction"
+)
 
 // A policy is how much a pod that fits is worth on a host, from 0 on, and on which of
 // its devices if it takes one alone.
 type policy func(c *cluster, h *host, p *Pod) (worth int64, device int)
 
-// The names of the policies.
+// The names of the policies: of one mind with full view, and of sales.
 const (
 	BestFit = "bestfit"
 	FGD     = "fgd"
+	Pack    = auction.PolicyPack
+	Spread  = auction.PolicySpread
 )
 
-// Policies are the names of all, in the order of reports.
-var Policies = []string{BestFit, FGD}
+// Policies are the names of all, in the order of reports, and Usual those that Run takes
+// if none is named.
+var (
+	Policies = []string{BestFit, FGD, Pack, Spread}
+	Usual    = []string{BestFit, FGD, Pack}
+)
 
+// policies are the central ones.
 var policies = map[string]policy{BestFit: bestFit, FGD: fgd}
 
 // million is what shares of a node are counted in.

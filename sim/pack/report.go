@@ -10,9 +10,10 @@ var ErrStopped = errors.New("stopped")
 
 // Options say what Run does.
 type Options struct {
-	Policies []string // of Policies; none: all
+	Policies []string // of Policies; none: Usual
 	First    uint64   // the first seed
 	Seeds    int      // how many, one after the other; at least 1
+	Cell     int      // peers of a cell in which a sale is held, 1 to MaxCell
 	Percent  int      // GPUs asked for by all that arrives, of the capacity; at least 1
 
 	Watch func(At) (stop bool) // told every so many pods how far Run is; nil: nobody
@@ -42,7 +43,8 @@ type Report struct {
 // Placed is what one policy placed.
 type Placed struct {
 	Policy string  `json:"policy"`
-	Mean   Figures `json:"mean"` // of the seeds
+	Sale   *Sale   `json:"sale,omitempty"` // nil: it was placed centrally
+	Mean   Figures `json:"mean"`           // of the seeds
 	Seeds  []Seed  `json:"seeds"`
 }
 
@@ -53,6 +55,19 @@ type Seed struct {
 	Pods     int    `json:"podsPlaced"`
 	GPUMilli int64  `json:"gpuMilliPlaced"`
 	Figures
+	talk, placing Talk
+}
+
+// A Sale is how pods were sold, and what the sales in which a pod was placed took on
+// average. Total has those in which it was not, too.
+type Sale struct {
+	Cells    int     `json:"cells"`
+	Cell     int     `json:"cell"` // peers of the largest
+	Bids     float64 `json:"bidsPerPlacement"`
+	Awards   float64 `json:"awardsPerPlacement"`
+	Messages float64 `json:"messagesPerPlacement"`
+	Bytes    float64 `json:"bytesPerPlacement"`
+	Total    Talk    `json:"total"` // of all seeds
 }
 
 // Figures are percentages, to three decimals: of the nodes' GPUs, CPUs and memory what
@@ -71,7 +86,7 @@ type Figures struct {
 func (t *Trace) Run(o Options) (*Report, error) {
 	names := o.Policies
 	if len(names) == 0 {
-		names = Policies
+		names = Usual
 	}
 	r := &Report{
 		Nodes: len(t.nodes), Without: t.without, GPUs: t.total.GPUs, CPUMilli: t.total.CPUMilli, MemMiB: t.total.MemMiB,
@@ -88,6 +103,9 @@ func (t *Trace) Run(o Options) (*Report, error) {
 			p.Seeds = append(p.Seeds, s)
 		}
 		p.Mean = mean(p.Seeds)
+		if policies[name] == nil {
+			p.Sale = t.saleOf(p.Seeds, o.Cell)
+		}
 		r.Policies = append(r.Policies, p)
 	}
 	return r, nil
@@ -102,19 +120,63 @@ func (t *Trace) placeAll(o *Options, at At) (Seed, error) {
 	if err != nil {
 		return Seed{}, err
 	}
-	c := t.cluster(policies[at.Policy])
+	c, place := t.placer(at.Policy, at.Seed, o.Cell)
 	s := Seed{Seed: at.Seed, Arrived: len(order)}
 	for i, k := range order {
 		if at.Pods, at.Of = i, len(order); i%watchEvery == 0 && o.Watch != nil && o.Watch(at) {
 			return Seed{}, ErrStopped
 		}
-		if c.place(k) {
+		placed, err := place(k)
+		if err != nil {
+			return Seed{}, err
+		}
+		if placed {
 			s.Pods++
 			s.GPUMilli += t.kinds[k].gpuMilli()
 		}
 	}
+	if c.market != nil {
+		s.talk, s.placing = c.market.talk, c.market.placing
+	}
 	s.Figures = c.figures()
 	return s, nil
+}
+
+// placer is an empty cluster, and what places a pod of a kind on it by a policy.
+func (t *Trace) placer(policy string, seed uint64, cell int) (*cluster, func(kind int) (bool, error)) {
+	if central := policies[policy]; central != nil {
+		c := t.cluster(central)
+		return c, func(kind int) (bool, error) { return c.place(kind), nil }
+	}
+	m := t.market(policy, seed, cell)
+	m.cluster.market = m
+	return m.cluster, m.place
+}
+
+// saleOf sums up what was said in the sales of several seeds.
+func (t *Trace) saleOf(seeds []Seed, size int) *Sale {
+	s := &Sale{Cells: (len(t.nodes) + size - 1) / size}
+	s.Cell = (len(t.nodes) + s.Cells - 1) / s.Cells
+	placed, p := 0, Talk{}
+	for i := range seeds {
+		placed += seeds[i].Pods
+		s.Total.add(&seeds[i].talk)
+		p.add(&seeds[i].placing)
+	}
+	per := func(n int64) float64 { return rounded(float64(n) / float64(max(placed, 1))) }
+	s.Bids, s.Awards = per(int64(p.Bids)), per(int64(p.Awards))
+	s.Messages, s.Bytes = per(int64(p.Messages)), per(p.Bytes)
+	return s
+}
+
+func (t *Talk) add(o *Talk) {
+	t.Sales += o.Sales
+	t.Calls += o.Calls
+	t.Bids += o.Bids
+	t.Awards += o.Awards
+	t.Declines += o.Declines
+	t.Messages += o.Messages
+	t.Bytes += o.Bytes
 }
 
 // figures sums up what is left.
