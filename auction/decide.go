@@ -130,7 +130,7 @@ func (s *Sale) isNear(l *lot) bool {
 type candidate struct {
 	by    *bidder
 	last  bool // excluded: only if there is no other
-	far   bool // of another lane's quarter, and enough of our own could take it
+	far   bool // of another lane's quarter, and enough of our own could take it; for pack nobody is
 	score wire.Score
 	terms []byte // of the bucket
 }
@@ -165,7 +165,7 @@ func (s *Sale) rank(sl *slot) (best []candidate, passed int) {
 			continue
 		}
 		passed++
-		c := candidate{by: b, last: slices.Contains(sl.want.Exclude, b.id), far: l.near && !b.own, score: b.score(l, o), terms: o.Terms}
+		c := candidate{by: b, last: slices.Contains(sl.want.Exclude, b.id), far: l.near && !b.own && l.policy != PolicyPack, score: b.score(l, o), terms: o.Terms}
 		at := n
 		for at > 0 && c.compare(top[at-1]) < 0 {
 			top[at] = top[at-1]
