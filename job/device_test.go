@@ -51,3 +51,22 @@ func TestCheckGrant(t *testing.T) {
 		}
 	}
 }
+
+// FuzzDevice: what is read prints as something that reads as the same, and a grant
+// without wildcards that is taken grants itself.
+func FuzzDevice(f *testing.F) {
+	for _, s := range []string{"/dev/ttyUSB0:/dev/zigbee:rw", "usb=1a86:7523", "usb=*:*", "/dev/tty[A-", "/dev/a::r"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		if d, err := job.ParseDevice(s); err == nil {
+			if again, err := job.ParseDevice(d.String()); err != nil || again != d {
+				t.Errorf("%q reads as %+v, then as %+v, %v", s, d, again, err)
+			}
+			if wrong := job.CheckGrant(d.Host); wrong != "" {
+				t.Errorf("%q is a device that nobody can grant: %s", d.Host, wrong)
+			}
+		}
+		_ = job.CheckGrant(s)
+	})
+}

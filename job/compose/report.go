@@ -195,7 +195,8 @@ var listIndex = regexp.MustCompile(`\.(\d+)(\.|$)`)
 // composeField is what the fields of a job.Task may be called in a file.
 var composeField = map[string]string{
 	"attempts": "x-shoal.attempts", "priority": "x-shoal.priority",
-	"aliases": "networks", "capDrop": "cap_drop", "constraints": "x-shoal.constraints|deploy.placement.constraints", "devices": "devices|x-shoal.devices",
+	"aliases": "networks", "capDrop": "cap_drop", "constraints": "x-shoal.constraints|deploy.placement.constraints",
+	"devices":   "devices|x-shoal.devices",
 	"count":     "scale|deploy.replicas",
 	"dependsOn": "depends_on", "env": "environment", "extraHosts": "extra_hosts", "failover": "x-shoal.failover",
 	"health": "healthcheck", "limits": "deploy.resources.limits|mem_limit|cpus", "mounts": "volumes", "name": "",
