@@ -122,7 +122,7 @@ type space struct {
 	gpus        []uint16 // free of each
 }
 
-func (self *Self) room() space { return space{self.Free, self.Total, self.GPUs} }
+func (s *Self) room() space { return space{s.Free, s.Total, s.GPUs} }
 
 // holds reports whether there is room for needs.
 func (s space) holds(needs job.Resources) bool {

@@ -165,7 +165,8 @@ func (s *Sale) rank(sl *slot) (best []candidate, passed int) {
 			continue
 		}
 		passed++
-		c := candidate{by: b, last: slices.Contains(sl.want.Exclude, b.id), far: l.near && !b.own && l.policy != PolicyPack, score: b.score(l, o), terms: o.Terms}
+		c := candidate{by: b, last: slices.Contains(sl.want.Exclude, b.id), score: b.score(l, o), terms: o.Terms}
+		c.far = l.near && !b.own && l.policy != PolicyPack
 		at := n
 		for at > 0 && c.compare(top[at-1]) < 0 {
 			top[at] = top[at-1]

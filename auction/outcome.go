@@ -196,7 +196,8 @@ func (s *Sale) summary(now clock.Instant, sl *slot, best []candidate, passed int
 	sum := wire.Summary{Steward: s.cfg.Self.Tag(), Standing: s.standing, Asked: uint32(len(s.asked)), Passed: uint32(passed),
 		Noes: noes, Took: now.Sub(s.opened), Waited: waited(sl.want.Since, s.opened)}
 	for _, c := range best {
-		sum.Bids = append(sum.Bids, wire.ScoredBid{Peer: c.by.id.Tag(), Copies: c.score.Copies, Bucket: c.score.Bucket, Room: c.score.Room, Terms: c.parts(sl.lot)})
+		sum.Bids = append(sum.Bids, wire.ScoredBid{Peer: c.by.id.Tag(), Copies: c.score.Copies, Bucket: c.score.Bucket,
+			Room: c.score.Room, Terms: c.parts(sl.lot)})
 	}
 	return sum
 }
