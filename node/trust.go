@@ -71,7 +71,7 @@ func couldNotRun(cl *ledger.Claim) bool { return cl.Exit == 0 || cl.Exit == 137 
 
 // sawVerdict notes that a claim was declared lost since it never began.
 func (c *Core) sawVerdict(v *ledger.Verdict) {
-	if !v.Unstarted || v.By == v.Peer {
+	if !v.Unstarted {
 		return
 	}
 	if r := c.led.ClaimRecord(v.Slot, v.Life, v.Token, v.Peer); r != nil {
@@ -227,8 +227,8 @@ func (c *Core) judgeStalled(l *lane, jobs []job.ID) {
 	l.stalledAt = max(c.now, 1)
 	for _, id := range jobs {
 		c.led.EachClaimOf(id, func(cl *ledger.Claim) {
-			if cl.HasBegun() || cl.Phase.Ended() || cl.Peer == c.cfg.Self || !c.led.IsLive(cl) || c.mem.Doubted(cl.Peer) || c.now < c.startsBy(cl) {
-				return
+			if cl.HasBegun() || !c.led.IsLive(cl) || c.mem.Doubted(cl.Peer) || c.now < c.startsBy(cl) {
+				return // a steward's own claims are as others'
 			}
 			if w, ok := c.wantedOf(cl); ok && !c.neverMoves(w, cl) && c.begunElsewhere(cl) == nil {
 				c.stalled(l, cl)

@@ -17,7 +17,7 @@ func addMisbehaviour() {
 	verbs["flood"] = verb{args: 1, usage: "PEER factor=20 [for=10s]: each message it sends goes out so many times",
 		opts: []string{"factor", "for"}, check: needs("factor", floodArgs), do: (*run).flood}
 	verbs["lie"] = verb{args: 1,
-		usage: "PEER factor=4, PEER starts=no|never, or both: it has so many times what it has, so it says; it says that it runs what it does not; it never begins",
+		usage: "PEER factor=4, PEER starts=no|never, or both: it says it has so many times what it has; runs what it does not; it never begins",
 		opts:  []string{"factor", "starts"}, check: lieArgs, do: (*run).lie}
 }
 

@@ -97,10 +97,13 @@ func (d *Driver) Logs(_ context.Context, name string, _ runtime.LogOptions) (io.
 
 // EnsureNetwork gives every job the loopback.
 func (d *Driver) EnsureNetwork(_ context.Context, id job.ID) (runtime.NetworkInfo, error) {
-	return runtime.NetworkInfo{Job: id, Name: "none", Bridge: "lo", Gateway: "127.90.0.1", Subnet: "127.90.0.0/24", First: "127.90.0.2", Last: "127.90.0.254"}, nil
+	return runtime.NetworkInfo{
+		Job: id, Name: "none", Bridge: "lo", Gateway: "127.90.0.1", Subnet: "127.90.0.0/24",
+		First: "127.90.0.2", Last: "127.90.0.254",
+	}, nil
 }
 
-// RemoveNetwork, Networks, RemoveVolume, Ping and Close have nothing to do.
+// RemoveNetwork does nothing: there are none.
 func (d *Driver) RemoveNetwork(context.Context, job.ID) error { return nil }
 
 // Networks returns none.
