@@ -18,14 +18,14 @@ func TestPack_SmallTrace(t *testing.T) {
 		t.Fatal(err)
 	}
 	run := func() *pack.Report {
-		r, err := trace.Run(pack.Options{First: 1, Seeds: 3, Percent: 1000})
+		r, err := trace.Run(pack.Options{First: 1, Seeds: 3, Percent: 1000, Cell: 128})
 		if err != nil {
 			t.Fatal(err)
 		}
 		return r
 	}
 	r := run()
-	if r.Nodes != 1 || r.Without != 3 || r.GPUs != 1 || r.Pods != 6 || len(r.Policies) != 2 {
+	if r.Nodes != 1 || r.Without != 3 || r.GPUs != 1 || r.Pods != 6 || len(r.Policies) != len(pack.Usual) {
 		t.Errorf("%+v", r)
 	}
 	for _, p := range r.Policies {
