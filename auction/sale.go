@@ -86,9 +86,9 @@ type Config struct {
 
 	Own func(wire.PeerID) bool // of the lane's own quarter, preferred among equals; nil: nobody is
 
-	// Marks count the tasks that a peer took of late and did not run: its bids rank lower. A
+	// Blame counts the tasks that a peer took of late and did not run: its bids rank lower. A
 	// peer that is not there has none.
-	Marks map[wire.PeerID]uint32
+	Blame map[wire.PeerID]uint32
 
 	// Known is what the steward knows of a peer without asking it; nil: its standing bid is
 	// not at hand, or does not tell all. With Find it serves Direct alone.
@@ -208,7 +208,7 @@ type bidder struct {
 	id    wire.PeerID
 	order uint64
 	own   bool   // of the lane's own quarter
-	marks uint32 // added to the bucket of what it bids
+	blame uint32 // added to the bucket of what it bids
 	asked bool
 	owes  int // calls not yet answered
 
@@ -282,7 +282,7 @@ func prepare(now clock.Instant, c Config, standing bool) *Sale {
 
 // admit makes the bidder of a peer, keeping ranked in order.
 func (s *Sale) admit(id wire.PeerID) *bidder {
-	b := &bidder{id: id, own: s.cfg.Own != nil && s.cfg.Own(id), order: wire.Order(s.cfg.Cell, id), marks: s.cfg.marksOf(id), given: make(map[int]int),
+	b := &bidder{id: id, own: s.cfg.Own != nil && s.cfg.Own(id), order: wire.Order(s.cfg.Cell, id), blame: s.cfg.blameOf(id), given: make(map[int]int),
 		answers: make([]*answer, len(s.calls)), owes: len(s.calls)}
 	s.bidders[id] = b
 	at, _ := slices.BinarySearchFunc(s.ranked, b, func(x, y *bidder) int {

@@ -9,7 +9,7 @@ import (
 
 // A marked peer loses to every other with as many copies, whatever it says of itself, and
 // still takes what nobody else can.
-func TestMarks_RankAPeerLast(t *testing.T) {
+func TestBlame_RanksAPeerLast(t *testing.T) {
 	for _, c := range []struct {
 		name   string
 		bucket uint32 // of the marked peer's own bid
@@ -21,7 +21,7 @@ func TestMarks_RankAPeerLast(t *testing.T) {
 		{"nobody else bids", 0, false, peer(1)},
 	} {
 		s, _ := Open(at(0), Config{ID: 1, Self: peer(0), Cell: "cell", Lots: []Lot{webLot(1, res(1, 1))},
-			Asked: []wire.PeerID{peer(1), peer(2)}, Marks: map[wire.PeerID]uint32{peer(1): 3}})
+			Asked: []wire.PeerID{peer(1), peer(2)}, Blame: map[wire.PeerID]uint32{peer(1): 3}})
 		for n := 1; n <= 2; n++ {
 			free, no := res(900, 900), ""
 			if n == 2 {

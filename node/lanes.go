@@ -536,7 +536,7 @@ func (c *Core) saleOf(i int, lots []auction.Lot) auction.Config {
 	return auction.Config{
 		ID: uint64(c.self.inc)<<44 | c.nextID<<20, Self: c.cfg.Self, Lane: uint8(i), Cell: c.cell(),
 		Lots: lots, Mix: c.mixFor(lots), Asked: c.askable(i), Own: func(p wire.PeerID) bool { return quarterOf(p) == i },
-		Known: c.known(), Find: c.lookup, Book: c.book.Book, Marks: c.marks(),
+		Known: c.known(), Find: c.lookup, Book: c.book.Book, Blame: c.blamed(),
 	}
 }
 

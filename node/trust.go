@@ -32,7 +32,7 @@ type trust struct {
 	strikes map[wire.PeerID][]strike      // at most maxStrikes each, of distinct tasks
 	moved   map[wire.PeerID]clock.Instant // when a claim of a peer was last seen to begin to run
 	shunned []wire.PeerID                 // who is asked last, as of at
-	marks   map[wire.PeerID]uint32        // how many strikes count against a peer, as of at
+	blame   map[wire.PeerID]uint32        // how many strikes count against a peer, as of at
 	at      clock.Instant                 // 0: to be found out anew
 }
 
@@ -129,23 +129,23 @@ func (c *Core) shunned() []wire.PeerID {
 	return c.trust.shunned
 }
 
-// marks returns how many tasks count against each peer.
-func (c *Core) marks() map[wire.PeerID]uint32 {
+// blamed returns how many tasks count against each peer.
+func (c *Core) blamed() map[wire.PeerID]uint32 {
 	c.settleTrusted()
-	return c.trust.marks
+	return c.trust.blame
 }
 
 // settleTrusted finds out at most once a second which strikes count, and whom they shun.
 func (c *Core) settleTrusted() {
-	if at := c.trust.at; len(c.trust.strikes) == 0 && len(c.trust.marks) == 0 || at != 0 && c.now < at.Add(time.Second) {
+	if at := c.trust.at; len(c.trust.strikes) == 0 && len(c.trust.blame) == 0 || at != 0 && c.now < at.Add(time.Second) {
 		return
 	}
 	was := c.trust.shunned
-	c.trust.at, c.trust.shunned, c.trust.marks = max(c.now, 1), nil, map[wire.PeerID]uint32{}
+	c.trust.at, c.trust.shunned, c.trust.blame = max(c.now, 1), nil, map[wire.PeerID]uint32{}
 	for _, p := range slices.SortedFunc(keys(c.trust.strikes), wire.PeerID.Compare) {
 		n, last := c.strikesOf(p)
 		if n > 0 {
-			c.trust.marks[p] = uint32(n)
+			c.trust.blame[p] = uint32(n)
 		}
 		until := last.Add(shunFor(n))
 		if n == 0 || c.now >= until {

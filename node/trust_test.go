@@ -27,7 +27,7 @@ func TestStrikes_BlameThePeerAndNotTheTask(t *testing.T) {
 	claim := func(p wire.PeerID, slot int, phase ledger.Phase, exit int) *ledger.Claim {
 		return &ledger.Claim{Slot: job.SlotID{Job: "default/x", Task: "web", Index: slot}, Life: 1, Token: 1, Peer: p, Phase: phase, Exit: exit, Run: 1}
 	}
-	marks := func() uint32 { c.trust.at = 0; return c.marks()[a] }
+	blame := func() uint32 { c.trust.at = 0; return c.blamed()[a] }
 	c.out = &Ready{}
 
 	c.sawClaim(claim(a, 0, ledger.Failed, 1))
@@ -35,20 +35,20 @@ func TestStrikes_BlameThePeerAndNotTheTask(t *testing.T) {
 		t.Errorf("a program that ended with an error is a strike against %d peers", n)
 	}
 	c.sawClaim(claim(a, 0, ledger.Failed, 137))
-	if n := marks(); n != 0 {
-		t.Errorf("a task that has run nowhere: %d marks", n)
+	if n := blame(); n != 0 {
+		t.Errorf("a task that has run nowhere: %d blamed", n)
 	}
 	c.strike(claim(a, 1, ledger.Accepted, 0), true)
-	if n := marks(); n != 1 {
-		t.Errorf("it never began, and nobody else failed: %d marks, want 1", n)
+	if n := blame(); n != 1 {
+		t.Errorf("it never began, and nobody else failed: %d blamed, want 1", n)
 	}
 	c.strike(claim(b, 2, ledger.Accepted, 0), true)
-	if n := marks(); n != 0 {
-		t.Errorf("it began nowhere: %d marks, want none", n)
+	if n := blame(); n != 0 {
+		t.Errorf("it began nowhere: %d blamed, want none", n)
 	}
 	c.sawClaim(claim(b, 2, ledger.Running, 0))
-	if n := marks(); n != 0 || len(c.trust.strikes[b]) != 0 {
-		t.Errorf("it began at last at the other: %d marks, %d strikes there", n, len(c.trust.strikes[b]))
+	if n := blame(); n != 0 || len(c.trust.strikes[b]) != 0 {
+		t.Errorf("it began at last at the other: %d blamed, %d strikes there", n, len(c.trust.strikes[b]))
 	}
 	for i := range 3 * maxStrikes {
 		cl := claim(a, 0, ledger.Accepted, 0)
@@ -56,18 +56,18 @@ func TestStrikes_BlameThePeerAndNotTheTask(t *testing.T) {
 		c.strike(cl, true)
 		c.strike(cl, true)
 	}
-	if n := marks(); n != maxStrikes {
+	if n := blame(); n != maxStrikes {
 		t.Errorf("of many strikes %d count, want %d", n, maxStrikes)
 	}
 	if got := c.shunned(); len(got) != 1 || got[0] != a {
 		t.Errorf("asked last: %v", got)
 	}
 	c.now = c.now.Add(shunAtMost)
-	if c.trust.at = 0; len(c.shunned()) != 0 || marks() != maxStrikes {
-		t.Errorf("after %v it is asked last still, or has %d marks left", shunAtMost, marks())
+	if c.trust.at = 0; len(c.shunned()) != 0 || blame() != maxStrikes {
+		t.Errorf("after %v it is asked last still, or has %d blamed left", shunAtMost, blame())
 	}
 	c.now = c.now.Add(strikeKept)
-	if n := marks(); n != 0 || len(c.trust.strikes) != 0 {
-		t.Errorf("%d marks and %d peers' strikes are kept for ever", n, len(c.trust.strikes))
+	if n := blame(); n != 0 || len(c.trust.strikes) != 0 {
+		t.Errorf("%d blamed and %d peers' strikes are kept for ever", n, len(c.trust.strikes))
 	}
 }
