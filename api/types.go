@@ -259,7 +259,7 @@ type Bid struct {
 }
 
 // A Term is one part of a bid's cost class: "fetch", "link", "battery", "load", "volume",
-// "failures" (their number) or "fragments".
+// "failures" (their number), "fragments" or "affinity".
 type Term struct {
 	Name string `json:"name"`
 	Cost uint8  `json:"cost"`

@@ -54,7 +54,7 @@ func termsOf(t []byte) []Term {
 
 var termNames = [...]string{
 	auction.TermFetch: "fetch", auction.TermLink: "link", auction.TermBattery: "battery", auction.TermLoad: "load",
-	auction.TermVolume: "volume", auction.TermFails: "failures", auction.TermFragments: "fragments",
+	auction.TermVolume: "volume", auction.TermFails: "failures", auction.TermFragments: "fragments", auction.TermAffinity: "affinity",
 }
 
 func (n names) all(ps []wire.PeerID) []string {

@@ -44,6 +44,8 @@ type Self struct {
 
 	// CopiesOf counts the non-terminal claims here on slots of a task.
 	CopiesOf func(id job.ID, task string) int
+	// Beside finds the copies that an affinity of a job's task is of.
+	Beside func(id job.ID, a job.Affinity) Found
 	// HasImage says whether an image is here, and if not, how many bytes there
 	// are to fetch (0: unknown).
 	HasImage func(image string) (present bool, fetchBytes int64)
@@ -219,11 +221,12 @@ func refuses(self *Self, spec *job.Spec, task *job.Task) string {
 		return clip(no)
 	}
 	if len(task.Constraints) > 0 {
-		if unmet := self.facts().Meets(task.Constraints); unmet != "" {
+		if unmet := self.Facts().Meets(task.Constraints); unmet != "" {
 			return clip(fmt.Sprintf("%s: wants %s", Label, unmet))
 		}
 	}
-	return ""
+	no, _ := unmetAffinity(self, spec.ID(), task)
+	return clip(no)
 }
 
 // devices says which device of a task is not granted or not there, or "".
@@ -242,8 +245,8 @@ func devices(self *Self, task *job.Task) string {
 	return ""
 }
 
-// facts are what constraints ask of self.
-func (s *Self) facts() *job.Facts {
+// Facts are what constraints ask of self.
+func (s *Self) Facts() *job.Facts {
 	return &job.Facts{
 		ID: s.ID.String(), Name: s.Name, Datacenter: s.Datacenter, OS: s.OS, Arch: s.Arch, Driver: s.Driver,
 		Capacity: s.Total, Metered: s.Metered, Battery: s.Battery, Labels: s.Labels,
@@ -327,6 +330,7 @@ func costsHere(self *Self, lot *wire.Lot, task *job.Task, p places) Costs {
 	if self.FailsOf != nil {
 		c.Fails = self.FailsOf(lot.Job, lot.Task, lot.Spec)
 	}
+	_, c.Affinities = unmetAffinity(self, lot.Job, task)
 	if task.Policy == PolicyPack {
 		c = c.lasting()
 	}

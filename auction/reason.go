@@ -27,6 +27,8 @@ const (
 	NoEngine        = "no container engine"
 	Device          = "device" // one is not granted, or not there
 	Label           = "label"
+	Near            = "near"  // what the copy is to run near to is elsewhere, or nowhere
+	Apart           = "apart" // what it is to run apart from is there
 	CPU             = "cpu"
 	Memory          = "memory"
 	Disk            = "disk"

@@ -107,6 +107,7 @@ type Costs struct {
 	VolumeAway   bool  // a volume of the task lives elsewhere and a fresh one is allowed
 	Fails        int   // recent failures of this task and spec here
 	LoadMilli    int64 // threads running on the machine, in thousandths of its cores
+	Affinities   int   // that are not required, and not met
 }
 
 // The integer table behind Bucket. A failure here weighs more than any cost of
@@ -119,8 +120,11 @@ const (
 	costOverloaded  = 2  // more threads running than cores
 	costBattery     = 4  // less than a metered link
 	costMetered     = 6  // a paid link, image present
+	costAffinity    = 16 // for each that is not met: more than fetching anything over a paid link
 	costVolumeAway  = 32 // data is left behind
 	costFail        = 64 // for each of at most maxFails
+
+	maxAffinities = 15 // that count
 
 	maxFails    = 8
 	smallFetch  = 64 << 20
@@ -139,6 +143,7 @@ const (
 	TermVolume           // left behind elsewhere
 	TermFails            // how many failures, not what they cost
 	TermFragments        // for pack: class of what of the peer's GPUs becomes useless to others; 50: no more than now
+	TermAffinity         // not met
 	numTerms
 )
 
@@ -193,6 +198,7 @@ func (c Costs) terms() (t [numTerms]byte) {
 	case c.LoadMilli > highLoad:
 		t[TermLoad] = costLoaded
 	}
+	t[TermAffinity] = byte(costAffinity * min(max(c.Affinities, 0), maxAffinities))
 	t[TermFails] = byte(min(max(c.Fails, 0), maxFails))
 	return t
 }

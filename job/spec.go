@@ -94,6 +94,9 @@ type Task struct {
 	Generation uint64        `cbor:"35,keyasint,omitempty" json:"generation,omitempty"` // raised by `restart`: the same container, made anew
 	Priority   int           `cbor:"36,keyasint,omitempty" json:"priority,omitempty"`   // 1 to MaxPriority, first the greatest; 0: DefaultPriority
 
+	Near  []Affinity `cbor:"38,keyasint,omitempty" json:"near,omitempty"`  // what its copies are to run near to
+	Apart []Affinity `cbor:"39,keyasint,omitempty" json:"apart,omitempty"` // and apart from
+
 	Devices  []string `cbor:"40,keyasint,omitempty" json:"devices,omitempty"`  // of the peer, by owner's grant: see ParseDevice
 	Attempts int      `cbor:"41,keyasint,omitempty" json:"attempts,omitempty"` // of a batch, starts of one slot in all; 0: see MaxStarts
 }

@@ -230,6 +230,7 @@ func (c *checker) across(s *Spec) {
 	}
 	c.ownVolumes(s)
 	c.dependencies(s)
+	c.nearness(s)
 }
 
 // ownVolumes checks that no task shares a named volume with a system task, of which each

@@ -31,6 +31,8 @@ func (c *checker) inTask(t *Task) {
 	c.mounts(t)
 	c.health(t.Health)
 	c.devices(t)
+	c.affinities(t, "near", t.Near)
+	c.affinities(t, "apart", t.Apart)
 	if n := len(t.Constraints); n > MaxConstraints {
 		c.add("constraints", "%d are too many, at most %d are allowed", n, MaxConstraints)
 	}

@@ -18,6 +18,7 @@ import (
 func (c *Core) bidder() *auction.Self {
 	s := c.condition()
 	s.Labels = c.labels()
+	s.Beside = c.beside(c.cfg.Self, s.Facts(), nil)
 	return s
 }
 

@@ -213,7 +213,7 @@ func (c *Core) onStanding(from wire.PeerID, m *wire.Standing) {
 // and the ledger; nil if that does not do. A task that its steward does not wholly know
 // is left to those who are asked.
 func (c *Core) known() func(wire.PeerID) *auction.Self {
-	n := counts{}
+	n, found := counts{}, map[foundKey][]*ledger.Claim{}
 	return func(p wire.PeerID) *auction.Self {
 		if p == c.cfg.Self {
 			return c.bidder()
@@ -239,6 +239,7 @@ func (c *Core) known() func(wire.PeerID) *auction.Self {
 		s.HasImage = func(image string) (bool, int64) {
 			return card.Driver == "process" || bid.HasImage(job.ImageName(image)), 0
 		}
+		s.Beside = c.beside(p, card.Facts(), found)
 		return s
 	}
 }

@@ -48,24 +48,25 @@ type Core struct {
 	mem *gossip.Membership
 	rec *runtime.Reconciler
 
-	self     course
-	ex       exchanges
-	subs     submissions
-	lanes    [Lanes]lane
-	ranks    ranks
-	book     book
-	mixed    mixed
-	parked   []parkedAward // at most maxParked
-	waits    map[job.SlotID]*waiting
-	selling  map[job.SlotID]bool      // in some sale of ours that is under way
-	deputy   map[job.ID]clock.Instant // jobs sold here for a steward that did not answer, until then
-	calm     map[job.ID]stamp         // jobs that a scan found to miss nothing
-	restless bool                     // the job being scanned may miss something
-	holding  holding
-	system   system
-	faults   faults
-	fresh    []push // records new here, to be passed on
-	sync     bool   // this step's records must be on disk before its messages
+	self         course
+	ex           exchanges
+	subs         submissions
+	lanes        [Lanes]lane
+	ranks        ranks
+	book         book
+	mixed        mixed
+	parked       []parkedAward // at most maxParked
+	waits        map[job.SlotID]*waiting
+	awaitsCopies bool                     // a slot waits for copies that it is to run near to
+	selling      map[job.SlotID]bool      // in some sale of ours that is under way
+	deputy       map[job.ID]clock.Instant // jobs sold here for a steward that did not answer, until then
+	calm         map[job.ID]stamp         // jobs that a scan found to miss nothing
+	restless     bool                     // the job being scanned may miss something
+	holding      holding
+	system       system
+	faults       faults
+	fresh        []push // records new here, to be passed on
+	sync         bool   // this step's records must be on disk before its messages
 
 	facts    *runtime.Facts
 	images   map[string][]runtime.Image // by name; nil: not known

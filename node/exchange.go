@@ -305,7 +305,8 @@ func (c *Core) arrived(r *wire.Record) {
 		if v.Refuted > 0 {
 			c.mem.Refuted(c.now, v.Peer, r.Num.Inc, v.Beat)
 		}
-		if v.Phase.Ended() {
+		if v.Phase.Ended() || c.awaitsCopies {
+			c.awaitsCopies = false
 			c.improved()
 		}
 		c.sawClaim(v)

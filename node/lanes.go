@@ -260,11 +260,13 @@ func (c *Core) look(l *lane, jobs []job.ID) []queued {
 			continue
 		}
 		c.restless = false
+		var ofJob []queued
 		for _, w := range c.led.Wanted(id) {
 			if lot, ok := c.lotOf(l, w); ok {
-				lots = append(lots, queued{lot, w.Task.Weight()})
+				ofJob = append(ofJob, queued{lot, w.Task.Weight()})
 			}
 		}
+		lots = append(lots, c.oneByOne(id, ofJob)...)
 		if !c.restless {
 			c.calm[id] = c.stampOf(id)
 		}
@@ -524,6 +526,7 @@ func (c *Core) toCall(lots []auction.Lot) []auction.Lot {
 				return false
 			}
 			wt.next = wt.callAt
+			c.noteNear(wt.noes)
 			return true
 		})
 	}
@@ -638,6 +641,7 @@ func (c *Core) outcome(o auction.Outcome) {
 func (c *Core) unsold(wt *waiting, o auction.Outcome) {
 	wt.tries++
 	wt.asked, wt.noes = o.Asked, o.Reasons
+	c.noteNear(o.Reasons)
 	wt.closest = ""
 	if !o.NearMiss.IsZero() {
 		wt.closest = fmt.Sprintf("%s: %s", c.nameOf(o.NearMiss), o.Lacked)

@@ -122,6 +122,10 @@ func taskOf(t *job.Task, op *Op) (err error) {
 			t.Priority = op.number(k, 0)
 		case "policy":
 			t.Policy = v
+		case "near":
+			t.Near = []job.Affinity{affinityOf(v)}
+		case "apart":
+			t.Apart = []job.Affinity{affinityOf(v)}
 		case "version":
 			t.Env = map[string]string{"VERSION": v}
 		case "later":
@@ -138,6 +142,21 @@ func taskOf(t *job.Task, op *Op) (err error) {
 		}
 	}
 	return nil
+}
+
+// affinityOf reads "db", "job:shop" or "label:tier=db", then "@zone" for over a label and
+// "!" for required.
+func affinityOf(text string) (a job.Affinity) {
+	text, a.Required = strings.CutSuffix(text, "!")
+	text, a.Over, _ = strings.Cut(text, "@")
+	if name, ok := strings.CutPrefix(text, "job:"); ok {
+		a.Job = name
+	} else if label, ok := strings.CutPrefix(text, "label:"); ok {
+		a.Label = label
+	} else {
+		a.Task = text
+	}
+	return a
 }
 
 // constraintOf is a constraint as a spec holds it; one that cannot be read is left to the

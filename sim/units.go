@@ -125,7 +125,7 @@ var optionKinds = map[string]func(string) error{
 	"failure": oneOf("pause", "rollback"), "policy": oneOf("spread", "pack"), "fails": oneOf("", "yes", "no"),
 	"image": isText, "volume": isText, "constraint": isText, "job": isText, "first": isText, "disk": isText,
 	"label": isText, "datacenter": isText, "profile": oneOf("lan", "metered", "small"), "stuck": oneOf("", "yes"),
-	"version": isText, "volumes": oneOf("", "yes"), "undo": oneOf("", "yes"), "down": oneOf("", "yes"), "depends": isText,
+	"version": isText, "volumes": oneOf("", "yes"), "undo": oneOf("", "yes"), "down": oneOf("", "yes"), "depends": isText, "near": isText, "apart": isText,
 	"later": isLaterField, "field": isLaterField,
 }
 

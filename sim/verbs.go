@@ -24,7 +24,7 @@ type verb struct {
 var taskOptions = []string{
 	"replicas", "cpu", "mem", "gpus", "at", "volume", "type", "onreturn", "inisland", "failover", "lasts", "exit", "health", "image",
 	"constraint", "parallelism", "restarts", "order", "failure", "version", "fails", "policy", "monitor", "stuck", "depends", "later",
-	"attempts", "priority",
+	"attempts", "priority", "near", "apart",
 }
 
 var verbs map[string]verb

@@ -351,6 +351,13 @@ func (c *converter) deploy() {
 	for _, text := range d.Placement.Constraints {
 		c.constraint(c.under("deploy.placement.constraints"), text)
 	}
+	switch most := d.Placement.MaxReplicas; most {
+	case 0:
+	case 1:
+		c.task.Apart = append(c.task.Apart, job.Affinity{Task: c.task.Name, Required: true})
+	default:
+		c.refuse(c.under("deploy.placement.max_replicas_per_node"), "%d is not supported: copies are apart or they are not; write 1, or leave it out", most)
+	}
 	if u := d.UpdateConfig; u != nil {
 		c.update(u)
 	}

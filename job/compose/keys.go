@@ -83,7 +83,7 @@ var serviceKeys = map[string]treatment{
 	"deploy.update_config": {how: descend}, "deploy.update_config.parallelism": {how: whole}, "deploy.update_config.order": {how: whole},
 	"deploy.update_config.failure_action": {how: whole}, "deploy.update_config.monitor": {how: whole},
 	"deploy.placement": {how: descend}, "deploy.placement.constraints": {how: whole},
-	"deploy.placement.max_replicas_per_node": {refuse, "is not supported yet; remove it"},
+	"deploy.placement.max_replicas_per_node": {how: whole},
 
 	// Refused by value, in refuse.go.
 	"privileged": {how: whole}, "cap_add": {how: whole}, "security_opt": {how: whole}, "use_api_socket": {how: whole},
@@ -95,7 +95,7 @@ var serviceKeys = map[string]treatment{
 	"x-shoal": {how: descend}, "x-shoal.type": {how: whole}, "x-shoal.constraints": {how: whole}, "x-shoal.devices": {how: whole},
 	"x-shoal.policy":   {how: whole},
 	"x-shoal.priority": {how: whole}, "x-shoal.attempts": {how: whole},
-	"x-shoal.exclusive": {how: whole}, "x-shoal.affinity": {how: whole}, "x-shoal.spread": {how: whole}, "x-shoal.gpus": {how: whole},
+	"x-shoal.exclusive": {how: whole}, "x-shoal.affinity": {how: whole}, "x-shoal.anti-affinity": {how: whole}, "x-shoal.spread": {how: whole}, "x-shoal.gpus": {how: whole},
 	"x-shoal.failover": {how: descend}, "x-shoal.failover.after": {how: whole}, "x-shoal.failover.inIsland": {how: whole},
 	"x-shoal.failover.onReturn": {how: whole}, "x-shoal.failover.volume": {how: whole},
 }

@@ -45,7 +45,9 @@ func (c *converter) taskExtension(extensions map[string]any) {
 	c.task.Policy = c.choice(path+".policy", values["policy"], "spread", "pack")
 	c.task.Priority = c.number(path+".priority", values["priority"], 1, job.MaxPriority)
 	c.task.Attempts = c.number(path+".attempts", values["attempts"], 1, job.MaxAttempts)
-	for _, key := range []string{"exclusive", "affinity", "spread"} {
+	c.task.Near = append(c.task.Near, c.affinities(path+".affinity", values["affinity"])...)
+	c.task.Apart = append(c.task.Apart, c.affinities(path+".anti-affinity", values["anti-affinity"])...)
+	for _, key := range []string{"exclusive", "spread"} {
 		if v := values[key]; v != nil && v != false {
 			c.refuse(path+"."+key, "is not supported yet; remove it")
 		}

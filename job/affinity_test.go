@@ -1,0 +1,48 @@
+package job
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+)
+
+func TestValidate_Affinities(t *testing.T) {
+	for _, tt := range []struct {
+		name        string
+		near, apart []Affinity
+		want        string // a part of what is wrong; "": nothing
+	}{
+		{name: "task and job", near: []Affinity{{Task: "db", Required: true}, {Job: "prod/shop"}}},
+		{name: "over a label", apart: []Affinity{{Task: "web", Over: "zone", Required: true}, {Label: "tier=db", Over: "node-room"}}},
+		{name: "near to itself, if there is one", near: []Affinity{{Task: "web"}}},
+		{"unknown task", []Affinity{{Task: "dp"}}, nil, `near[0].task: the job has no task "dp"`},
+		{"nothing", []Affinity{{Over: "zone"}}, nil, "near[0]: names nothing"},
+		{"two", nil, []Affinity{{Task: "db", Job: "shop"}}, "apart[0]: names more than one"},
+		{"bad job", []Affinity{{Job: "a/b/c"}}, nil, "near[0].job: "},
+		{"bad label", []Affinity{{Label: "tier"}}, nil, `near[0].label: "tier" is no label`},
+		{"bad over", nil, []Affinity{{Task: "db", Over: "a b"}}, `apart[0].over: "a b" is no label of peers`},
+		{"both", []Affinity{{Task: "db"}}, []Affinity{{Task: "db", Required: true}}, `apart[0]: "db" is also what it is to be near to`},
+		{"itself", []Affinity{{Task: "web", Required: true}}, nil, `near[0]: "web" waits for the task itself`},
+		{"in a circle", []Affinity{{Task: "app", Required: true}}, nil, "waits for the task itself"},
+		{"too many", make([]Affinity, 17), nil, "near: 17 are too many"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			s := Spec{Namespace: "default", Name: "shop", Tasks: []Task{
+				{Name: "app", Image: "app:1", Count: 1, Near: []Affinity{{Task: "web", Required: true}}},
+				{Name: "db", Image: "db:1", Count: 1},
+				{Name: "web", Image: "web:1", Count: 2, Near: tt.near, Apart: tt.apart},
+			}}
+			s.Defaults()
+			if got := fmt.Sprint(s.Validate()); tt.want == "" && got != "<nil>" || !strings.Contains(got, tt.want) {
+				t.Errorf("got %s, want %q", got, tt.want)
+			}
+		})
+	}
+}
+
+func TestAffinity_String(t *testing.T) {
+	got := fmt.Sprint([]Affinity{{Task: "db"}, {Job: "shop", Over: "zone", Required: true}, {Label: "tier=db"}})
+	if want := "[db job shop over zone, required label tier=db]"; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+}
