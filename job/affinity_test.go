@@ -46,3 +46,11 @@ func TestAffinity_String(t *testing.T) {
 		t.Errorf("got %s, want %s", got, want)
 	}
 }
+
+func TestDiff_Affinities(t *testing.T) {
+	of := func(near ...Affinity) *Spec { return &Spec{Tasks: []Task{{Name: "web", Near: near}}} }
+	got := Diff(of(), of(Affinity{Task: "db", Over: "zone", Required: true}))
+	if len(got) != 1 || got[0].Field != "near" || got[0].New != "db over zone, required" {
+		t.Errorf("got %+v", got)
+	}
+}
