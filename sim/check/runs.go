@@ -198,7 +198,13 @@ func roomWhere(w World, l *ledger.State, t *job.Task, ok func(Host) bool) Host {
 	return nil
 }
 
+// eligible reports whether a peer suits a task. Of one with a required affinity that depends
+// on where others are, and nothing is demanded.
 func eligible(l *ledger.State, p wire.PeerID, t *job.Task) bool {
+	required := func(a job.Affinity) bool { return a.Required }
+	if slices.ContainsFunc(t.Near, required) || slices.ContainsFunc(t.Apart, required) {
+		return false
+	}
 	card := l.Card(p)
 	if card == nil || card.Draining || l.IsRevoked(p) {
 		return false
