@@ -210,6 +210,7 @@ type Slot struct {
 	Addresses []string `json:"addresses,omitempty"` // of published ports that answer, on the answering peer
 	Problems  []string `json:"problems,omitempty"`  // why others do not answer there
 	Waits     *Waiting `json:"waits,omitempty"`     // what a steward says of a slot that nobody holds
+	InVain    bool     `json:"inVain,omitempty"`    // it waits for what has failed for good
 }
 
 // Slots is the answer of ps.

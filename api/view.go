@@ -114,7 +114,7 @@ func slotOf(v node.SlotView, at reachable) Slot {
 	s := Slot{
 		Slot: v.Slot, Phase: v.Phase, Peer: v.PeerName, Token: uint64(v.Token), Life: v.Life, Current: v.Current,
 		Run: v.Run, Exit: v.Exit, Detail: v.Detail, For: Age(v.Since), HeardAgo: Age(v.Heard), Doubted: v.Doubted,
-		Container: v.Container, Surplus: v.Surplus, Image: v.Image,
+		Container: v.Container, Surplus: v.Surplus, Image: v.Image, InVain: v.InVain,
 	}
 	if !v.Peer.IsZero() {
 		s.PeerID, s.Peer = v.Peer.String(), cmp.Or(v.PeerName, v.Peer.Short())

@@ -187,6 +187,7 @@ type SlotView struct {
 	Run       uint32        `json:"run,omitempty"`
 	Exit      int           `json:"exit,omitempty"`
 	Detail    string        `json:"detail,omitempty"` // last error, or what it waits for
+	InVain    bool          `json:"inVain,omitempty"` // it waits for what has failed for good
 	Since     time.Duration `json:"forNow"`           // in this phase, as far as this peer saw; -1: since before its start
 	Heard     time.Duration `json:"heardAgo"`         // age of the holder's last word
 	Doubted   bool          `json:"doubted,omitempty"`

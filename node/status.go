@@ -322,7 +322,9 @@ func (c *Core) waitingView(w ledger.Wanted, slot job.SlotID) SlotView {
 	if wt := c.waitFor(slot); wt != nil {
 		v.Detail, v.Since = wt.reason, c.now.Sub(wt.since)
 	}
-	v.Detail = cmp.Or(c.waitsInVain(slot), v.Detail)
+	if vain := c.waitsInVain(slot); vain != "" {
+		v.Detail, v.InVain = vain, true
+	}
 	for _, cl := range c.led.ClaimsOf(slot) {
 		if cl.Life == w.Life && cl.Phase == ledger.Failed {
 			v.Detail = cmp.Or(v.Detail, fmt.Sprintf("failed on %s: %s", c.nameOf(cl.Peer), cl.Detail))

@@ -18,7 +18,7 @@ import (
 // Files in the format of the openb trace (cluster-trace-gpu-v2023 of
 // alibaba/clusterdata; Weng et al., "Beware of Fragmentation", USENIX ATC 2023): one
 // of pods, whose needs and times become jobs, and one of nodes, which become peers.
-// GPUs are kept for packing; the core sells none, so among peers a model is a label.
+// GPUs are kept for packing; a workload asks for none, so among peers a model is a label.
 
 const (
 	podHeader  = "name,cpu_milli,memory_mib,num_gpu,gpu_milli,gpu_spec,qos,pod_phase,creation_time,deletion_time,scheduled_time"

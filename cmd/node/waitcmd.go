@@ -278,7 +278,7 @@ func (w *endWatch) take(head api.Job, slots []api.Slot) (done bool, err error) {
 		}
 		has := waitedSlot{Slot: s.Slot, Phase: s.Phase, Peer: s.Peer, Exit: s.Exit, Detail: oneLine(s.Detail)}
 		// A completed run of the spec before is repeated with the new one.
-		has.Ended = s.Current && (s.Phase == "completed" || s.Phase == "failed")
+		has.Ended = s.Current && (s.Phase == "completed" || s.Phase == "failed" || s.InVain)
 		w.out.Slots = append(w.out.Slots, has)
 		done = done && has.Ended
 		if text := endText(s, has.Ended); w.told[s.Slot] != text {
@@ -328,7 +328,10 @@ func (w *endWatch) verdict() error {
 		return nil
 	}
 	text := fmt.Sprintf("%s exited with %d on %s", bad.Slot, bad.Exit, bad.Peer)
-	if bad.Exit == 0 {
+	switch {
+	case bad.Phase == "waiting":
+		text = fmt.Sprintf("%s never runs: it %s", bad.Slot, bad.Detail)
+	case bad.Exit == 0:
 		text = fmt.Sprintf("%s failed on %s before its program ended: %s", bad.Slot, bad.Peer, bad.Detail)
 	}
 	failed := 0

@@ -86,7 +86,7 @@ func (o RunOptions) taskType(t *job.Task) *Error {
 	case "batch":
 		t.Type = job.Batch
 	case "system", "cron":
-		return &Error{Field: "--type", Text: o.Type + " is not supported yet; write service or batch"}
+		return &Error{Field: "--type", Text: o.Type + " is not supported yet; write service or batch, or system in a file"}
 	default:
 		return &Error{Field: "--type", Text: fmt.Sprintf("%q is not one of service, batch", o.Type)}
 	}
