@@ -108,7 +108,7 @@ func (s *Sale) place(now clock.Instant) map[*bidder][]wire.AwardedSlot {
 		if _, done := noes[sl.lot]; !done {
 			noes[sl.lot] = s.refusals(sl.lot)
 		}
-		summary := s.summary(now, sl, best, passed, noes[sl.lot])
+		summary := s.summary(now, sl, best, passed, s.noesOf(sl, noes[sl.lot], passed))
 		won[best[0].by] = append(won[best[0].by], s.award(now, sl, best[0].by, summary))
 	}
 	return won

@@ -165,7 +165,7 @@ func (t *try) reason() string {
 // encoding of all but the refusals is 430 bytes.
 const maxNoesBytes = 540
 
-// refusals counts why bidders do not bid on a lot, as much as a summary holds.
+// refusals counts why bidders do not bid on a lot.
 func (s *Sale) refusals(l *lot) []wire.Reason {
 	var t tally
 	for _, b := range s.ranked {
@@ -178,9 +178,35 @@ func (s *Sale) refusals(l *lot) []wire.Reason {
 			t.add(a.no)
 		case a.offers[l.place].No != "":
 			t.add(a.offers[l.place].No)
+		case b.silent:
+			t.add(NoReply)
 		}
 	}
-	reasons := t.sorted()
+	return t.sorted()
+}
+
+// noesOf are the refusals of a slot, as much as a summary holds: with those of its lot
+// they say why each bidder that did not pass did not. Who declined it comes first.
+func (s *Sale) noesOf(sl *slot, ofLot []wire.Reason, passed int) []wire.Reason {
+	var t tally
+	left := len(s.ranked) - passed
+	for _, try := range sl.tries {
+		if !try.to.silent && !try.to.gone { // else it is counted for the lot
+			t.add(try.reason())
+			left--
+		}
+	}
+	reasons := append(t.sorted(), ofLot...)
+	for _, r := range ofLot {
+		left -= int(r.Count)
+	}
+	if left > 0 {
+		why := FilledUp
+		if sl.lot.bound {
+			why = VolumeElsewhere
+		}
+		reasons = append(reasons, wire.Reason{Text: why, Count: uint32(left)})
+	}
 	reasons = reasons[:min(len(reasons), wire.MaxSummaryNoes)]
 	bytes := 0
 	for i, r := range reasons {

@@ -40,6 +40,7 @@ const (
 	Doubted         = "doubted"          // the bidder became suspect during the sale
 	TokensUsedUp    = "tokens used up"   // the slot's counter is at its end
 	NotTried        = "not tried"        // it could take the slot, but enough others declined before it
+	FilledUp        = "filled up"        // it bid, and this sale's awards took the room
 	SaleFull        = "sale is full"     // more slots than one sale takes; the next one has them
 )
 
@@ -55,9 +56,13 @@ func Class(reason string) string {
 // Refusals prints counted reasons as `why` shows them, by class, most frequent
 // first: "9 platform, 3 memory, 2 label".
 func Refusals(reasons []wire.Reason) string {
-	parts := make([]string, len(reasons))
-	for i, r := range reasons {
-		parts[i] = fmt.Sprintf("%d %s", r.Count, Class(r.Text))
+	var t tally
+	for _, r := range reasons {
+		t.count(Class(r.Text), r.Count)
+	}
+	var parts []string
+	for _, r := range t.sorted() {
+		parts = append(parts, fmt.Sprintf("%d %s", r.Count, r.Text))
 	}
 	return strings.Join(parts, ", ")
 }
@@ -74,24 +79,36 @@ func clip(s string) string {
 	return strings.ToValidUTF8(s[:min(len(s), MaxReasonBytes)], "")
 }
 
-// A tally counts reasons by class and keeps the first text of each.
+// A tally counts reasons by class and keeps the first text of each; labels it counts one
+// by one.
 type tally struct {
 	reasons []wire.Reason
 	index   map[string]int // class to place in reasons
 }
 
 func (t *tally) add(reason string) {
+	class := Class(reason)
+	if class == Label {
+		class = reason // which label a peer lacks is what a person can mend
+	}
+	t.of(class, reason).Count++
+}
+
+// count adds n peers to a reason that is its own class.
+func (t *tally) count(class string, n uint32) { t.of(class, class).Count += n }
+
+// of is where a class is counted, under the first reason of it.
+func (t *tally) of(class, reason string) *wire.Reason {
 	if t.index == nil {
 		t.index = make(map[string]int)
 	}
-	class := Class(reason)
 	i, ok := t.index[class]
 	if !ok {
 		i = len(t.reasons)
 		t.index[class] = i
 		t.reasons = append(t.reasons, wire.Reason{Text: reason})
 	}
-	t.reasons[i].Count++
+	return &t.reasons[i]
 }
 
 // sorted returns the reasons, most frequent first, then by text.

@@ -253,3 +253,44 @@ func TestSale_AwardCarriesWhatItRestsOn(t *testing.T) {
 		t.Errorf("award of %d bytes, %v", len(b), err)
 	}
 }
+
+// TestSummary_CountsEveryBidder has a bidder filled up and one decline: whoever was asked and
+// could not take a slot is in its summary, with the reason.
+func TestSummary_CountsEveryBidder(t *testing.T) {
+	s, _ := openSale(3, webLot(3, res(100, 100)))
+	s.Bid(opened, peer(0), bid(s, res(100, 100), wire.Offer{}))
+	s.Bid(opened, peer(1), bid(s, res(900, 900), wire.Offer{}))
+	s.Bid(opened, peer(2), bid(s, res(900, 900), wire.Offer{No: Label + ": wants disk == ssd"}))
+	var slots []wire.AwardedSlot
+	for _, given := range awardsOf(t, s.Tick(opened)) {
+		slots = append(slots, given...)
+	}
+	if len(slots) != 3 {
+		t.Fatalf("%d slots are awarded, want 3", len(slots))
+	}
+	filled := 0
+	for _, a := range slots {
+		n := int(a.Summary.Passed)
+		for _, r := range a.Summary.Noes {
+			n += int(r.Count)
+			if r.Text == FilledUp {
+				filled++
+			}
+		}
+		if n != 3 {
+			t.Errorf("%s tells of %d of 3 bidders: %+v", a.Slot, n, a.Summary)
+		}
+	}
+	if filled == 0 {
+		t.Error("no slot tells that a bidder filled up")
+	}
+	first := slots[0]
+	for _, p := range []wire.PeerID{peer(0), peer(1)} {
+		s.Reply(at(time.Millisecond), p, decline(first, OwnerRefuses+": holds 2 slots, at most 2", res(900, 900)))
+	}
+	for _, given := range awardsOf(t, s.Tick(at(time.Millisecond))) {
+		if sum := given[0].Summary; len(sum.Noes) == 0 || Class(sum.Noes[0].Text) != OwnerRefuses {
+			t.Errorf("the decline is not told first: %+v", sum)
+		}
+	}
+}
