@@ -210,9 +210,9 @@ func TestDirect_SalesShareTheBook(t *testing.T) {
 	for i := range two.Slots {
 		two.Slots[i].Slot.Index += 100
 	}
-	s, _ := w.direct(1<<20, b, one)
+	w.direct(1<<20, b, one)
 	w.tick()
-	if s, _ = w.direct(1<<21, b, two); s == nil {
+	if s, _ := w.direct(1<<21, b, two); s == nil {
 		t.Fatal("nothing is left for the second")
 	}
 	w.run()

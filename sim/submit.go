@@ -122,10 +122,6 @@ func taskOf(t *job.Task, op *Op) (err error) {
 			t.Priority = op.number(k, 0)
 		case "policy":
 			t.Policy = v
-		case "near":
-			t.Near = []job.Affinity{affinityOf(v)}
-		case "apart":
-			t.Apart = []job.Affinity{affinityOf(v)}
 		case "version":
 			t.Env = map[string]string{"VERSION": v}
 		case "later":
@@ -135,6 +131,7 @@ func taskOf(t *job.Task, op *Op) (err error) {
 			t.DependsOn = []job.Dependency{{Task: on, Condition: condition}}
 		default:
 			failover(t, k, v, op)
+			affinity(t, k, v)
 			behave(t, k, v)
 		}
 		if err != nil {
@@ -142,6 +139,16 @@ func taskOf(t *job.Task, op *Op) (err error) {
 		}
 	}
 	return nil
+}
+
+// affinity takes the options that place copies near to others, or apart from them.
+func affinity(t *job.Task, k, v string) {
+	switch k {
+	case "near":
+		t.Near = []job.Affinity{affinityOf(v)}
+	case "apart":
+		t.Apart = []job.Affinity{affinityOf(v)}
+	}
 }
 
 // affinityOf reads "db", "job:shop" or "label:tier=db", then "@zone" for over a label and

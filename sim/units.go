@@ -125,8 +125,8 @@ var optionKinds = map[string]func(string) error{
 	"failure": oneOf("pause", "rollback"), "policy": oneOf("spread", "pack"), "fails": oneOf("", "yes", "no"),
 	"image": isText, "volume": isText, "constraint": isText, "job": isText, "first": isText, "disk": isText,
 	"label": isText, "datacenter": isText, "profile": oneOf("lan", "metered", "small"), "stuck": oneOf("", "yes"),
-	"version": isText, "volumes": oneOf("", "yes"), "undo": oneOf("", "yes"), "down": oneOf("", "yes"), "depends": isText, "near": isText, "apart": isText,
-	"later": isLaterField, "field": isLaterField,
+	"version": isText, "volumes": oneOf("", "yes"), "undo": oneOf("", "yes"), "down": oneOf("", "yes"), "depends": isText,
+	"near": isText, "apart": isText, "later": isLaterField, "field": isLaterField,
 }
 
 // CheckValue reports why an option of a scenario cannot have a value, as Parse would.
