@@ -114,7 +114,7 @@ func startFair(b *testing.B, n int, driver string) *fair {
 	for _, p := range l.Peers {
 		f.clients = append(f.clients, client.New(p.Socket))
 	}
-	f.within(2*time.Minute, func(ctx context.Context) error { return allKnown(ctx, f.clients) })
+	f.within(5*time.Minute, func(ctx context.Context) error { return allKnown(ctx, f.clients) })
 	for _, c := range f.clients {
 		go f.listen(b.Context(), c)
 	}

@@ -359,6 +359,9 @@ func (c *Core) judgeHolder(cl *ledger.Claim) {
 		return
 	}
 	if cl.Leaving {
+		if _, ends := c.holding.ends[idOf(cl)]; ends {
+			return // its container is being stopped: whoever takes the slot next need not share it
+		}
 		if !c.givesWay() {
 			again := *cl
 			again.Leaving = false

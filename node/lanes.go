@@ -377,7 +377,9 @@ func (c *Core) isMissing(l *lane, w ledger.Wanted, slot job.SlotID) bool {
 		}
 	}
 	for _, cl := range c.led.LiveClaims(slot) {
-		if l != nil && c.condemn(l, w, cl) {
+		if l == nil {
+			c.restless = c.restless || c.isGone(cl.Peer) // to be condemned, should this peer come to sell
+		} else if c.condemn(l, w, cl) {
 			continue
 		}
 		if !cl.Leaving || w.Task.Update.Order != "start-first" {

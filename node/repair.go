@@ -56,6 +56,11 @@ func (c *Core) condemn(l *lane, w ledger.Wanted, cl *ledger.Claim) bool {
 // is not back: what says `inIsland: wait` is not repaired before it is.
 func (c *Core) AwaitsMany(p wire.PeerID) bool { return c.mem.WentWithMany(p) }
 
+// isGone reports whether the claims of a peer are condemned, now or in a while.
+func (c *Core) isGone(p wire.PeerID) bool {
+	return p != c.cfg.Self && (c.led.IsRevoked(p) || c.hasLeft(p) || c.mem.Dead(p))
+}
+
 func (c *Core) hasLeft(p wire.PeerID) bool {
 	m := c.led.Member(p)
 	return m != nil && m.Left

@@ -10,7 +10,10 @@ import (
 
 // Awards is the rest of S5: a claim is taken under a token above every one that its
 // peer knows of that slot and life.
-type Awards struct{ news news }
+type Awards struct {
+	news  news
+	taken taken
+}
 
 // NewAwards returns the checker.
 func NewAwards() *Awards { return &Awards{} }
@@ -22,8 +25,8 @@ func (*Awards) Rule() string { return "S5" }
 func (a *Awards) Wrote(h Host, writes []node.Write) error {
 	for _, r := range a.news.of(h, writes) {
 		c := claimOf(h, r)
-		if c == nil || c.Phase != ledger.Accepted || c.Run > 0 || c.Refuted > 0 || h.Ledger() == nil {
-			continue // none, or not taken now
+		if c == nil || !a.taken.now(h, c) || h.Ledger() == nil {
+			continue
 		}
 		for _, o := range h.Ledger().ClaimsOf(c.Slot) {
 			if o.Life == c.Life && o.Token >= c.Token && (o.Peer != c.Peer || keyOf(o) != keyOf(c)) {
@@ -35,7 +38,10 @@ func (a *Awards) Wrote(h Host, writes []node.Write) error {
 }
 
 // Joining is the rule that only ready peers accept jobs, bid and take slots.
-type Joining struct{ news news }
+type Joining struct {
+	news  news
+	taken taken
+}
 
 // NewJoining returns the checker.
 func NewJoining() *Joining { return &Joining{} }
@@ -49,7 +55,7 @@ func (j *Joining) Wrote(h Host, writes []node.Write) error {
 		what := ""
 		switch v := r.Value.(type) {
 		case *ledger.Claim:
-			if v.Phase == ledger.Accepted && v.Run == 0 && v.Refuted == 0 {
+			if j.taken.now(h, v) {
 				what = "takes " + v.Slot.String()
 			}
 		case *ledger.Head:
@@ -60,6 +66,29 @@ func (j *Joining) Wrote(h Host, writes []node.Write) error {
 		}
 	}
 	return nil
+}
+
+// taken tells the claims that are taken from those that are written again in their first
+// phase, as when a drain begins and is undone.
+type taken struct{ leaving map[ownKey]bool }
+
+type ownKey struct {
+	host  int
+	claim claimKey
+}
+
+// now reports whether h's peer takes a claim that it writes.
+func (t *taken) now(h Host, c *ledger.Claim) bool {
+	if t.leaving == nil {
+		t.leaving = map[ownKey]bool{}
+	}
+	k := ownKey{h.Index(), keyOf(c)}
+	left := t.leaving[k]
+	delete(t.leaving, k)
+	if c.Leaving && !c.Phase.Ended() {
+		t.leaving[k] = true
+	}
+	return c.Phase == ledger.Accepted && c.Run == 0 && c.Refuted == 0 && !left
 }
 
 // news tells the records that a host writes anew from those that come back to it.
