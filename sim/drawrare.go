@@ -20,6 +20,7 @@ var rareKinds = []faultKind{
 	{"lost image", (*drawer).loseImage},
 	{"blink", (*drawer).blink},
 	{"system task", (*drawer).systemTask},
+	{"liar", (*drawer).liar},
 }
 
 const rareOneIn = 8
@@ -68,6 +69,11 @@ func (d *drawer) systemTask(at time.Duration) {
 			d.add(later+d.seconds(0, 20), "redeploy %s fails=no", name)
 		}
 	}
+}
+
+// liar has a peer say that it does what it does not.
+func (d *drawer) liar(at time.Duration) {
+	d.add(at, "lie %s starts=%s", d.peer(), d.pick("never", "never", "no"))
 }
 
 // newer brings in records of a kind that a later version may have.

@@ -28,6 +28,7 @@ type engine struct {
 	hungUntil  time.Duration // the last end of the faults that let it hang
 	downUntil  time.Duration // and of those that keep it down
 	waiting    []func()      // what a hung engine was asked for
+	idle       []func()      // what its machine was asked for and does not begin with
 	cached     []runtime.Observed
 	fresh      bool
 	starts     int // containers made, and runs of them: a source of names
@@ -96,7 +97,9 @@ func (e *engine) begin(a runtime.Action) {
 	}
 	switch {
 	case e.m.idles && a.Op == runtime.OpCreate:
-		e.m.w.later(idlesFor, func() { answer("fetch the image: it is under way", false) })
+		idle := func() { answer("fetch the image: it is under way", false) }
+		e.idle = append(e.idle, idle)
+		e.m.w.later(idlesFor, idle)
 	case e.down:
 		e.m.w.later(5*time.Millisecond, func() { answer("connect to the engine: connection refused", false) })
 	case e.hung:
@@ -365,5 +368,7 @@ func (e *engine) powerCut() {
 	e.fresh = false
 }
 
-// working reports whether the engine answers: every call.
-func (e *engine) working() bool { return !e.hung && !e.down && e.faults.unanswered == 0 }
+// working reports whether the engine answers every call, and its machine makes what it is told.
+func (e *engine) working() bool {
+	return !e.hung && !e.down && e.faults.unanswered == 0 && !e.m.idles
+}

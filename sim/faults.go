@@ -187,6 +187,7 @@ func (r *run) quiet() {
 		m.resume()
 		m.slow, m.repeats = 0, 0
 		m.mended()
+		m.confess()
 		r.recordLife(m)
 	}
 	w.trace.note(w.now, "world", "calm")

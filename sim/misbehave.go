@@ -74,6 +74,16 @@ func (r *run) lie(op *Op) error {
 	})
 }
 
+// confess ends a machine's lies about what it does: it begins with what it has taken.
+// What it says that it runs stays said: nobody can tell.
+func (m *machine) confess() {
+	m.pretends, m.idles = false, false
+	for _, answer := range m.engine.idle {
+		answer()
+	}
+	m.engine.idle = nil
+}
+
 // capacity is what the machine says that it has.
 func (m *machine) capacity() job.Resources {
 	c := m.spec.Capacity

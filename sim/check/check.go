@@ -37,7 +37,7 @@ type Host interface {
 	Shared() bool            // another machine has used its key: what one key promises cannot hold
 	Tainted() bool           // some key of the swarm was used by two machines: what it wrote can be lost
 	Since() time.Duration    // when its daemon, engine and pauses last changed
-	EngineWorks() bool       // the engine answers
+	EngineWorks() bool       // the engine answers, and does what it is told
 	Joining() bool           // its daemon runs and is not ready yet
 	SteppedBack() bool       // it has found its key at work elsewhere
 	Trusts(wire.PeerID) bool // it hears that peer, and knows of no vote against it
