@@ -72,6 +72,7 @@ func benchThousand(b *testing.B, peers int) {
 		claims := f.claims(name, slots, 5*time.Minute)
 		halves = append(halves, claims[slots/2-1].Sub(began))
 		all = append(all, claims[slots-1].Sub(began))
+		b.Logf("%s: accepted after %s, half claimed after %s, all after %s", name, answers[i], halves[i], all[i])
 		_, err = f.clients[i].Remove(b.Context(), api.RemoveRequest{Job: name})
 		must(b, err)
 		f.within(5*time.Minute, func(ctx context.Context) error { return nothingLeft(ctx, f.clients, name) })

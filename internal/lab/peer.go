@@ -87,10 +87,12 @@ func (p *Peer) PowerOn(ctx context.Context) error {
 	return p.makeNamespace(ctx)
 }
 
-// reap forgets the processes, which have been killed.
+// reap forgets the processes. A teardown has killed them, unless it was out of time: on a
+// machine at its limits they would hold it there, and whoever waits for them.
 func (p *Peer) reap() {
 	for _, proc := range []*process{p.daemon, p.engine} {
 		if proc != nil {
+			_ = proc.cmd.Process.Kill()
 			<-proc.ended
 		}
 	}
