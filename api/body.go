@@ -1,7 +1,11 @@
 package api
 
 import (
+	"cmp"
+	"encoding/json"
 	"fmt"
+	"reflect"
+	"strings"
 
 	"shoal/job"
 )
@@ -98,4 +102,41 @@ func listed(text []byte) (n int) {
 		}
 	}
 	return n
+}
+
+// bounds are those of numbers in a request, by the last part of their fields; of others
+// they are what the type holds.
+var bounds = map[string][2]int64{
+	"count": {0, job.MaxCount}, "priority": {1, job.MaxPriority}, "attempts": {0, job.MaxAttempts},
+	"memBytes": {0, job.MaxBytes}, "diskBytes": {0, job.MaxBytes}, "shmBytes": {0, job.MaxBytes},
+}
+
+// wrongValue says in plain words which field of a request has a value that is not of its
+// kind, or that no integer holds, and what would be right.
+func wrongValue(e *json.UnmarshalTypeError) error {
+	field := cmp.Or(e.Field, "the request")
+	value, isNumber := strings.CutPrefix(e.Value, "number ")
+	if len(value) > 40 {
+		value = value[:40] + "…"
+	}
+	if !isNumber || value == "" {
+		value = "a value of kind " + e.Value
+	}
+	kind := e.Type.Kind()
+	switch {
+	case kind >= reflect.Int && kind <= reflect.Int64:
+		most := int64(1)<<(e.Type.Bits()-1) - 1
+		b, ok := bounds[field[strings.LastIndex(field, ".")+1:]]
+		if !ok {
+			b = [2]int64{-most - 1, most}
+		}
+		return fmt.Errorf("%s: %s is not a whole number between %d and %d", field, value, b[0], b[1])
+	case kind >= reflect.Uint && kind <= reflect.Uint64:
+		return fmt.Errorf("%s: %s is not a whole number between 0 and %d", field, value, ^uint64(0)>>(64-e.Type.Bits()))
+	case kind == reflect.Slice || kind == reflect.Array:
+		return fmt.Errorf("%s: %s is not a list", field, value)
+	case kind == reflect.Struct || kind == reflect.Map:
+		return fmt.Errorf("%s: %s is not an object", field, value)
+	}
+	return fmt.Errorf("%s: %s is not a %s", field, value, kind)
 }

@@ -269,7 +269,10 @@ func decodeBody(text []byte, into any) error {
 	}
 	dec := json.NewDecoder(bytes.NewReader(text))
 	dec.DisallowUnknownFields()
-	if err := dec.Decode(into); err != nil {
+	var wrong *json.UnmarshalTypeError
+	if err := dec.Decode(into); errors.As(err, &wrong) {
+		return wrongValue(wrong)
+	} else if err != nil {
 		return err
 	}
 	if dec.More() {

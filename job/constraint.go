@@ -100,14 +100,14 @@ func ParseConstraint(text string) (Constraint, error) {
 	if rest != "" && c.Op == "" {
 		c.Op, c.Value = cutOperator(rest)
 	} else if rest != "" {
-		c.Label += " " + rest // "!a b", for the error below
+		c.Label = strings.TrimSpace(c.Label + " " + rest) // "!a b", for the error below
 	}
 	if !slices.Contains(Operators, c.Op) && c.Op != "" && c.Op != "!" {
 		return Constraint{}, fmt.Errorf("%s: operator %s is not known; those that are: %s (\"%s == value\"), or a label alone, which must be there",
 			quote(text), quote(c.Op), strings.Join(Operators, ", "), cmp.Or(c.Label, "label"))
 	}
 	if c.Op == "" && c.Value != "" {
-		c.Label += " " + c.Value // "a b", for the error below
+		c.Label = strings.TrimSpace(c.Label + " " + c.Value) // "a b", for the error below
 	}
 	return c.checked(text)
 }

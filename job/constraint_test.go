@@ -182,3 +182,11 @@ func FuzzConstraint(f *testing.F) {
 		}
 	})
 }
+
+// What is no label's name is repeated without the blanks around it.
+func TestParseConstraint_QuotesTheLabelAlone(t *testing.T) {
+	_, err := job.ParseConstraint(" ünïcode == 1")
+	if err == nil || !strings.Contains(err.Error(), `: "ünïcode == 1" is no label name`) {
+		t.Errorf("%v", err)
+	}
+}

@@ -138,7 +138,7 @@ func show(field string, v reflect.Value) string {
 			return showBytes(x)
 		}
 		if strings.HasSuffix(field, "cpuMilli") {
-			return strconv.FormatFloat(float64(x)/1000, 'f', -1, 64) + " CPU"
+			return showCPUs(x)
 		}
 	case []string:
 		quoted := make([]string, len(x))
@@ -182,6 +182,11 @@ func showItem(item any) string {
 	default:
 		return fmt.Sprint(x)
 	}
+}
+
+// showCPUs prints thousandths of a processor: "0.5 CPU".
+func showCPUs(milli int64) string {
+	return strconv.FormatFloat(float64(milli)/1000, 'f', -1, 64) + " CPU"
 }
 
 func showBytes(n int64) string {

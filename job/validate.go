@@ -8,11 +8,11 @@ import (
 )
 
 // Further limits of Validate, chosen so that sums over a whole job cannot overflow
-// an int64 (MaxSlots × maxBytes < 2⁶³) and so that no timer waits for ever.
+// an int64 (MaxSlots × MaxBytes < 2⁶³) and so that no timer waits for ever.
 const (
 	MaxSlots    = 100_000 // copies of all tasks of one job
 	maxCPUMilli = 1 << 30
-	maxBytes    = 1 << 46 // 64 TiB
+	MaxBytes    = 1 << 46 // of memory or disk that a file may ask for: 64 TiB
 	maxPids     = 1 << 22 // the kernel's own
 	maxWait     = 30 * 24 * time.Hour
 	MaxAttempts = 1_000_000 // restarts and starts that a file may ask for

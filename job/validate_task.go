@@ -106,14 +106,14 @@ func (c *checker) amounts(t *Task) {
 		least int64
 	}{{"needs", t.Needs, 1}, {"limits", t.Limits, 0}} {
 		c.inRange(part.field+".cpuMilli", part.CPUMilli, part.least, maxCPUMilli)
-		c.inRange(part.field+".memBytes", part.MemBytes, part.least, maxBytes)
-		c.inRange(part.field+".diskBytes", part.DiskBytes, 0, maxBytes)
+		c.inRange(part.field+".memBytes", part.MemBytes, part.least, MaxBytes)
+		c.inRange(part.field+".diskBytes", part.DiskBytes, 0, MaxBytes)
 	}
 	c.gpus(t)
-	c.notAbove("cpuMilli", t.Needs.CPUMilli, t.Limits.CPUMilli)
-	c.notAbove("memBytes", t.Needs.MemBytes, t.Limits.MemBytes)
+	c.notAbove("cpuMilli", t.Needs.CPUMilli, t.Limits.CPUMilli, showCPUs)
+	c.notAbove("memBytes", t.Needs.MemBytes, t.Limits.MemBytes, showBytes)
 	c.inRange("pids", t.Pids, 1, maxPids)
-	c.inRange("shmBytes", t.ShmBytes, 0, maxBytes)
+	c.inRange("shmBytes", t.ShmBytes, 0, MaxBytes)
 }
 
 // gpus refuses what no devices can meet: a share of more than one.
@@ -132,9 +132,9 @@ func (c *checker) gpus(t *Task) {
 }
 
 // notAbove refuses a need that its own limit keeps the task from ever using.
-func (c *checker) notAbove(field string, need, limit int64) {
+func (c *checker) notAbove(field string, need, limit int64, show func(int64) string) {
 	if limit > 0 && need > limit {
-		c.add("needs."+field, "%d is more than the limit of %d; lower the reservation or raise the limit", need, limit)
+		c.add("needs."+field, "%s is more than the limit of %s; lower the reservation or raise the limit", show(need), show(limit))
 	}
 }
 
@@ -144,7 +144,9 @@ func (c *checker) lifecycle(t *Task) {
 	c.oneOf("restart.policy", t.Restart.Policy, "always", "on-failure", "no")
 	c.inRange("restart.maxAttempts", int64(t.Restart.MaxAttempts), 0, MaxAttempts)
 	c.wait("restart.delay", t.Restart.Delay)
-	c.inRange("priority", int64(t.Priority), 0, MaxPriority)
+	if t.Priority != 0 { // the default
+		c.inRange("priority", int64(t.Priority), 1, MaxPriority)
+	}
 	c.inRange("attempts", int64(t.Attempts), 0, MaxAttempts)
 	switch {
 	case t.Attempts > 0 && t.Type != Batch:

@@ -99,6 +99,9 @@ func (r *reader) hours(s string) string {
 	if !ok || !okBegin || !okEnd {
 		return fmt.Sprintf("%q is no span of the day; write one such as 22:00-06:00, in local time", clip(s))
 	}
+	if begin == end {
+		return fmt.Sprintf("%q begins and ends at the same time; write 00:00-24:00 for the whole day, or leave hours out", clip(s))
+	}
 	r.config.Policy.Hours = append(r.config.Policy.Hours, auction.Span{From: begin, To: end})
 	return ""
 }

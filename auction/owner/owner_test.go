@@ -71,6 +71,7 @@ func TestParse_SaysWhatWouldBeRight(t *testing.T) {
 		"- a":                                                 "peer.yaml:1: must be a mapping of accept, reserve",
 		"accept:\n  hours: 22-6":                              `peer.yaml:2: accept.hours: "22-6" is no span of the day; write one such as 22:00-06:00`,
 		"accept:\n  hours:\n   - 22:00-06:60":                 `peer.yaml:3: accept.hours: "22:00-06:60" is no span of the day`,
+		"accept: {hours: [06:00-06:00]}":                      `"06:00-06:00" begins and ends at the same time; write 00:00-24:00 for the whole day`,
 		"accept: {hours: [25:00-26:00]}":                      "is no span of the day",
 		"accept: {battery: maybe}":                            `accept.battery: "maybe" is neither yes nor no`,
 		"accept: {temperature: 0}":                            `"0" is not between 1 and 150 °C`,

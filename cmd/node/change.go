@@ -27,6 +27,7 @@ func (c *cli) scaleCommand() *cobra.Command {
 				}
 				asks = append(asks, api.ScaleRequest{Target: name, Count: n})
 			}
+			wait.begin()
 			for _, ask := range asks {
 				if err := changed(cmd.Context(), c, wait, c.client().Scale, ask); err != nil {
 					return err
@@ -95,7 +96,7 @@ func (c *cli) rmCommand() *cobra.Command {
 		ValidArgsFunction: c.complete(true, jobNames),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			for _, name := range args {
-				change, err := patient(cmd.Context(), c, 0, c.client().Remove, api.RemoveRequest{Job: name, Volumes: volumes})
+				change, err := patient(cmd.Context(), c, waitFlags{}, c.client().Remove, api.RemoveRequest{Job: name, Volumes: volumes})
 				if err != nil {
 					return err
 				}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strconv"
 	"strings"
 	"time"
 
@@ -76,6 +77,22 @@ type waitFlags struct {
 func (f *waitFlags) register(cmd *cobra.Command) {
 	cmd.Flags().BoolVarP(&f.detach, "detach", "d", false, "return once the change is accepted; do not wait until it is done")
 	durationFlag(cmd.Flags(), &f.timeout, "timeout", 5*time.Minute, timeouts, "how long to wait; the change stays accepted (0: for ever)")
+}
+
+// begin counts the time from now on, of all that the command does, unless it counts
+// already.
+func (f *waitFlags) begin() {
+	if f.timeout > 0 && f.until.IsZero() {
+		f.until = time.Now().Add(f.timeout)
+	}
+}
+
+// left is how much of the time is left; 0: there is no limit.
+func (f *waitFlags) left() time.Duration {
+	if f.until.IsZero() {
+		return 0
+	}
+	return max(time.Until(f.until), time.Nanosecond)
 }
 
 // accepted prints the answer to a change and waits until it is done.
@@ -158,6 +175,7 @@ func (c *cli) deployCommand() *cobra.Command {
 		Long:  "Make a Compose file the wanted state of its job. Later files override earlier ones, as Compose does.\nThe same file again is no change.",
 		Args:  wants(1, -1, "a Compose file"),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			wait.begin()
 			limited, cancel := limitedTo(cmd.Context(), wait.timeout)
 			defer cancel()
 			spec, _, err := file.load(limited, c, args)
@@ -314,7 +332,7 @@ func times(r job.Resources, n int64) job.Resources {
 
 // resources prints amounts as a person writes them: "0.5 CPU, 128MiB".
 func resources(r job.Resources) string {
-	text := fmt.Sprintf("%g CPU, %s", float64(r.CPUMilli)/1000, units.BytesSize(float64(r.MemBytes)))
+	text := fmt.Sprintf("%s CPU, %s", strconv.FormatFloat(float64(r.CPUMilli)/1000, 'f', -1, 64), units.BytesSize(float64(r.MemBytes)))
 	if r.DiskBytes > 0 {
 		text += ", " + units.BytesSize(float64(r.DiskBytes)) + " disk"
 	}

@@ -12,13 +12,15 @@ import (
 // patience is how long a change may take until the command asks what keeps it.
 const patience = time.Second
 
-// heldWait is how long a command asks, once its time is over, what has kept the daemon.
+// heldWait is how long a command asks at most, once its time is over, what has kept the
+// daemon; a tenth of that time is enough for one that answers.
 const heldWait = 2 * time.Second
 
-// patient waits for the answer to a change, at most for a limit (0: for ever), and says
+// patient waits for the answer to a change, as long as f says, and says
 // meanwhile on stderr when the daemon holds still, which it does while its disk is full.
-func patient[Q, A any](ctx context.Context, c *cli, limit time.Duration, ask func(context.Context, Q) (A, error), q Q) (A, error) {
-	limited, cancel := limitedTo(ctx, limit)
+func patient[Q, A any](ctx context.Context, c *cli, f waitFlags, ask func(context.Context, Q) (A, error), q Q) (A, error) {
+	f.begin()
+	limited, cancel := limitedTo(ctx, f.left())
 	defer cancel()
 	asking, answered := context.WithCancel(limited)
 	done := make(chan struct{})
@@ -34,14 +36,14 @@ func patient[Q, A any](ctx context.Context, c *cli, limit time.Duration, ask fun
 	case ctx.Err() != nil:
 		err = &coded{exitInterrupted, errors.New("stopped waiting for an answer; what was asked may still be done")}
 	case limited.Err() != nil:
-		err = &coded{exitTimeout, fmt.Errorf("not accepted within %s%s", limit, c.whyLate(ctx))}
+		err = &coded{exitTimeout, fmt.Errorf("not accepted within %s%s", f.timeout, c.whyLate(ctx, f.timeout))}
 	}
 	return a, err
 }
 
 // whyLate ends a sentence on what has not been answered in time.
-func (c *cli) whyLate(ctx context.Context) string {
-	ctx, cancel := context.WithTimeout(ctx, heldWait)
+func (c *cli) whyLate(ctx context.Context, after time.Duration) string {
+	ctx, cancel := context.WithTimeout(ctx, min(heldWait, max(after/10, 100*time.Millisecond)))
 	defer cancel()
 	st, err := c.client().Status(ctx)
 	switch {
@@ -55,13 +57,10 @@ func (c *cli) whyLate(ctx context.Context) string {
 
 // changed makes a change and waits until it is done, both within the time that f gives.
 func changed[Q any](ctx context.Context, c *cli, f waitFlags, ask func(context.Context, Q) (api.Change, error), q Q) error {
-	begun := time.Now()
-	change, err := patient(ctx, c, f.timeout, ask, q)
+	f.begin()
+	change, err := patient(ctx, c, f, ask, q)
 	if err != nil {
 		return err
-	}
-	if f.timeout > 0 {
-		f.until = begun.Add(f.timeout)
 	}
 	return c.accepted(ctx, change, f)
 }

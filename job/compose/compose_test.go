@@ -110,6 +110,7 @@ func TestLoad_RefusesInOneSentence(t *testing.T) {
 		{"no USB device", web + "    x-shoal:\n      devices: [usb=stick]\n", "compose.yaml:5: services.web.x-shoal.devices[0]: \"usb=stick\" is no USB device"},
 		{"a device twice", web + "    devices: [/dev/a]\n    x-shoal:\n      devices: [/dev/a:/dev/a:r]\n", "services.web.devices: /dev/a is given twice"},
 		{"all GPUs", web + "    gpus: all\n", "compose.yaml:4: services.web.gpus[0].count: all is not supported, as no sale could say how many that is; write a number such as 1"},
+		{"less than no GPUs", web + "    gpus: [{count: -3}]\n", "compose.yaml:4: services.web.gpus[0].count: -3 is no number of GPUs; write one such as 1"},
 		{"one and a half GPUs", web + "    x-shoal: {gpus: 1.5}\n", "compose.yaml:4: services.web.x-shoal.gpus: 1.5 is neither a share of one GPU nor so many whole ones; write 1 or 2"},
 		{"no number of GPUs", web + "    x-shoal: {gpus: many}\n", "compose.yaml:4: services.web.x-shoal.gpus: many is no number of GPUs; write a share of one such as 0.5, or up to 64 whole ones"},
 		{"GPUs in two ways", web + "    gpus: [{count: 2}]\n    x-shoal: {gpus: 0.5}\n", "compose.yaml:5: services.web.x-shoal.gpus: contradicts the 2 devices"},
@@ -121,6 +122,14 @@ func TestLoad_RefusesInOneSentence(t *testing.T) {
 		{"build only", "services:\n  web:\n    build: .\n", "compose.yaml:3: services.web.build: images are not built here"},
 		{"secrets", web + "    secrets: [s]\nsecrets: {s: {file: x}}\n", "compose.yaml:4: services.web.secrets: not supported yet"},
 		{"global job", web + "    deploy:\n      mode: global-job\n", "compose.yaml:5: services.web.deploy.mode: global-job (a batch on every peer) is not supported yet; write global or replicated-job"},
+		{"no mode", web + "    deploy:\n      mode: foo\n", `compose.yaml:5: services.web.deploy.mode: "foo" is not one of replicated, global, replicated-job`},
+		{"more memory than any number", web + "    deploy:\n      resources:\n        reservations:\n          memory: 99999999999999999999G\n", "compose.yaml:7: services.web.deploy.resources.reservations.memory: 99999999999999999999G is not between 0 and 64t of memory; write one such as 256m"},
+		{"too much memory", web + "    deploy:\n      resources:\n        reservations:\n          memory: 65T\n", "compose.yaml:7: services.web.deploy.resources.reservations.memory: 65T is not between 0 and 64t of memory"},
+		{"limit below the reservation", web + "    deploy:\n      resources:\n        limits: {cpus: '0.5'}\n        reservations:\n          cpus: '2'\n", "compose.yaml:8: services.web.deploy.resources.reservations.cpus: 2 CPU is more than the limit of 0.5 CPU; lower the reservation or raise the limit"},
+		{"memory limit below the reservation", web + "    mem_limit: 100m\n    mem_reservation: 1g\n", "compose.yaml:5: services.web.mem_reservation: 1 GiB is more than the limit of 100 MiB"},
+		{"constraints by name", web + "    x-shoal:\n      constraints: {a: b}\n", `compose.yaml:5: services.web.x-shoal.constraints: must be a list, such as ["zone == kitchen"]`},
+		{"number for a constraint", web + "    x-shoal:\n      constraints: [5]\n", `compose.yaml:5: services.web.x-shoal.constraints: 5 is no constraint; write one such as "zone == kitchen"`},
+		{"datacenters by name", "x-shoal:\n  datacenters: {a: b}\n" + web, "compose.yaml:2: x-shoal.datacenters: must be a list, such as [a, b]"},
 		{"global, with a number", web + "    deploy:\n      mode: global\n      replicas: 3\n", "compose.yaml:6: services.web.deploy.replicas: 3 is not 0 or 1: a system task has one copy on each peer"},
 		{"global batch", web + "    deploy:\n      mode: global\n    x-shoal: {type: batch}\n", "services.web.x-shoal.type: batch contradicts deploy.mode global; remove one of the two"},
 		{"system with failover", web + "    x-shoal:\n      type: system\n      failover: {after: 9s}\n", "compose.yaml:6: services.web.x-shoal.failover: a system task has none"},
@@ -188,6 +197,10 @@ func TestLoad_UnknownKeys(t *testing.T) {
 		{"services:\n  web:\n    image: x\n    x-shoal: {failover: {afterr: 1s}}\n", "services.web.x-shoal.failover.afterr is no key of x-shoal and has no effect; did you mean after?"},
 		{"services:\n  web:\n    image: x\nservice:\n  db: {}\n", "compose.yaml:4: service is no key of Compose and has no effect; did you mean services?"},
 		{"services:\n  web:\n    image: x\n    depends_on: {web2: {condtion: service_started}}\n  web2: {image: x}\n", "did you mean condition?"},
+		{"services:\n  web:\n    image: x\n    x-shoal: {datacenters: [home]}\n", "it is the whole job's: write x-shoal at the top of the file"},
+		{"services:\n  web:\n    image: x\n    restart: 'no'\n    x-shoal: {type: system}\n", "compose.yaml:4: services.web.restart no only lengthens the pauses of a system task"},
+		{"services:\n  web:\n    image: x\n    depends_on: {db: {condition: service_started, required: false}}\n  db: {image: x}\n", "services.web.depends_on.db.required false has no effect: a service that is there is waited for"},
+		{"services:\n  web:\n    image: x\n    depends_on: {dbb: {condition: service_started, required: false}}\n  db: {image: x}\n", "services.web.depends_on.dbb waits for nothing: there is no service of that name; did you mean db?"},
 	} {
 		spec, warnings, err := load(tt.data)
 		if len(warnings) != 1 || !strings.Contains(warnings[0].String(), tt.want) {

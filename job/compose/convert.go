@@ -72,6 +72,17 @@ func (c *converter) convert() {
 			c.task.Update.Parallelism = job.MaxCount // all at once, however many peers there are
 		}
 	}
+	if c.task.Type == job.System && c.task.Restart.Policy == "no" {
+		c.warn(c.restartKey(), "no only lengthens the pauses of a system task: each peer that it suits starts a copy that has failed anew; write always or on-failure")
+	}
+}
+
+// restartKey is the key that says how the service is restarted.
+func (c *converter) restartKey() string {
+	if d := c.s.Deploy; d != nil && d.RestartPolicy != nil && d.RestartPolicy.Condition != "" {
+		return c.under("deploy.restart_policy.condition")
+	}
+	return c.under("restart")
 }
 
 func (c *converter) container() {
@@ -209,7 +220,7 @@ func (c *converter) milli(key string, cpus float32) int64 {
 	v := float64(cpus)
 	switch {
 	case v < 0 || math.IsNaN(v) || v > 1e6:
-		c.refuse(c.under(key), "%v is no number of CPUs; write one such as 0.5", cpus)
+		c.refuse(c.under(key), "%s is no number of CPUs between 0 and 1000000; write one such as 0.5", c.asWritten(key, v))
 		return 0
 	case v == 0:
 		return 0
@@ -218,11 +229,16 @@ func (c *converter) milli(key string, cpus float32) int64 {
 }
 
 func (c *converter) bytes(key string, n types.UnitBytes) int64 {
-	if n < 0 {
-		c.refuse(c.under(key), "%d is no amount of memory; write one such as 256m", int64(n))
+	if n < 0 || n > job.MaxBytes { // what no integer holds has become a negative one
+		c.refuse(c.under(key), "%s is not between 0 and 64t of memory; write one such as 256m", c.asWritten(key, int64(n)))
 		return 0
 	}
 	return int64(n)
+}
+
+// asWritten is a value in the words of the file, or as it was read if they are not at hand.
+func (c *converter) asWritten(key string, value any) string {
+	return oneSentence(errors.New(cmp.Or(c.substituted(c.under(key)), fmt.Sprint(value))))
 }
 
 func (c *converter) restart() {
@@ -299,12 +315,17 @@ func (c *converter) dependencies() {
 		if _, ok := c.project.Services[name]; !ok {
 			if _, disabled := c.project.DisabledServices[name]; disabled && !d.Required {
 				continue
+			} else if !d.Required && !disabled {
+				c.warn(path, "waits for nothing: there is no service of that name%s", didYouMean(name, c.project.ServiceNames()))
 			} else if disabled {
 				c.refuse(path, "the service is left out, as none of its profiles is active; choose one with --profile, or write required: false")
 			} else {
 				c.refuse(path, "there is no service of that name%s", didYouMean(name, c.project.ServiceNames()))
 			}
 			continue
+		}
+		if !d.Required {
+			c.warn(path+".required", "false has no effect: a service that is there is waited for; remove it, or the dependency")
 		}
 		condition := strings.TrimPrefix(d.Condition, "service_")
 		if condition == "completed_successfully" {
@@ -345,8 +366,10 @@ func (c *converter) deploy() {
 		c.task.Type = job.Batch
 	case "global":
 		c.task.Type = job.System
-	default:
+	case "global-job":
 		c.refuse(c.under("deploy.mode"), "%s (a batch on every peer) is not supported yet; write global or replicated-job", d.Mode)
+	default:
+		c.refuse(c.under("deploy.mode"), "%q is not one of replicated, global, replicated-job", d.Mode)
 	}
 	for _, text := range d.Placement.Constraints {
 		c.constraint(c.under("deploy.placement.constraints"), text)

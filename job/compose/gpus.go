@@ -43,6 +43,9 @@ func (c *converter) gpus(extension any) {
 	*need = milli
 }
 
+// allDevices is what Compose makes of "all".
+const allDevices = -1
+
 // requests sums the GPUs that requests for devices are for; under gpus each is.
 func (c *converter) requests(key string, requests []types.DeviceRequest, areGPUs bool) (milli int64) {
 	for i, r := range requests {
@@ -56,6 +59,8 @@ func (c *converter) requests(key string, requests []types.DeviceRequest, areGPUs
 			c.refuse(path+".device_ids", "is not supported: which device it is, the peer that takes the slot decides; write count")
 		case len(r.Options) > 0:
 			c.refuse(path+".options", "is not supported; remove it")
+		case r.Count < allDevices || r.Count < 0 && c.substituted(path+".count") == "-1":
+			c.refuse(path+".count", "%d is no number of GPUs; write one such as 1", int64(r.Count))
 		case r.Count < 0:
 			c.refuse(path+".count", "all is not supported, as no sale could say how many that is; write a number such as 1")
 		case r.Count > job.MaxGPUs:

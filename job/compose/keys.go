@@ -147,6 +147,9 @@ func unknownKey(pattern, key string) string {
 	if near := nearest(key, siblings(pattern)); near != "" {
 		return text + fmt.Sprintf("did you mean %s?", near)
 	}
+	if pattern == "services.*.x-shoal" && knownKeys()["x-shoal."+key] {
+		return text + "it is the whole job's: write x-shoal at the top of the file, beside services:"
+	}
 	if pattern == "services.*" {
 		for _, kind := range sortedKinds() {
 			if below, ok := strings.CutPrefix(kind, "services.*."); ok && strings.HasSuffix(below, "."+key) && treatments[kind].how == whole {

@@ -201,7 +201,10 @@ var composeField = map[string]string{
 	"count":     "scale|deploy.replicas",
 	"dependsOn": "depends_on", "env": "environment", "extraHosts": "extra_hosts", "failover": "x-shoal.failover",
 	"health": "healthcheck", "limits": "deploy.resources.limits|mem_limit|cpus", "mounts": "volumes", "name": "",
-	"needs": "deploy.resources|mem_reservation|mem_limit|cpus", "pids": "deploy.resources.limits.pids|pids_limit",
+	"needs": "deploy.resources|mem_reservation|mem_limit|cpus", "needs.cpuMilli": "deploy.resources.reservations.cpus|cpus|deploy.resources.limits.cpus",
+	"needs.memBytes":  "deploy.resources.reservations.memory|mem_reservation|mem_limit|deploy.resources.limits.memory",
+	"limits.cpuMilli": "deploy.resources.limits.cpus|cpus", "limits.memBytes": "deploy.resources.limits.memory|mem_limit",
+	"pids":   "deploy.resources.limits.pids|pids_limit",
 	"policy": "x-shoal.policy", "pull": "pull_policy",
 	"ports": "ports", "restart": "deploy.restart_policy|restart", "shmBytes": "shm_size", "stopGrace": "stop_grace_period", "stopSignal": "stop_signal",
 	"type": "x-shoal.type", "update": "deploy.update_config", "workingDir": "working_dir",
@@ -227,7 +230,10 @@ func (l *load) problemPath(p job.Problem) string {
 	task := "services." + p.Task
 	head, _, _ := strings.Cut(p.Field, ".")
 	head, _, _ = strings.Cut(head, "[")
-	names, ok := composeField[head]
+	names, ok := composeField[p.Field]
+	if !ok {
+		names, ok = composeField[head]
+	}
 	switch {
 	case !ok:
 		return task + "." + head

@@ -36,9 +36,7 @@ func (c *converter) taskExtension(extensions map[string]any) {
 		return
 	}
 	c.taskType(path+".type", c.word(path+".type", values["type"]))
-	for _, text := range c.words(path+".constraints", values["constraints"]) {
-		c.constraint(path+".constraints", text)
-	}
+	c.constraints(path+".constraints", values["constraints"])
 	for i, text := range c.words(path+".devices", values["devices"]) {
 		c.device(path+".devices"+index(i), text)
 	}
@@ -53,6 +51,25 @@ func (c *converter) taskExtension(extensions map[string]any) {
 		}
 	}
 	c.failover(path+".failover", values["failover"])
+}
+
+// constraints reads a list of them, or one. What is no text is none: "5" would be taken
+// for a label's name.
+func (c *converter) constraints(path string, value any) {
+	list, ok := value.([]any)
+	if _, isMap := value.(map[string]any); isMap {
+		c.refuse(path, `must be a list, such as ["zone == kitchen"]`)
+		return
+	} else if !ok && value != nil {
+		list = []any{value}
+	}
+	for _, item := range list {
+		if text, ok := item.(string); ok {
+			c.constraint(path, text)
+		} else {
+			c.refuse(path, `%s is no constraint; write one such as "zone == kitchen"`, oneSentence(fmt.Errorf("%v", item)))
+		}
+	}
 }
 
 func (c *converter) taskType(path, text string) {
@@ -151,6 +168,10 @@ func (l *load) word(path string, value any) string {
 // words reads a list of words, or one word.
 func (l *load) words(path string, value any) []string {
 	list, ok := value.([]any)
+	if _, isMap := value.(map[string]any); isMap {
+		l.refuse(path, "must be a list, such as [a, b]")
+		return nil
+	}
 	if !ok {
 		if word := l.word(path, value); word != "" {
 			return []string{word}

@@ -127,6 +127,7 @@ func (s sources) read(ctx context.Context, o Options) runtime.Facts {
 	}
 	has = s.bounded(&f, o, has)
 	f.Capacity = capacity(has, o)
+	f.Missing = append(f.Missing, reservesAll(has, o.Reserve)...)
 	f.Labels["os"], f.Labels["arch"] = f.OS, f.Arch
 	if has.CPUMilli >= 1000 {
 		f.Labels["cores"] = strconv.FormatInt(has.CPUMilli/1000, 10)
@@ -178,6 +179,20 @@ func least(have, told int64) int64 {
 	}
 	return min(have, told)
 }
+
+// reservesAll says of what the owner keeps back all that there is, so that the peer can
+// take nothing.
+func reservesAll(has, reserve job.Resources) (all []string) {
+	if has.CPUMilli > 0 && reserve.CPUMilli >= has.CPUMilli {
+		all = append(all, fmt.Sprintf("cpu: reserve.cpus of the owner's file keeps back %g, and there are %g", cpus(reserve), cpus(has)))
+	}
+	if has.MemBytes > 0 && reserve.MemBytes >= has.MemBytes {
+		all = append(all, fmt.Sprintf("memory: reserve.memory of the owner's file keeps back %d MiB, and there are %d MiB", reserve.MemBytes>>20, has.MemBytes>>20))
+	}
+	return all
+}
+
+func cpus(r job.Resources) float64 { return float64(r.CPUMilli) / 1000 }
 
 // capacity is what slots get of it.
 func capacity(has job.Resources, o Options) job.Resources {

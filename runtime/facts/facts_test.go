@@ -45,8 +45,9 @@ func TestReserve(t *testing.T) {
 	if want := (job.Resources{CPUMilli: 3500, DiskBytes: 60e9}); f.Capacity != want {
 		t.Errorf("capacity %+v, want %+v", f.Capacity, want)
 	}
-	if f.Load != 1500 || len(f.Missing) > 0 {
-		t.Errorf("load %d, missing %v", f.Load, f.Missing)
+	const all = "memory: reserve.memory of the owner's file keeps back 8583 MiB, and there are 7629 MiB"
+	if f.Load != 1500 || len(f.Missing) != 1 || f.Missing[0] != all {
+		t.Errorf("load %d, missing %q", f.Load, f.Missing)
 	}
 }
 
