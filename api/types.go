@@ -227,7 +227,8 @@ type Waiting struct {
 	Closest  string    `json:"closest,omitempty"`
 	Asked    int       `json:"asked"`
 	Since    Age       `json:"since"`
-	NextTry  Age       `json:"nextTry"`
+	NextTry  Age       `json:"nextTry"`        // 0: Next says when
+	Next     string    `json:"next,omitempty"` // when it is tried again, if that is not at a set time
 	Fails    uint32    `json:"fails,omitempty"`
 	Steward  string    `json:"steward,omitempty"` // who says so
 }

@@ -129,7 +129,7 @@ func slotOf(v node.SlotView, at reachable) Slot {
 func waitingOf(v node.WaitingView, steward string) Waiting {
 	return Waiting{
 		Slot: v.Slot, Reason: v.Reason, Refusals: refusalsOf(v.Noes), Closest: v.Closest, Asked: v.Asked,
-		Since: Age(v.Since), NextTry: Age(v.NextTry), Fails: v.Fails, Steward: steward,
+		Since: Age(v.Since), NextTry: Age(v.NextTry), Next: v.Next, Fails: v.Fails, Steward: steward,
 	}
 }
 

@@ -57,6 +57,7 @@ type Core struct {
 	mixed        mixed
 	parked       []parkedAward // at most maxParked
 	waits        map[job.SlotID]*waiting
+	failing      map[job.SlotID]failing
 	awaitsCopies bool                     // a slot waits for copies that it is to run near to
 	selling      map[job.SlotID]bool      // in some sale of ours that is under way
 	deputy       map[job.ID]clock.Instant // jobs sold here for a steward that did not answer, until then
@@ -136,7 +137,7 @@ func New(cfg Config, stored Stored) (*Core, error) {
 	c := &Core{
 		cfg: cfg, prof: prof, rng: rand.New(rand.NewPCG(cfg.Seed, cfg.Nonce)),
 		led:   ledger.New(cfg.Self, cfg.Swarm, cfg.Verify),
-		waits: map[job.SlotID]*waiting{}, selling: map[job.SlotID]bool{}, deputy: map[job.ID]clock.Instant{}, calm: map[job.ID]stamp{},
+		waits: map[job.SlotID]*waiting{}, failing: map[job.SlotID]failing{}, selling: map[job.SlotID]bool{}, deputy: map[job.ID]clock.Instant{}, calm: map[job.ID]stamp{},
 		subs: submissions{open: map[uint64]*submission{}},
 		ex: exchanges{
 			out: map[wire.PeerID]*exchange{}, in: map[wire.PeerID]*exchange{}, told: map[wire.PeerID]*exchange{},

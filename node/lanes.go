@@ -67,6 +67,7 @@ type waiting struct {
 	fails   uint32
 	failKey wire.Token    // the failed token that failedAt belongs to
 	failed  clock.Instant // when this peer first saw that failure
+	held    bool          // what it depends on is not so yet
 	call    bool          // standing bids did not do: it is called
 	token   wire.Token    // greatest token awarded in vain
 	life    uint64
@@ -321,6 +322,7 @@ func (c *Core) lotOf(l *lane, w ledger.Wanted) (auction.Lot, bool) {
 		sell = *w.Fallback
 	}
 	if w.Task.Type == job.System {
+		c.noteNowhere(w)
 		return auction.Lot{}, false // each peer takes its own
 	}
 	lot := auction.Lot{Job: w.Job, Life: w.Life, Task: w.Task.Name, Spec: sell.Spec, Needs: sell.Task.Needs, Policy: sell.Task.Policy}
@@ -345,9 +347,10 @@ func (c *Core) lotOf(l *lane, w ledger.Wanted) (auction.Lot, bool) {
 		// Dependencies order a start. What has run and failed over does not wait:
 		// it must bear that another task moves, and may be what that one waits for.
 		if held != "-" && c.led.MaxToken(slot, w.Life) == 0 {
-			wt.reason, wt.noes, wt.asked, wt.next = held, nil, 0, 0
+			wt.reason, wt.noes, wt.asked, wt.next, wt.held = held, nil, 0, 0, true
 			continue
 		}
+		wt.held = false
 		c.noteFails(wt, slot, sell)
 		if !c.due(wt.next) && wt.next != 0 || len(lot.Slots) >= auction.MaxSlots || mutant.Is(mutant.NeverCallAgain) && wt.tries > 0 {
 			continue
@@ -403,8 +406,7 @@ func (c *Core) dependsOn(w ledger.Wanted) string {
 	for _, d := range w.Task.DependsOn {
 		for _, other := range c.led.Wanted(w.Job) {
 			if other.Task.Name == d.Task && !c.reached(other, d.Condition) {
-				cond := cmp.Or(d.Condition, "started")
-				return fmt.Sprintf("waits for %s to be %s", d.Task, cond)
+				return fmt.Sprintf("waits for %s to be %s", d.Task, cmp.Or(d.Condition, "started")) + c.becauseNowhere(other)
 			}
 		}
 	}
@@ -412,6 +414,9 @@ func (c *Core) dependsOn(w ledger.Wanted) string {
 }
 
 func (c *Core) reached(w ledger.Wanted, condition string) bool {
+	if c.isNowhere(w) {
+		return false // nothing of it runs
+	}
 	for _, slot := range c.slotsOf(w) {
 		switch condition {
 		case "completed":
@@ -459,6 +464,7 @@ func (c *Core) noteFails(wt *waiting, slot job.SlotID, w ledger.Wanted) {
 			continue
 		}
 		wt.failKey, wt.failed, wt.fails = cl.Token, c.now, cl.Fails+1
+		c.noteFailing(wt, slot)
 		delay := min(time.Second<<min(cl.Fails, 9), maxFailDelay)
 		c.reach(BranchFailedBefore)
 		wt.next = c.now.Add(delay)
@@ -492,6 +498,7 @@ func (c *Core) forgetWaits(i int) {
 			delete(c.waits, slot)
 		}
 	}
+	c.forgetFailing(i)
 }
 
 // openSale sells everything that is to be sold in a lane: what the standing bids at hand

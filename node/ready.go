@@ -216,7 +216,8 @@ type WaitingView struct {
 	Closest string        `json:"closest,omitempty"`
 	Asked   int           `json:"asked"`
 	Since   time.Duration `json:"since"`
-	NextTry time.Duration `json:"nextTry"`
+	NextTry time.Duration `json:"nextTry"` // 0: Next says when
+	Next    string        `json:"next"`    // "once that is so", if no time is set
 	Fails   uint32        `json:"fails"`
 }
 

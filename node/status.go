@@ -258,6 +258,8 @@ func (c *Core) jobState(id job.ID, v JobView) string {
 		return "waiting" // for a peer that its system tasks suit
 	case c.failedForGood(id):
 		return "failed"
+	case claimed == wanted && slices.ContainsFunc(c.led.Wanted(id), c.isNowhere):
+		return "waiting"
 	case completed == wanted:
 		return "completed"
 	case serving+completed == wanted && current == wanted:
@@ -294,6 +296,9 @@ func (c *Core) Slots(of string) []SlotView {
 				if c.shows(slot, w) {
 					out = append(out, c.slotViews(w, slot)...)
 				}
+			}
+			if c.isNowhere(w) {
+				out = append(out, c.nowhereView(w))
 			}
 		}
 		out = append(out, c.unwantedViews(id)...)
@@ -422,6 +427,9 @@ func (c *Core) since(cl *ledger.Claim) time.Duration {
 // Why explains a slot, as far as this peer knows; if it is not a steward of the
 // slot's lane, WhyView.Stewards says whom to ask what it waits for.
 func (c *Core) Why(text string) (WhyView, error) {
+	if v, ok := c.whyNowhere(text); ok {
+		return v, nil
+	}
 	slot, err := c.FindSlot(text)
 	if err != nil {
 		return WhyView{}, err
@@ -446,7 +454,7 @@ func (c *Core) Why(text string) (WhyView, error) {
 			v.Summary = &cl.Summary
 		}
 		if wt := c.waitFor(slot); wt != nil {
-			wv := c.waitView(slot, wt)
+			wv := c.waitView(slot, wt, map[nearKey]string{})
 			v.Waiting = &wv
 		}
 		if v.Slot.Phase == "waiting" || c.mem.Dead(v.Slot.Peer) {
@@ -470,25 +478,14 @@ func (c *Core) Why(text string) (WhyView, error) {
 // Waiting is what this peer, as steward, remembers of slots it could not sell.
 func (c *Core) Waiting() []WaitingView {
 	var out []WaitingView
+	near := map[nearKey]string{}
 	for _, slot := range slices.SortedFunc(keys(c.waits), job.SlotID.Compare) {
-		out = append(out, c.waitView(slot, c.waits[slot]))
+		out = append(out, c.waitView(slot, c.waits[slot], near))
 	}
 	for _, slot := range slices.SortedFunc(keys(c.system.waits), job.SlotID.Compare) {
-		out = append(out, c.waitView(slot, c.system.waits[slot]))
+		out = append(out, c.waitView(slot, c.system.waits[slot], near))
 	}
 	return out
-}
-
-func (c *Core) waitView(slot job.SlotID, wt *waiting) WaitingView {
-	v := WaitingView{
-		Slot: c.SlotName(slot), Reason: wt.reason, Noes: wt.noes, Closest: wt.closest, Asked: wt.asked,
-		Since: c.now.Sub(wt.since), Fails: wt.fails,
-	}
-	if wt.next > c.now {
-		v.NextTry = wt.next.Sub(c.now)
-	}
-	v.Reason = cmp.Or(c.waitsInVain(slot), v.Reason)
-	return v
 }
 
 // waitsInVain says of a slot that was never sold on which other one it waits that has

@@ -140,9 +140,10 @@ func (c *Core) ownMissing(slot job.SlotID, w, sell ledger.Wanted) *waiting {
 func (c *Core) takeOwn(self *auction.Self, slot job.SlotID, w, sell ledger.Wanted, wt *waiting) {
 	last := c.led.MaxToken(slot, w.Life)
 	if held := c.dependsOn(w); held != "" && last == 0 {
-		wt.reason, wt.noes = held, nil
+		wt.reason, wt.noes, wt.held = held, nil, true
 		return
 	}
+	wt.held = false
 	c.noteFails(wt, slot, sell)
 	if wt.next != 0 && !c.due(wt.next) {
 		return
@@ -232,8 +233,12 @@ func (c *Core) whyNotWanted(slot job.SlotID, w ledger.Wanted) string {
 }
 
 // SlotName is a slot as people call it: one that is a peer's own by that peer's name, or
-// by the end of its ID where the name is no word or another has it, too.
+// by the end of its ID where the name is no word or another has it, too. What stands for
+// the slots of a system task that no peer is to have is called as the task.
 func (c *Core) SlotName(slot job.SlotID) string {
+	if slot.At == nowhere {
+		return slot.Job.String() + "/" + slot.Task
+	}
 	p, ok := ledger.OwnerOf(slot)
 	if !ok {
 		return slot.String()

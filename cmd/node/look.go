@@ -157,7 +157,7 @@ func detail(s api.Slot) string {
 		parts = append(parts, "peer not heard for "+age(s.HeardAgo))
 	}
 	if s.Waits != nil && s.Waits.NextTry > 0 {
-		parts = append(parts, "next try in "+age(s.Waits.NextTry))
+		parts = append(parts, nextTry(s.Waits))
 	}
 	return strings.Join(parts, "; ")
 }

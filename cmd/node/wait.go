@@ -110,12 +110,15 @@ func (w *watch) tell() {
 
 func slotText(s api.Slot) string {
 	text := s.Phase
-	if s.Peer != "" {
+	switch {
+	case s.Peer != "" && isWaiting(s):
+		text += ", last on " + s.Peer
+	case s.Peer != "":
 		text += " on " + s.Peer
 	}
 	if s.Surplus {
 		text += ", ends"
-	} else if s.Peer != "" && !s.Current {
+	} else if !isWaiting(s) && !s.Current {
 		text += ", on the spec before"
 	}
 	if s.Detail != "" {

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -50,7 +51,7 @@ func alike(slots []api.Why) []group {
 	var out []group
 	seen := map[string]int{}
 	for _, w := range slots {
-		if w.Slot.Peer == "" && w.Sale == nil {
+		if isWaiting(w.Slot) && w.Sale == nil {
 			key := w.Slot.Detail + "\x00" + w.WaysOut
 			if wt := w.Slot.Waits; wt != nil {
 				key += fmt.Sprint("\x00", wt.Refusals, wt.Closest, wt.Fails, wt.Asked)
@@ -68,10 +69,10 @@ func alike(slots []api.Why) []group {
 
 func (c *cli) printWhy(w group) {
 	s := w.Slot
-	if s.Peer == "" {
+	if isWaiting(s) {
 		c.printWait(w)
 	} else {
-		fmt.Fprintf(c.out, "%s is %s on %s%s, under token %d (run %d)\n", s.Slot, phaseText(s), s.Peer, sinceWhen(s.For), s.Token, s.Run)
+		fmt.Fprintf(c.out, "%s is %s on %s%s, under token %d%s\n", s.Slot, phaseText(s), s.Peer, sinceWhen(s.For), s.Token, startsText(s.Run))
 		if text := detail(s); text != "" {
 			fmt.Fprintf(c.out, "  %s\n", text)
 		}
@@ -79,7 +80,7 @@ func (c *cli) printWhy(w group) {
 	if w.WaysOut != "" {
 		fmt.Fprintf(c.out, "  %s\n", oneLine(w.WaysOut))
 	}
-	if s.Peer != "" && w.Sale == nil && strings.Contains(s.Slot, "@") {
+	if !isWaiting(s) && w.Sale == nil && strings.Contains(s.Slot, "@") {
 		fmt.Fprintln(c.out, "  it is that peer's own, and was not sold")
 	}
 	if w.Sale != nil {
@@ -115,12 +116,15 @@ func (c *cli) printWait(w group) {
 	if wt == nil {
 		return
 	}
-	fmt.Fprintf(c.out, "  for %s; %s asked", age(wt.Since), count(wt.Asked, "peer"))
-	if wt.Steward != "" {
+	fmt.Fprintf(c.out, "  for %s", age(wt.Since))
+	if wt.Asked > 0 {
+		fmt.Fprintf(c.out, "; %s asked", count(wt.Asked, "peer"))
+	}
+	if wt.Steward != "" && wt.Asked > 0 {
 		fmt.Fprintf(c.out, " by %s", wt.Steward)
 	}
-	if wt.NextTry > 0 {
-		fmt.Fprintf(c.out, "; next try in %s", age(wt.NextTry))
+	if next := nextTry(wt); next != "" {
+		fmt.Fprintf(c.out, "; %s", next)
 	}
 	fmt.Fprintln(c.out)
 	c.printRefusals(wt.Refusals)
@@ -130,6 +134,37 @@ func (c *cli) printWait(w group) {
 	if wt.Fails > 0 {
 		fmt.Fprintf(c.out, "  it has failed %s since its spec changed\n", count(int(wt.Fails), "time"))
 	}
+	if s.Peer != "" {
+		fmt.Fprintf(c.out, "  its last copy was on %s, under token %d; `shoal logs %s` shows its output\n", s.Peer, s.Token, s.Slot)
+	}
+}
+
+// isWaiting reports whether nobody holds a slot. A peer is named all the same where its
+// last copy failed.
+func isWaiting(s api.Slot) bool { return s.Peer == "" || s.Phase == "waiting" }
+
+// nextTry says when a waiting slot is offered again; "": nobody has said.
+func nextTry(wt *api.Waiting) string {
+	switch d := time.Duration(wt.NextTry); {
+	case d <= 0 && wt.Next == "":
+		return ""
+	case d <= 0:
+		return "next try " + oneLine(wt.Next)
+	case d < time.Second:
+		return "next try within 1s"
+	}
+	return "next try in " + age(wt.NextTry)
+}
+
+// startsText says how often a holder has started its container, where that is not once.
+func startsText(run uint32) string {
+	switch run {
+	case 0:
+		return ", not started yet"
+	case 1:
+		return ""
+	}
+	return fmt.Sprintf(", started %d times", run)
 }
 
 func orElse(text, other string) string {
@@ -178,6 +213,16 @@ func costText(b api.Bid) string {
 
 func (c *cli) printRefusals(refusals []api.Refusal) {
 	for _, r := range refusals {
-		fmt.Fprintf(c.out, "  refused by %s: %s\n", count(int(r.Count), "peer"), oneLine(r.Reason))
+		fmt.Fprintf(c.out, "  refused by %s: %s\n", count(int(r.Count), "peer"), refusalText(r))
 	}
+}
+
+// refusalText tells a reason. Its figures are those of one peer: of several they are an
+// example. Labels are counted one by one, so that all peers lack the one that is named.
+func refusalText(r api.Refusal) string {
+	class, figures, has := strings.Cut(oneLine(r.Reason), ": ")
+	if !has || r.Count < 2 || class == "label" {
+		return oneLine(r.Reason)
+	}
+	return fmt.Sprintf("%s; one of them: %s", class, figures)
 }
