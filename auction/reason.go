@@ -33,6 +33,7 @@ const (
 	Memory          = "memory"
 	Disk            = "disk"
 	GPU             = "gpu"
+	MoreUrgent      = "more urgent"      // a slot of greater priority waits for the same room
 	VolumeElsewhere = "volume elsewhere" // the bid leaves out this slot of its lot
 	Malformed       = "malformed answer" // the bidder's fault
 	NoReply         = "no reply"         // an award was not answered in time

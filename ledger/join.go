@@ -132,6 +132,7 @@ func (s *State) insert(r *wire.Record) {
 			s.mine[v.Slot.Job]++
 		}
 	case *job.Spec:
+		s.prior = s.prior || slices.ContainsFunc(v.Tasks, func(t job.Task) bool { return t.Weight() != job.DefaultPriority })
 		if later, err := v.Judge(); err != nil {
 			s.unfit[v] = true
 		} else if len(later) > 0 {

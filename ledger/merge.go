@@ -58,6 +58,7 @@ type State struct {
 	disowned []*Claim                        // own open claims that others have dropped
 	revive   []*wire.Record                  // specs that another dropped and that are still named here
 	beyond   map[*job.Spec]map[string]string // see LaterValue
+	prior    bool                            // some spec named a priority
 	unfit    map[*job.Spec]bool              // specs that no valid submission has: nothing of theirs is wanted
 	suits    suits
 	refused  wire.FaultCounts
@@ -360,6 +361,10 @@ func (s *State) ChangedPeers() []wire.PeerID {
 
 // PeersVersion grows with every change of a card or a membership.
 func (s *State) PeersVersion() uint64 { return s.peers }
+
+// HasPriorities reports whether a job spec held since the start gives a task another
+// priority than the default.
+func (s *State) HasPriorities() bool { return s.prior }
 
 // Len is the number of records held.
 func (s *State) Len() int { return s.count }

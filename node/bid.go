@@ -229,6 +229,7 @@ func (c *Core) onAward(from wire.PeerID, m *wire.Award) error {
 }
 
 func (c *Core) judge(from wire.PeerID, m *wire.Award) {
+	c.standingNow() // notices room that has just appeared
 	self := c.bidder()
 	reply := &wire.Reply{Award: m.ID}
 	for i := range m.Slots {
@@ -261,6 +262,9 @@ func (c *Core) judgeAward(self *auction.Self, a *wire.AwardedSlot) (wire.Decisio
 		return d, nil
 	}
 	if d.Decline, d.Known = c.standsAgainst(a); d.Decline != "" {
+		return d, nil
+	}
+	if d.Decline = c.yieldsTo(self, a); d.Decline != "" {
 		return d, nil
 	}
 	gpus, no := auction.CheckAward(self, a, c.lookup)
@@ -344,6 +348,9 @@ func (c *Core) onReply(from wire.PeerID, m *wire.Reply) error {
 			}
 			s.Reply(c.now, from, m)
 		}
+	}
+	if slices.ContainsFunc(m.Decisions, func(d wire.Decision) bool { return isYield(d.Decline) }) {
+		c.improved() // our own award hid the room from those for whom it is kept
 	}
 	return err
 }

@@ -72,6 +72,9 @@ func (c *Core) standingNow() wire.Standing {
 	}
 	now.Images = c.imageMarks()
 	if !sameStanding(&now, &c.book.own) {
+		if auction.IsBetter(&c.book.own, &now) {
+			c.roomGrew()
+		}
 		now.Seq++
 	}
 	c.book.own = now

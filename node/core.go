@@ -55,6 +55,7 @@ type Core struct {
 	ranks        ranks
 	book         book
 	mixed        mixed
+	yield        yield
 	parked       []parkedAward // at most maxParked
 	waits        map[job.SlotID]*waiting
 	failing      map[job.SlotID]failing

@@ -25,6 +25,7 @@ const (
 	retryUnsold   = 5 * time.Second        // a waiting slot is called again at least so often at first
 	retryUnsoldAt = 30 * time.Second       // and at least so often for ever
 	improvedAfter = 250 * time.Millisecond // after the ledger changed in favour of waiting slots
+	retryYielded  = 500 * time.Millisecond // what gave way to a more urgent one, plus as much at most
 	maxSales      = 8                      // of one lane at once: a bidder that is silent holds up its own sale alone
 	maxFailDelay  = 5 * time.Minute
 	maxFailover   = 5 * time.Minute
@@ -68,6 +69,7 @@ type waiting struct {
 	failKey wire.Token    // the failed token that failedAt belongs to
 	failed  clock.Instant // when this peer first saw that failure
 	held    bool          // what it depends on is not so yet
+	yielded bool          // to a more urgent one: it is offered again soon as it is
 	call    bool          // standing bids did not do: it is called
 	token   wire.Token    // greatest token awarded in vain
 	life    uint64
@@ -355,6 +357,7 @@ func (c *Core) lotOf(l *lane, w ledger.Wanted) (auction.Lot, bool) {
 		if !c.due(wt.next) && wt.next != 0 || len(lot.Slots) >= auction.MaxSlots || mutant.Is(mutant.NeverCallAgain) && wt.tries > 0 {
 			continue
 		}
+		wt.yielded = false
 		lot.Slots = append(lot.Slots, auction.Want{
 			Slot: slot, Token: max(c.led.MaxToken(slot, w.Life), wt.token) + 1, Fails: wt.fails,
 			Since: wt.since, Rests: c.led.VerdictRecords(slot), Exclude: c.avoid(slot, sell.Spec),
@@ -661,14 +664,19 @@ func (c *Core) unsold(wt *waiting, o auction.Outcome) {
 	}
 	wt.reason = reason
 	pause := min(retryUnsold*time.Duration(wt.tries), retryUnsoldAt)
-	wt.next = c.now.Add(pause + time.Duration(c.rng.Int64N(int64(time.Second))))
+	jitter := time.Second
+	wt.yielded = slices.ContainsFunc(o.Reasons, func(r wire.Reason) bool { return isYield(r.Text) })
+	if wt.yielded {
+		pause, jitter = retryYielded, retryYielded // the more urgent one is sold soon, or no longer waited for
+	}
+	wt.next = c.now.Add(pause + time.Duration(c.rng.Int64N(int64(jitter))))
 }
 
 // improved makes waiting slots due soon: a claim ended, a card changed, a peer
 // became ready.
 func (c *Core) improved() {
 	for _, wt := range c.waits {
-		if wt.asked > 0 && wt.next.Sub(c.now) > improvedAfter {
+		if wt.asked > 0 && !wt.yielded && wt.next.Sub(c.now) > improvedAfter {
 			wt.callAt = max(wt.callAt, wt.next)
 			wt.next = c.now.Add(improvedAfter)
 		}
