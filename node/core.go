@@ -138,7 +138,8 @@ func New(cfg Config, stored Stored) (*Core, error) {
 	c := &Core{
 		cfg: cfg, prof: prof, rng: rand.New(rand.NewPCG(cfg.Seed, cfg.Nonce)),
 		led:   ledger.New(cfg.Self, cfg.Swarm, cfg.Verify),
-		waits: map[job.SlotID]*waiting{}, failing: map[job.SlotID]failing{}, selling: map[job.SlotID]bool{}, deputy: map[job.ID]clock.Instant{}, calm: map[job.ID]stamp{},
+		waits: map[job.SlotID]*waiting{}, failing: map[job.SlotID]failing{}, selling: map[job.SlotID]bool{},
+		deputy: map[job.ID]clock.Instant{}, calm: map[job.ID]stamp{},
 		subs: submissions{open: map[uint64]*submission{}},
 		ex: exchanges{
 			out: map[wire.PeerID]*exchange{}, in: map[wire.PeerID]*exchange{}, told: map[wire.PeerID]*exchange{},

@@ -73,7 +73,8 @@ func (c *converter) convert() {
 		}
 	}
 	if c.task.Type == job.System && c.task.Restart.Policy == "no" {
-		c.warn(c.restartKey(), "no only lengthens the pauses of a system task: each peer that it suits starts a copy that has failed anew; write always or on-failure")
+		c.warn(c.restartKey(),
+			"no only lengthens the pauses of a system task: each peer that it suits starts a copy that has failed anew; write always or on-failure")
 	}
 }
 
@@ -102,8 +103,10 @@ func (c *converter) container() {
 	}
 	t.ExtraHosts = s.ExtraHosts.AsList(":")
 	t.Tmpfs = slices.Clone(s.Tmpfs)
-	t.ShmBytes, t.StopSignal = int64(s.ShmSize), s.StopSignal
-	if s.StopGracePeriod != nil {
+	t.ShmBytes, t.StopSignal = c.bytes("shm_size", s.ShmSize), s.StopSignal
+	if s.StopGracePeriod != nil && *s.StopGracePeriod < 0 {
+		c.refuse(c.under("stop_grace_period"), "%s is less than no time; write one such as 10s", c.asWritten("stop_grace_period", *s.StopGracePeriod))
+	} else if s.StopGracePeriod != nil {
 		// Zero would mean the default; a millisecond is as good as at once.
 		t.StopGrace = max(time.Duration(*s.StopGracePeriod), time.Millisecond)
 	}
@@ -200,7 +203,10 @@ func (c *converter) resources() {
 			c.prefer(&t.Needs.MemBytes, c.bytes(key+"memory", r.MemoryBytes), key+"memory", "mem_reservation")
 		}
 	}
-	if pids < 0 {
+	switch {
+	case pids < -1: // perhaps one that no integer holds
+		c.refuse(c.under(pidsKey), "%s is no number of processes; write one such as 4096", c.asWritten(pidsKey, pids))
+	case pids < 0:
 		c.warn(c.under(pidsKey), "unlimited is not allowed; %d is taken instead", job.DefaultPids)
 		pids = 0
 	}
@@ -313,13 +319,13 @@ func (c *converter) dependencies() {
 	for _, name := range slices.Sorted(maps.Keys(c.s.DependsOn)) {
 		d, path := c.s.DependsOn[name], c.under("depends_on."+name)
 		if _, ok := c.project.Services[name]; !ok {
-			if _, disabled := c.project.DisabledServices[name]; disabled && !d.Required {
-				continue
-			} else if !d.Required && !disabled {
+			switch _, disabled := c.project.DisabledServices[name]; {
+			case disabled && !d.Required:
+			case !d.Required:
 				c.warn(path, "waits for nothing: there is no service of that name%s", didYouMean(name, c.project.ServiceNames()))
-			} else if disabled {
+			case disabled:
 				c.refuse(path, "the service is left out, as none of its profiles is active; choose one with --profile, or write required: false")
-			} else {
+			default:
 				c.refuse(path, "there is no service of that name%s", didYouMean(name, c.project.ServiceNames()))
 			}
 			continue

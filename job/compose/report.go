@@ -99,6 +99,9 @@ func (l *load) explain(err error) error {
 	if m := yamlError.FindStringSubmatch(text); m != nil && m[1] != "" {
 		return l.files[0].syntaxError(errors.New(text))
 	}
+	if path := l.noNumber(); strings.Contains(text, "unsupported value") && path != "" {
+		return l.errorAt(path, "%s is no number", l.scalars[path])
+	}
 	if path := l.badPort(); path != "" {
 		return l.errorAt(path, "%q is no port; write PUBLISHED:TARGET, such as 8080:80", l.scalars[path])
 	}
@@ -137,6 +140,10 @@ var badValues = []struct {
 	says string
 }{
 	{regexp.MustCompile(`^must be an? array$`), "must be a list"},
+	{regexp.MustCompile(`^must be an? integer or string$`), "must be a whole number"},
+	{regexp.MustCompile(`^cannot parse value as 'u?int\d*': (.*) overflows u?int\d*$`),
+		"$1 is not a whole number that is possible here; write one such as 1"},
+	{regexp.MustCompile(`^invalid type float64 for device count$`), "is not a whole number; write one such as 1"},
 	{regexp.MustCompile(`^invalid size: '(.*)'$`), `"$1" is no size; write one such as 256m`},
 	{regexp.MustCompile(`^invalid suffix: '(.*)'$`), `"$1" is no unit of size; write one such as 256m`},
 	{regexp.MustCompile(`^time: .*duration "?([^"]*)"?$`), `"$1" is no duration; write one such as 10s`},
@@ -184,6 +191,19 @@ func (l *load) badPort() string {
 			if _, err := types.ParsePortConfig(l.substituted(path)); err != nil && l.scalars[path] != "" {
 				return path
 			}
+		}
+	}
+	return ""
+}
+
+// notFinite is what YAML takes for a number and nothing else does.
+var notFinite = regexp.MustCompile(`(?i)^[-+]?\.(nan|inf)$`)
+
+// noNumber finds the first such word.
+func (l *load) noNumber() string {
+	for _, path := range slices.Sorted(maps.Keys(l.scalars)) {
+		if notFinite.MatchString(l.scalars[path]) {
+			return path
 		}
 	}
 	return ""

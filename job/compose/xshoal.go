@@ -64,7 +64,9 @@ func (c *converter) constraints(path string, value any) {
 		list = []any{value}
 	}
 	for _, item := range list {
-		if text, ok := item.(string); ok {
+		if item == nil {
+			c.refuse(path, `an empty one is no constraint; write one such as "zone == kitchen"`)
+		} else if text, ok := item.(string); ok {
 			c.constraint(path, text)
 		} else {
 			c.refuse(path, `%s is no constraint; write one such as "zone == kitchen"`, oneSentence(fmt.Errorf("%v", item)))
