@@ -50,6 +50,7 @@ func DrawFor(seed uint64, peers int, run time.Duration) *Scenario {
 	d.faults(run)
 	d.rare(seed)
 	d.topology(s, seed)
+	d.zones(s, seed)
 	d.ops = slices.DeleteFunc(d.ops, func(op Op) bool { return op.Time > run }) // ends of what the calm ends anyway
 	slices.SortStableFunc(d.ops, func(a, b Op) int { return int(a.Time - b.Time) })
 	s.Ops = d.ops

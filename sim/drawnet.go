@@ -1,6 +1,10 @@
 package sim
 
-import "time"
+import (
+	"slices"
+	"strings"
+	"time"
+)
 
 // topologyOneIn is in how many plans one has peers that are connected otherwise than
 // the rest.
@@ -35,6 +39,29 @@ func (d *drawer) topology(s *Scenario, seed uint64) {
 		s.Net.Reorder = float64(1+d.r.IntN(10)) / 100
 	}
 	s.Net.Punch = float64(d.r.IntN(11)) / 10
+}
+
+// zones has the peers of a plan that can be dialled in two or three zones, if it has placed
+// tasks; the others, if there are any, have no such label.
+func (d *drawer) zones(s *Scenario, seed uint64) {
+	d.r = stream(seed, 0, "zones")
+	if !slices.ContainsFunc(d.ops, func(op Op) bool { return strings.HasPrefix(strings.Join(op.Args, " "), "placed") }) {
+		return
+	}
+	var groups []PeerGroup
+	left := s.Groups[0]
+	for _, zone := range []string{"a", "b", "c"}[:2+d.r.IntN(2)] {
+		in := left
+		in.Labels = map[string]string{"zone": zone}
+		if in.Count = min(1+d.r.IntN(max(1, s.Groups[0].Count/2)), left.Count); in.Count > 0 {
+			groups = append(groups, in)
+		}
+		left.Count -= in.Count
+	}
+	if left.Count > 0 {
+		groups = append(groups, left)
+	}
+	s.Groups = append(groups, s.Groups[1:]...)
 }
 
 // loseImage lets an image be had nowhere, or not at one peer, for a while.

@@ -21,6 +21,7 @@ var rareKinds = []faultKind{
 	{"blink", (*drawer).blink},
 	{"system task", (*drawer).systemTask},
 	{"liar", (*drawer).liar},
+	{"placed task", (*drawer).placed},
 }
 
 const rareOneIn = 8
@@ -74,6 +75,33 @@ func (d *drawer) systemTask(at time.Duration) {
 // liar has a peer say that it does what it does not.
 func (d *drawer) liar(at time.Duration) {
 	d.add(at, "lie %s starts=%s", d.peer(), d.pick("never", "never", "no"))
+}
+
+// placed has a task more, of which it matters where its copies are or when they are sold.
+func (d *drawer) placed(at time.Duration) {
+	name := "placed" + strconv.Itoa(d.r.IntN(2))
+	opts := fmt.Sprintf("replicas=%d cpu=%dm mem=%dMiB", 1+d.r.IntN(6), 100*(1+d.r.IntN(8)), 64*(1+d.r.IntN(4)))
+	for _, o := range placings {
+		if d.r.IntN(o.oneIn) == 0 {
+			opts += " " + strings.ReplaceAll(d.pick(o.options...), "SELF", name)
+		}
+	}
+	d.add(at, "submit %s %s fails=no", name, opts)
+	for range d.r.IntN(5) {
+		d.change(at, name)
+	}
+}
+
+// placings are the options of a placed task, one of each kind there in one of so many.
+var placings = []struct {
+	oneIn   int
+	options []string
+}{
+	{2, []string{"apart=SELF", "apart=SELF!", "apart=SELF@zone", "apart=SELF@zone!", "apart=job:job1", "apart=job:job0@zone!"}},
+	{3, []string{"near=job:job0", "near=job:job0!", "near=job:job1@zone", "near=job:job1@zone!"}},
+	{3, []string{"priority=1", "priority=80", "priority=100"}},
+	{4, []string{"constraint=zone==a", "constraint=zone!=b"}},
+	{4, []string{"failover=0s", "order=start-first", "onreturn=newest", "onreturn=incumbent", "policy=pack"}},
 }
 
 // newer brings in records of a kind that a later version may have.
