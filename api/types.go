@@ -258,6 +258,10 @@ type Bid struct {
 	Bucket uint32 `json:"bucket"`
 	Room   int64  `json:"room"`
 	Terms  []Term `json:"terms,omitempty"` // what the bucket is made of
+
+	// Around are the copies of the task where the peer is, of each label that it is spread over:
+	// they count before Copies. 254 stands for more, too.
+	Around []int `json:"around,omitempty"`
 }
 
 // A Term is one part of a bid's cost class: "fetch", "link", "battery", "load", "volume",

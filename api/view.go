@@ -57,6 +57,14 @@ var termNames = [...]string{
 	auction.TermVolume: "volume", auction.TermFails: "failures", auction.TermFragments: "fragments", auction.TermAffinity: "affinity",
 }
 
+// aroundOf are the copies around a bidder, by label.
+func aroundOf(t []byte) (out []int) {
+	for i := auction.TermSpread; i < len(t) && t[i] > 0; i++ {
+		out = append(out, int(t[i])-1)
+	}
+	return out
+}
+
 func (n names) all(ps []wire.PeerID) []string {
 	var out []string
 	for _, p := range ps {
@@ -151,7 +159,7 @@ func saleOf(v *wire.Summary, n names) *Sale {
 	}
 	for _, b := range v.Bids {
 		s.Bids = append(s.Bids, Bid{
-			Peer: n.ofTag(b.Peer), Copies: b.Copies, Bucket: b.Bucket, Room: b.Room, Terms: termsOf(b.Terms),
+			Peer: n.ofTag(b.Peer), Copies: b.Copies, Bucket: b.Bucket, Room: b.Room, Terms: termsOf(b.Terms), Around: aroundOf(b.Terms),
 		})
 	}
 	return s

@@ -104,6 +104,9 @@ func (p *packer) add(from *Lot, group int, wants []Want) []Want {
 		l.slots = append(l.slots, sl)
 		s.slots = append(s.slots, sl)
 	}
+	if from.Spread != nil && !slices.Contains(s.spreads[group], from.Spread) {
+		s.spreads[group] = append(s.spreads[group], from.Spread)
+	}
 	s.calls[last] = append(s.calls[last], l)
 	s.lots = append(s.lots, l)
 	p.left -= base + bytes + slotBytes*n

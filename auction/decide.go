@@ -14,9 +14,9 @@ import (
 // returns nothing.
 //
 // The sale decides when every lot has EnoughBids passing bids that together have
-// room for all, when everyone asked has answered, or CloseAfter the call. Slots
-// nobody could take then stay open for late bids until EndAfter, and for what
-// declines free again.
+// room for all and none is spread over labels, when everyone asked has answered, or
+// CloseAfter the call. Slots nobody could take then stay open for late bids until
+// EndAfter, and for what declines free again.
 func (s *Sale) Tick(now clock.Instant) []wire.Envelope {
 	s.expire(now)
 	s.turn(now)
@@ -57,7 +57,7 @@ func (s *Sale) complete() bool { return s.unanswered == 0 || s.phase == ended }
 
 // mayDecide reports whether there are bids enough to award on.
 func (s *Sale) mayDecide() bool {
-	return s.decided || s.unanswered == 0 || s.phase != gathering || s.shortLots == 0 && s.roomForAll()
+	return s.decided || s.unanswered == 0 || s.phase != gathering || s.shortLots == 0 && !s.isSpread() && s.roomForAll()
 }
 
 // roomForAll compares the sum of what is needed with the sum of what is free. It
@@ -133,14 +133,16 @@ type candidate struct {
 	far   bool // of another lane's quarter, and enough of our own could take it; for pack nobody is
 	score wire.Score
 	terms []byte // of the bucket
+
+	around copiesAround // where the lot is spread over labels
 }
 
 // compare puts the quarter after what the slot costs, so that nobody gains less of
 // spread or has more to fetch for it, and before the room: it parts those alike enough.
 func (a candidate) compare(b candidate) int {
 	x, y := a.score, b.score
-	return cmp.Or(compareBool(a.last, b.last), cmp.Compare(x.Copies, y.Copies), cmp.Compare(x.Bucket, y.Bucket),
-		compareBool(a.far, b.far), Compare(x, y), a.by.id.Compare(b.by.id))
+	return cmp.Or(compareBool(a.last, b.last), slices.Compare(a.around[:], b.around[:]),
+		cmp.Compare(x.Copies, y.Copies), cmp.Compare(x.Bucket, y.Bucket), compareBool(a.far, b.far), Compare(x, y), a.by.id.Compare(b.by.id))
 }
 
 func compareBool(a, b bool) int {
@@ -166,6 +168,7 @@ func (s *Sale) rank(sl *slot) (best []candidate, passed int) {
 		}
 		passed++
 		c := candidate{by: b, last: slices.Contains(sl.want.Exclude, b.id), score: b.score(l, o), terms: o.Terms}
+		c.around = l.from.Spread.around(b.id)
 		c.far = l.near && !b.own && l.policy != PolicyPack
 		at := n
 		for at > 0 && c.compare(top[at-1]) < 0 {
@@ -268,8 +271,7 @@ func (s *Sale) award(now clock.Instant, sl *slot, b *bidder, summary wire.Summar
 	b.awarded = true
 	b.fly(sl.lot.wire.Needs)
 	s.cfg.Book.fly(now, b.id, sl.lot.wire.Needs)
-	b.given[sl.lot.group]++
-	b.scored = nil
+	s.give(b, sl.lot, +1)
 	return a
 }
 

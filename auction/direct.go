@@ -5,6 +5,7 @@ import (
 
 	"shoal/clock"
 	"shoal/job"
+	"shoal/wire"
 )
 
 // Direct opens a sale on standing bids alone, of the lots for which they are enough:
@@ -22,11 +23,14 @@ func Direct(now clock.Instant, c Config) (*Sale, []Lot) {
 		return nil, append(c.Lots, rest...)
 	}
 	known := make([]*Self, 0, len(c.Asked))
-	all := c.Asked
+	all := c.Asked[:min(len(c.Asked), MaxBidders)]
+	var others []wire.PeerID // whose standing bids do not do
 	c.Asked = nil
-	for _, id := range all[:min(len(all), MaxBidders)] {
+	for _, id := range all {
 		if self := c.Known(id); self != nil {
 			known, c.Asked = append(known, self), append(c.Asked, id)
+		} else {
+			others = append(others, id)
 		}
 	}
 	if len(known) == 0 {
@@ -39,7 +43,7 @@ func Direct(now clock.Instant, c Config) (*Sale, []Lot) {
 			s.Bid(now, self.ID, Answer(self, asks, c.Find))
 		}
 	}
-	rest = append(s.giveBack(min(len(all), MaxBidders)), rest...)
+	rest = append(s.giveBack(others), rest...)
 	if len(s.slots) == 0 {
 		return nil, rest
 	}
@@ -56,6 +60,10 @@ func splitLots(all []Lot, find Lookup) (direct, called []Lot) {
 		}
 		if !slices.ContainsFunc(l.Slots, func(w Want) bool { return w.Call }) {
 			direct = append(direct, l)
+			continue
+		}
+		if l.Spread != nil { // all in one sale, which counts them together
+			called = append(called, l)
 			continue
 		}
 		some, others := l, l
@@ -75,18 +83,18 @@ func splitLots(all []Lot, find Lookup) (direct, called []Lot) {
 	return direct, called
 }
 
-// giveBack takes the lots out of a sale for which the bids do not suffice, of so many
-// peers that are to be asked.
-func (s *Sale) giveBack(asked int) (rest []Lot) {
-	complete := len(s.asked) == asked
+// giveBack takes the lots out of a sale for which the bids do not suffice, as others are to
+// be asked, too.
+func (s *Sale) giveBack(others []wire.PeerID) (rest []Lot) {
+	complete, asked := len(others) == 0, len(s.asked)+len(others)
 	var keep []*lot
 	for _, l := range s.lots {
-		if l.passing > 0 && (complete || l.passing >= EnoughBids && s.hasRoom(l)) {
+		if l.passing > 0 && (complete || l.passing >= EnoughBids && s.hasRoom(l) && s.reaches(l, others)) {
 			keep = append(keep, l)
 			continue
 		}
 		back := Lot{Job: l.wire.Job, Life: l.wire.Life, Task: l.wire.Task, Spec: l.wire.Spec, Needs: l.wire.Needs,
-			Policy: l.policy, Records: l.from.Records, Most: s.threshold(l, asked), Hopeless: complete && l.passing == 0}
+			Policy: l.policy, Records: l.from.Records, Spread: l.from.Spread, Most: s.threshold(l, asked), Hopeless: complete && l.passing == 0}
 		for _, sl := range l.slots {
 			back.Slots = append(back.Slots, sl.want)
 			delete(s.byID, sl.want.Slot)

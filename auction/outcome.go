@@ -228,14 +228,17 @@ func (s *Sale) summary(now clock.Instant, sl *slot, best []candidate, passed int
 	return sum
 }
 
-// parts are what the bucket of a candidate is made of, with the fragments that it leaves.
+// parts are what the bucket of a candidate is made of, with the fragments that it leaves,
+// and the copies around it.
 func (c *candidate) parts(l *lot) []byte {
-	if l.policy != PolicyPack {
-		return c.terms
+	parts := c.terms[:min(len(c.terms), TermSpread)]
+	if l.policy == PolicyPack {
+		parts = append(make([]byte, 0, TermSpread), parts...)[:TermSpread]
+		parts[TermFragments] = byte(c.score.Bucket % (fragClasses + 1))
 	}
-	parts := make([]byte, numTerms)
-	copy(parts, c.terms)
-	parts[TermFragments] = byte(c.score.Bucket % (fragClasses + 1))
+	if l.from.Spread != nil {
+		parts = l.from.Spread.terms(parts, c.around)
+	}
 	return parts
 }
 

@@ -41,6 +41,9 @@ func (s *Sale) end(sl *slot, t *try, state tryState, why string) {
 		s.cfg.Book.land(t.to.id, sl.lot.wire.Needs)
 		s.dirty = true // the sale may now be over for slots that waited for its room
 	}
+	if is, was := state.mayCount(), t.state.mayCount(); is != was {
+		s.give(t.to, sl.lot, compareBool(is, was))
+	}
 	t.state, t.why = state, why
 	if sl.state == awarded && !slices.ContainsFunc(sl.tries, func(t try) bool { return t.state == flying }) {
 		s.move(sl, open)
@@ -72,7 +75,6 @@ func (s *Sale) Reply(_ clock.Instant, from wire.PeerID, r *wire.Reply) {
 		heard = true
 		b.land(sl.lot.wire.Needs, d.Decline == "")
 		if d.Decline != "" {
-			b.given[sl.lot.group]--
 			s.end(sl, t, declined, clip(d.Decline))
 			continue
 		}

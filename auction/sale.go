@@ -56,6 +56,7 @@ type Lot struct {
 	Policy  string // PolicySpread (or ""), PolicyPack
 	Slots   []Want
 	Records []*wire.Record // the head and spec, for bidders that have not heard of them
+	Spread  *Spread        // over labels, before all else that is scored; nil: over peers alone
 
 	// What Direct says of a lot that it gives back.
 	Hopeless bool        // the bids of all are at hand, and none passes
@@ -107,6 +108,8 @@ type Sale struct {
 	lots   []*lot
 	slots  []*slot
 	byID   map[job.SlotID]*slot
+
+	spreads map[int][]*Spread // of the lots, by group
 
 	asked      []wire.PeerID // without repetition
 	bidders    map[wire.PeerID]*bidder
@@ -195,6 +198,9 @@ const (
 	void                     // the bidder became doubted
 )
 
+// mayCount reports whether the bidder has a copy by that award, or may have one.
+func (t tryState) mayCount() bool { return t != declined && t != void }
+
 // An award is a message sent whose reply is awaited until deadline.
 type award struct {
 	to       *bidder
@@ -258,7 +264,7 @@ func Open(now clock.Instant, c Config) (*Sale, []wire.Envelope) {
 func prepare(now clock.Instant, c Config, standing bool) *Sale {
 	s := &Sale{
 		cfg: c, standing: standing, opened: now, closes: now.Add(CloseAfter), ends: now.Add(EndAfter), dirty: true,
-		byID: make(map[job.SlotID]*slot), bidders: make(map[wire.PeerID]*bidder),
+		byID: make(map[job.SlotID]*slot), spreads: make(map[int][]*Spread), bidders: make(map[wire.PeerID]*bidder),
 	}
 	for _, id := range c.Asked {
 		if s.bidders[id] == nil && len(s.bidders) < MaxBidders {

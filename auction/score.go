@@ -144,7 +144,11 @@ const (
 	TermFails            // how many failures, not what they cost
 	TermFragments        // for pack: class of what of the peer's GPUs becomes useless to others; 50: no more than now
 	TermAffinity         // not met
-	numTerms
+
+	// TermSpread and those after it, one for each label that the task is spread over, are no
+	// part of the cost: one more than the copies in the bidder's place, at most 255.
+	TermSpread
+	numTerms = TermSpread + job.MaxSpread
 )
 
 // lasting is what of the costs counts for policy pack, where they come before fragments

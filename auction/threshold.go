@@ -40,6 +40,9 @@ func Qualifies(self *Self, call *wire.Call, b *wire.Bid, find Lookup) bool {
 // standing bids that are known of some can tell. If those that pass are few, it bounds
 // nothing: who does not pass is silent all the same.
 func (s *Sale) threshold(l *lot, asked int) *wire.Score {
+	if l.from.Spread != nil {
+		return nil // which place has the fewest copies changes with each that is sold
+	}
 	var scores []wire.Score
 	for _, b := range s.ranked {
 		if o := b.offer(l); o != nil {

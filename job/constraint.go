@@ -114,11 +114,8 @@ func ParseConstraint(text string) (Constraint, error) {
 
 // checked is the constraint in its one form, or what is wrong with it.
 func (c Constraint) checked(text string) (Constraint, error) {
-	if label, ok := swarmNames[c.Label]; ok {
-		c.Label = label
-	} else if label, ok := strings.CutPrefix(c.Label, "node.labels."); ok {
-		c.Label = label
-	} else if strings.HasPrefix(c.Label, "node.") || strings.HasPrefix(c.Label, "engine.") {
+	var ok bool
+	if c.Label, ok = labelOf(c.Label); !ok {
 		return Constraint{}, fmt.Errorf("%s is not a label of a peer; label the peer (shoal peers label) and write node.labels.NAME == VALUE", quote(c.Label))
 	}
 	if !isLabelName(c.Label) {

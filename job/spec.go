@@ -94,6 +94,8 @@ type Task struct {
 	Generation uint64        `cbor:"35,keyasint,omitempty" json:"generation,omitempty"` // raised by `restart`: the same container, made anew
 	Priority   int           `cbor:"36,keyasint,omitempty" json:"priority,omitempty"`   // 1 to MaxPriority, first the greatest; 0: DefaultPriority
 
+	Spread []string `cbor:"37,keyasint,omitempty" json:"spread,omitempty"` // labels of peers that copies are spread over before peers, at most MaxSpread
+
 	Near  []Affinity `cbor:"38,keyasint,omitempty" json:"near,omitempty"`  // what its copies are to run near to
 	Apart []Affinity `cbor:"39,keyasint,omitempty" json:"apart,omitempty"` // and apart from
 

@@ -33,6 +33,7 @@ func (c *checker) inTask(t *Task) {
 	c.devices(t)
 	c.affinities(t, "near", t.Near)
 	c.affinities(t, "apart", t.Apart)
+	c.spread(t)
 	if n := len(t.Constraints); n > MaxConstraints {
 		c.add("constraints", "%d are too many, at most %d are allowed", n, MaxConstraints)
 	}

@@ -367,6 +367,7 @@ func (c *Core) lotOf(l *lane, w ledger.Wanted) (auction.Lot, bool) {
 	if len(lot.Slots) == 0 {
 		return lot, false
 	}
+	lot.Spread = c.spreadOf(w.Job, sell.Task)
 	lot.Records = []*wire.Record{c.led.HeadRecord(w.Job), c.led.SpecRecord(c.led.Head(w.Job).Spec)}
 	if sell.JobSpec != c.led.Head(w.Job).Spec {
 		lot.Records = append(lot.Records, c.led.SpecRecord(sell.JobSpec))

@@ -83,27 +83,30 @@ func (c *Core) inPlace(p wire.PeerID, own *job.Facts, over string) bool {
 }
 
 // oneByOne holds lots of a job back whose bidders could not tell where copies are that are
-// being sold: these are sold after all others of the job, and one copy at a time.
+// being sold: these are sold after all others of the job, and one copy at a time. What is
+// spread over labels waits while its task is in a sale, which counts for itself alone.
 func (c *Core) oneByOne(id job.ID, lots []queued) []queued {
 	var out, alone []queued
 	for _, l := range lots {
-		if _, task, _ := c.lookup(l.Lot.Job, l.Lot.Life, l.Lot.Task, l.Lot.Spec); task != nil && task.IsPlacedAlone() {
+		_, task, _ := c.lookup(l.Lot.Job, l.Lot.Life, l.Lot.Task, l.Lot.Spec)
+		switch {
+		case task != nil && task.IsPlacedAlone():
 			alone = append(alone, l)
-		} else {
+		case l.Spread == nil || !c.sells(id, l.Lot.Task):
 			out = append(out, l)
 		}
 	}
-	if len(out) > 0 || len(alone) == 0 || c.sells(id) {
+	if len(out) > 0 || len(alone) == 0 || c.sells(id, "") {
 		return out
 	}
 	alone[0].Lot.Slots = alone[0].Lot.Slots[:1]
 	return alone[:1]
 }
 
-// sells reports whether a slot of a job is in a sale of ours.
-func (c *Core) sells(id job.ID) bool {
+// sells reports whether a slot of a job is in a sale of ours, of one task if it is named.
+func (c *Core) sells(id job.ID, task string) bool {
 	for slot := range c.selling {
-		if slot.Job == id {
+		if slot.Job == id && (task == "" || slot.Task == task) {
 			return true
 		}
 	}

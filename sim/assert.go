@@ -17,7 +17,7 @@ func addAssertions() {
 	for name, v := range map[string]verb{
 		"held":   {args: 1, usage: "SLOT by=PEER not=PEER token=2", opts: []string{"by", "not", "token"}, check: slotArg, assert: (*run).held},
 		"nobody": {args: 1, usage: "SLOT", check: slotArg, assert: (*run).nobody},
-		"running": {args: 1, more: 2, usage: "N of JOB[/TASK] on=PEER version=2", opts: []string{"on", "version"},
+		"running": {args: 1, more: 2, usage: "N of JOB[/TASK] on=PEER where=LABEL==VALUE version=2", opts: []string{"on", "where", "version"},
 			check: countArgs, assert: (*run).running},
 		"serving":     {args: 1, more: 2, usage: "N of JOB[/TASK]", check: countArgs, assert: (*run).serving},
 		"converged":   {usage: "", assert: (*run).converged},
@@ -133,7 +133,7 @@ func (r *run) running(op *Op) string {
 	id, task := op.jobOrTask()
 	n := 0
 	for _, m := range r.w.machines {
-		if !m.up() || op.Opts["on"] != "" && !r.refIs(op.Opts["on"], m) {
+		if !m.up() || op.Opts["on"] != "" && !r.refIs(op.Opts["on"], m) || !m.meets(op.Opts["where"]) {
 			continue
 		}
 		for _, c := range m.engine.containers {
@@ -144,6 +144,13 @@ func (r *run) running(op *Op) string {
 		}
 	}
 	return compareCount(op.Args[0], n, "run")
+}
+
+// meets reports whether a machine's labels, as its group was given them, meet a constraint;
+// any does where there is none.
+func (m *machine) meets(constraint string) bool {
+	c, err := job.ParseConstraint(constraint)
+	return constraint == "" || err == nil && c.Match(m.spec.Labels)
 }
 
 func compareCount(want string, n int, what string) string {

@@ -141,13 +141,15 @@ func taskOf(t *job.Task, op *Op) (err error) {
 	return nil
 }
 
-// affinity takes the options that place copies near to others, or apart from them.
+// affinity takes the options that place copies near to others, apart from them, or over labels.
 func affinity(t *job.Task, k, v string) {
 	switch k {
 	case "near":
 		t.Near = []job.Affinity{affinityOf(v)}
 	case "apart":
 		t.Apart = []job.Affinity{affinityOf(v)}
+	case "spread":
+		t.Spread = strings.Split(v, ",")
 	}
 }
 

@@ -126,7 +126,7 @@ var optionKinds = map[string]func(string) error{
 	"image": isText, "volume": isText, "constraint": isText, "job": isText, "first": isText, "disk": isText,
 	"label": isText, "datacenter": isText, "profile": oneOf("lan", "metered", "small"), "stuck": oneOf("", "yes"),
 	"version": isText, "volumes": oneOf("", "yes"), "undo": oneOf("", "yes"), "down": oneOf("", "yes"), "depends": isText,
-	"near": isText, "apart": isText, "later": isLaterField, "field": isLaterField,
+	"near": isText, "apart": isText, "spread": isText, "where": isConstraint, "later": isLaterField, "field": isLaterField,
 }
 
 // CheckValue reports why an option of a scenario cannot have a value, as Parse would.
@@ -170,7 +170,8 @@ func isCount(s string) error {
 
 func isPace(s string) error { _, err := parsePace(s); return err }
 
-func isSpan(s string) error { _, err := parseSpan(s); return err }
+func isSpan(s string) error       { _, err := parseSpan(s); return err }
+func isConstraint(s string) error { _, err := job.ParseConstraint(s); return err }
 
 func isRate(s string) error { _, err := parseRate(s); return err }
 

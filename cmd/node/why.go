@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -182,6 +183,11 @@ func (c *cli) printSale(s api.Slot, sale *api.Sale) {
 		fmt.Fprintf(c.out, "  sold by %s: %s asked, %d could take it; decided in %s, after waiting %s\n",
 			sale.Steward, count(int(sale.Asked), "peer"), sale.Passed, took(sale.Took), took(sale.Waited))
 	}
+	columns := []string{"PEER", "COPIES HERE", "COST", "ROOM", ""}
+	isSpread := slices.ContainsFunc(sale.Bids, func(b api.Bid) bool { return len(b.Around) > 0 })
+	if isSpread {
+		columns = slices.Insert(columns, 1, "AROUND")
+	}
 	var rows [][]string
 	for i, b := range sale.Bids {
 		mark := ""
@@ -190,11 +196,15 @@ func (c *cli) printSale(s api.Slot, sale *api.Sale) {
 		} else if i == 0 {
 			mark = "best bid, but did not take it"
 		}
-		rows = append(rows, []string{b.Peer, fmt.Sprint(b.Copies), costText(b), fmt.Sprint(b.Room), mark})
+		row := []string{b.Peer, fmt.Sprint(b.Copies), costText(b), fmt.Sprint(b.Room), mark}
+		if isSpread {
+			row = slices.Insert(row, 1, strings.Trim(fmt.Sprint(b.Around), "[]"))
+		}
+		rows = append(rows, row)
 	}
 	if len(rows) > 0 {
 		fmt.Fprintln(c.out, "  bids, best first (term by term, lower is better):")
-		c.table("    ", []string{"PEER", "COPIES HERE", "COST", "ROOM", ""}, rows)
+		c.table("    ", columns, rows)
 	}
 	c.printRefusals(sale.Refusals)
 }

@@ -380,6 +380,9 @@ func (c *converter) deploy() {
 	for _, text := range d.Placement.Constraints {
 		c.constraint(c.under("deploy.placement.constraints"), text)
 	}
+	for i, p := range d.Placement.Preferences {
+		c.spread(c.under("deploy.placement.preferences")+index(i)+".spread", p.Spread)
+	}
 	switch most := d.Placement.MaxReplicas; most {
 	case 0:
 	case 1:
@@ -400,6 +403,16 @@ func (c *converter) device(path, text string) {
 		return
 	}
 	c.task.Devices = append(c.task.Devices, d.String())
+}
+
+// spread takes one label that the copies are spread over.
+func (c *converter) spread(path, text string) {
+	label, err := job.ParseSpread(text)
+	if err != nil {
+		c.refuse(path, "%v", err)
+		return
+	}
+	c.task.Spread = append(c.task.Spread, label)
 }
 
 func (c *converter) constraint(path, text string) {

@@ -51,7 +51,8 @@ var effects = map[string]string{
 	"x-shoal.priority": "x-shoal: {priority: 9}", "x-shoal.attempts": "x-shoal: {type: batch, attempts: 9}",
 	"x-shoal.exclusive": "x-shoal: {exclusive: true}", "x-shoal.affinity": "x-shoal: {affinity: [other]}", "x-shoal.anti-affinity": "x-shoal: {anti-affinity: [{label: a=b}]}",
 	"deploy.placement.max_replicas_per_node": "deploy: {placement: {max_replicas_per_node: 1}}", "x-shoal.spread": "x-shoal: {spread: zone}",
-	"x-shoal.failover.after": "x-shoal: {failover: {after: 9s}}", "x-shoal.failover.inIsland": "x-shoal: {failover: {inIsland: wait}}",
+	"deploy.placement.preferences.[].spread": "deploy: {placement: {preferences: [{spread: node.labels.zone}]}}",
+	"x-shoal.failover.after":                 "x-shoal: {failover: {after: 9s}}", "x-shoal.failover.inIsland": "x-shoal: {failover: {inIsland: wait}}",
 	"x-shoal.failover.onReturn": "x-shoal: {failover: {onReturn: newest}}", "x-shoal.failover.volume": "x-shoal: {failover: {volume: empty}}",
 }
 

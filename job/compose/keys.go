@@ -84,6 +84,7 @@ var serviceKeys = map[string]treatment{
 	"deploy.update_config.failure_action": {how: whole}, "deploy.update_config.monitor": {how: whole},
 	"deploy.placement": {how: descend}, "deploy.placement.constraints": {how: whole},
 	"deploy.placement.max_replicas_per_node": {how: whole},
+	"deploy.placement.preferences":           {how: descend}, "deploy.placement.preferences.[].spread": {how: whole},
 
 	// Refused by value, in refuse.go.
 	"privileged": {how: whole}, "cap_add": {how: whole}, "security_opt": {how: whole}, "use_api_socket": {how: whole},

@@ -215,6 +215,7 @@ var listIndex = regexp.MustCompile(`\.(\d+)(\.|$)`)
 // composeField is what the fields of a job.Task may be called in a file.
 var composeField = map[string]string{
 	"near": "x-shoal.affinity", "apart": "x-shoal.anti-affinity|deploy.placement.max_replicas_per_node",
+	"spread":   "x-shoal.spread|deploy.placement.preferences",
 	"attempts": "x-shoal.attempts", "priority": "x-shoal.priority",
 	"aliases": "networks", "capDrop": "cap_drop", "constraints": "x-shoal.constraints|deploy.placement.constraints",
 	"devices":   "devices|x-shoal.devices",

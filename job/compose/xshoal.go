@@ -45,10 +45,11 @@ func (c *converter) taskExtension(extensions map[string]any) {
 	c.task.Attempts = c.number(path+".attempts", values["attempts"], 1, job.MaxAttempts)
 	c.task.Near = append(c.task.Near, c.affinities(path+".affinity", values["affinity"])...)
 	c.task.Apart = append(c.task.Apart, c.affinities(path+".anti-affinity", values["anti-affinity"])...)
-	for _, key := range []string{"exclusive", "spread"} {
-		if v := values[key]; v != nil && v != false {
-			c.refuse(path+"."+key, "is not supported yet; remove it")
-		}
+	for i, text := range c.words(path+".spread", values["spread"]) {
+		c.spread(path+".spread"+index(i), text)
+	}
+	if v := values["exclusive"]; v != nil && v != false {
+		c.refuse(path+".exclusive", "is not supported yet; remove it")
 	}
 	c.failover(path+".failover", values["failover"])
 }
