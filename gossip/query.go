@@ -101,10 +101,11 @@ func (m *Membership) Ready(id wire.PeerID) bool {
 }
 
 // HeardAgo returns how long ago the last beat of that very start of a peer came; false
-// if none did. It answers a Probe.
+// if none did. It answers a Probe. What came just after a sleep of our own does not count:
+// it may have lain here since before.
 func (m *Membership) HeardAgo(id wire.PeerID, inc uint32, nonce uint64) (time.Duration, bool) {
 	p := m.byID[id]
-	if p == nil || p == m.me || p.beat == 0 || p.start != (start{inc, nonce}) {
+	if p == nil || p == m.me || p.beat == 0 || p.start != (start{inc, nonce}) || p.heardAt < m.judgeAt {
 		return 0, false
 	}
 	return m.now.Sub(p.heardAt), true

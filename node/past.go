@@ -96,6 +96,9 @@ func (c *Core) outlive() {
 
 func (c *Core) probed(from wire.PeerID, m *wire.Probe) {
 	if !m.Answer {
+		if !c.mem.MayJudge(c.now) {
+			return // neither what it hears nor what it misses says anything yet
+		}
 		answer := &wire.Probe{Of: m.Of, Inc: m.Inc, Nonce: m.Nonce, Answer: true, AtMs: m.AtMs}
 		if ago, heard := c.mem.HeardAgo(m.Of, m.Inc, m.Nonce); heard && ago <= pastAfter {
 			answer.Heard, answer.AgoMs = true, uint32(ago.Milliseconds())

@@ -99,6 +99,7 @@ var placings = []struct {
 }{
 	{2, []string{"apart=SELF", "apart=SELF!", "apart=SELF@zone", "apart=SELF@zone!", "apart=job:job1", "apart=job:job0@zone!"}},
 	{3, []string{"near=job:job0", "near=job:job0!", "near=job:job1@zone", "near=job:job1@zone!"}},
+	{4, []string{"spread=zone"}},
 	{3, []string{"priority=1", "priority=80", "priority=100"}},
 	{4, []string{"constraint=zone==a", "constraint=zone!=b"}},
 	{4, []string{"failover=0s", "order=start-first", "onreturn=newest", "onreturn=incumbent", "policy=pack"}},
