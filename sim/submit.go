@@ -96,6 +96,8 @@ func taskOf(t *job.Task, op *Op) (err error) {
 			t.Needs.CPUMilli, err = parseCPU(v)
 		case "mem":
 			t.Needs.MemBytes, err = parseBytes(v)
+		case "disk":
+			t.Needs.DiskBytes, err = parseBytes(v)
 		case "gpus":
 			t.Needs.GPUMilli, err = parseGPUs(v)
 		case "volume":

@@ -24,7 +24,7 @@ type verb struct {
 var taskOptions = []string{
 	"replicas", "cpu", "mem", "gpus", "at", "volume", "type", "onreturn", "inisland", "failover", "lasts", "exit", "health", "image",
 	"constraint", "parallelism", "restarts", "order", "failure", "version", "fails", "policy", "monitor", "stuck", "depends", "later",
-	"attempts", "priority", "near", "apart", "spread",
+	"attempts", "priority", "near", "apart", "disk", "spread",
 }
 
 var verbs map[string]verb

@@ -35,7 +35,7 @@ var effects = map[string]string{
 	"deploy.mode": "deploy: {mode: global}", "deploy.replicas": "deploy: {replicas: 2}",
 	"deploy.resources.limits.cpus": "deploy: {resources: {limits: {cpus: '2'}}}", "deploy.resources.limits.memory": "deploy: {resources: {limits: {memory: 1m}}}",
 	"deploy.resources.limits.pids": "deploy: {resources: {limits: {pids: 5}}}", "deploy.resources.reservations.cpus": "deploy: {resources: {reservations: {cpus: '2'}}}",
-	"deploy.resources.reservations.devices": "deploy: {resources: {reservations: {devices: [{capabilities: [gpu], count: 2}]}}}", "x-shoal.gpus": "x-shoal: {gpus: 0.5}",
+	"deploy.resources.reservations.devices": "deploy: {resources: {reservations: {devices: [{capabilities: [gpu], count: 2}]}}}", "x-shoal.gpus": "x-shoal: {gpus: 0.5}", "x-shoal.disk": "x-shoal: {disk: 2GiB}",
 	"deploy.resources.reservations.memory": "deploy: {resources: {reservations: {memory: 1m}}}",
 	"deploy.restart_policy.condition":      "deploy: {restart_policy: {condition: none}}", "deploy.restart_policy.delay": "deploy: {restart_policy: {delay: 9s}}",
 	"deploy.restart_policy.max_attempts": "deploy: {restart_policy: {max_attempts: 9}}", "deploy.update_config.parallelism": "deploy: {update_config: {parallelism: 9}}",

@@ -97,7 +97,7 @@ var serviceKeys = map[string]treatment{
 	"x-shoal.policy":   {how: whole},
 	"x-shoal.priority": {how: whole}, "x-shoal.attempts": {how: whole},
 	"x-shoal.exclusive": {how: whole}, "x-shoal.affinity": {how: whole}, "x-shoal.anti-affinity": {how: whole},
-	"x-shoal.spread": {how: whole}, "x-shoal.gpus": {how: whole},
+	"x-shoal.spread": {how: whole}, "x-shoal.gpus": {how: whole}, "x-shoal.disk": {how: whole},
 	"x-shoal.failover": {how: descend}, "x-shoal.failover.after": {how: whole}, "x-shoal.failover.inIsland": {how: whole},
 	"x-shoal.failover.onReturn": {how: whole}, "x-shoal.failover.volume": {how: whole},
 }

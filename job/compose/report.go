@@ -225,8 +225,9 @@ var composeField = map[string]string{
 	"needs": "deploy.resources|mem_reservation|mem_limit|cpus", "needs.cpuMilli": "deploy.resources.reservations.cpus|cpus|deploy.resources.limits.cpus",
 	"needs.memBytes":  "deploy.resources.reservations.memory|mem_reservation|mem_limit|deploy.resources.limits.memory",
 	"limits.cpuMilli": "deploy.resources.limits.cpus|cpus", "limits.memBytes": "deploy.resources.limits.memory|mem_limit",
-	"pids":   "deploy.resources.limits.pids|pids_limit",
-	"policy": "x-shoal.policy", "pull": "pull_policy",
+	"needs.diskBytes": "x-shoal.disk",
+	"pids":            "deploy.resources.limits.pids|pids_limit",
+	"policy":          "x-shoal.policy", "pull": "pull_policy",
 	"ports": "ports", "restart": "deploy.restart_policy|restart", "shmBytes": "shm_size", "stopGrace": "stop_grace_period", "stopSignal": "stop_signal",
 	"type": "x-shoal.type", "update": "deploy.update_config", "workingDir": "working_dir",
 }

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/docker/go-units"
+
 	"shoal/job"
 )
 
@@ -40,6 +42,7 @@ func (c *converter) taskExtension(extensions map[string]any) {
 	for i, text := range c.words(path+".devices", values["devices"]) {
 		c.device(path+".devices"+index(i), text)
 	}
+	c.disk(path+".disk", values["disk"])
 	c.task.Policy = c.choice(path+".policy", values["policy"], "spread", "pack")
 	c.task.Priority = c.number(path+".priority", values["priority"], 1, job.MaxPriority)
 	c.task.Attempts = c.number(path+".attempts", values["attempts"], 1, job.MaxAttempts)
@@ -52,6 +55,20 @@ func (c *converter) taskExtension(extensions map[string]any) {
 		c.refuse(path+".exclusive", "is not supported yet; remove it")
 	}
 	c.failover(path+".failover", values["failover"])
+}
+
+// disk reads how much room on disk a copy needs, which Compose has no word for.
+func (c *converter) disk(path string, value any) {
+	text := c.word(path, value)
+	if text == "" {
+		return
+	}
+	n, err := units.RAMInBytes(text)
+	if err != nil || n <= 0 || n > job.MaxBytes {
+		c.refuse(path, "%s is no amount of disk up to 64t; write one such as 2GiB", oneSentence(fmt.Errorf("%s", text)))
+		return
+	}
+	c.task.Needs.DiskBytes = n
 }
 
 // constraints reads a list of them, or one. What is no text is none: "5" would be taken
