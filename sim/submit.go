@@ -92,14 +92,8 @@ func taskOf(t *job.Task, op *Op) (err error) {
 		switch k {
 		case "replicas":
 			t.Count = op.number(k, 1)
-		case "cpu":
-			t.Needs.CPUMilli, err = parseCPU(v)
-		case "mem":
-			t.Needs.MemBytes, err = parseBytes(v)
-		case "disk":
-			t.Needs.DiskBytes, err = parseBytes(v)
-		case "gpus":
-			t.Needs.GPUMilli, err = parseGPUs(v)
+		case "cpu", "mem", "disk", "gpus":
+			err = needOf(&t.Needs, k, v)
 		case "volume":
 			t.Mounts = []job.Mount{{Type: "volume", Source: v, Target: "/data"}}
 		case "type":
@@ -141,6 +135,21 @@ func taskOf(t *job.Task, op *Op) (err error) {
 		}
 	}
 	return nil
+}
+
+// needOf takes an option that says how much of something a copy needs.
+func needOf(to *job.Resources, k, v string) (err error) {
+	switch k {
+	case "cpu":
+		to.CPUMilli, err = parseCPU(v)
+	case "mem":
+		to.MemBytes, err = parseBytes(v)
+	case "disk":
+		to.DiskBytes, err = parseBytes(v)
+	case "gpus":
+		to.GPUMilli, err = parseGPUs(v)
+	}
+	return err
 }
 
 // affinity takes the options that place copies near to others, apart from them, or over labels.
