@@ -194,8 +194,9 @@ func (c *Core) parks(from wire.PeerID, m *wire.Award) bool {
 // isAhead reports whether an award is of what the ledger here may yet hear of.
 func (c *Core) isAhead(m *wire.Award) bool {
 	return slices.ContainsFunc(m.Slots, func(a wire.AwardedSlot) bool {
-		if _, _, known := c.lookup(a.Slot.Job, a.Life, a.Slot.Task, a.Spec); known || a.Life <= c.led.RemovedLife(a.Slot.Job) {
-			return false
+		_, _, known := c.lookup(a.Slot.Job, a.Life, a.Slot.Task, a.Spec)
+		if known && c.led.WantsSlot(a.Slot, a.Life) || a.Life <= c.led.RemovedLife(a.Slot.Job) {
+			return false // else the job may have been scaled up meanwhile
 		}
 		h := c.led.Head(a.Slot.Job)
 		return h == nil || a.Life > h.Life || a.Life == h.Life && !h.Deleted

@@ -58,6 +58,7 @@ type Core struct {
 	yield        yield
 	parked       []parkedAward // at most maxParked
 	waits        map[job.SlotID]*waiting
+	improvedAt   clock.Instant // when some peer last had more room than before
 	failing      map[job.SlotID]failing
 	awaitsCopies bool                     // a slot waits for copies that it is to run near to
 	selling      map[job.SlotID]bool      // in some sale of ours that is under way

@@ -23,6 +23,7 @@ const (
 	scanEvery     = 50 * time.Millisecond  // between two looks at a changed ledger
 	rescanEvery   = time.Second            // and at an unchanged one
 	retryUnsold   = 5 * time.Second        // a waiting slot is called again at least so often at first
+	retryOffered  = 500 * time.Millisecond // a slot offered on standing bids in vain is so again at first; then after twice that
 	retryUnsoldAt = 30 * time.Second       // and at least so often for ever
 	improvedAfter = 250 * time.Millisecond // after the ledger changed in favour of waiting slots
 	retryYielded  = 500 * time.Millisecond // what gave way to a more urgent one, plus as much at most
@@ -42,6 +43,7 @@ type lane struct {
 	budget    float64       // verdicts that may be written now
 	stalledAt clock.Instant // of the last look for claims that do not begin
 	filled    clock.Instant
+	soon      clock.Instant // when a slot is offered again, if before the next look; 0: none is
 	version   uint64
 	jobs      []job.ID // in it, as of jobsAt, the ledger's JobsVersion
 	jobsAt    uint64
@@ -51,6 +53,7 @@ type lane struct {
 type sale struct {
 	*auction.Sale
 	id    uint64 // of its first call
+	began clock.Instant
 	slots []job.SlotID
 	told  uint64 // the ledger's version it was last told of
 }
@@ -71,6 +74,8 @@ type waiting struct {
 	held    bool          // what it depends on is not so yet
 	yielded bool          // to a more urgent one: it is offered again soon as it is
 	call    bool          // standing bids did not do: it is called
+	offers  int           // so often offered on standing bids in vain since something improved
+	weight  int           // of its task
 	token   wire.Token    // greatest token awarded in vain
 	life    uint64
 	spec    wire.Hash
@@ -115,13 +120,13 @@ func (c *Core) settleLanes() {
 		return
 	}
 	c.settleRanks()
-	for i := range c.lanes {
+	for _, i := range c.laneOrder() {
 		l := &c.lanes[i]
 		c.settleSales(l)
 		jobs := c.charge(i, l)
 		switch {
 		case len(jobs) > 0 && c.scanDue(l):
-			l.scanned, l.version, l.dirty = c.now, c.led.Version(), false
+			l.scanned, l.version, l.dirty, l.soon = c.now, c.led.Version(), false, 0
 			c.scan(i, l, jobs)
 		case len(jobs) > 0:
 		case l.first != 0 || l.second:
@@ -130,6 +135,25 @@ func (c *Core) settleLanes() {
 			c.forgetWaits(i) // what this peer remembers is no longer news
 		}
 	}
+}
+
+// laneOrder returns the lanes with the most urgent of what waits first: what a lane has just
+// awarded hides room from those that this peer sells after it.
+func (c *Core) laneOrder() [Lanes]int {
+	var order [Lanes]int
+	for i := range order {
+		order[i] = i
+	}
+	if !c.led.HasPriorities() {
+		return order
+	}
+	var most [Lanes]int
+	for slot, wt := range c.waits {
+		i := laneOf(slot.Job)
+		most[i] = max(most[i], wt.weight)
+	}
+	slices.SortStableFunc(order[:], func(a, b int) int { return cmp.Compare(most[b], most[a]) })
+	return order
 }
 
 // watch notes, as second of a lane, since when what is missing is missing and how often it
@@ -239,7 +263,7 @@ func (c *Core) scanDue(l *lane) bool {
 	if l.dirty || len(l.sales) == 0 && l.version != c.led.Version() {
 		return c.due(l.scanned.Add(scanEvery)) || l.scanned == 0
 	}
-	return c.due(l.scanned.Add(rescanEvery))
+	return c.due(l.scanned.Add(rescanEvery)) || c.due(l.soon)
 }
 
 // scan compares wanted with claimed in some jobs of one lane: claims of the dead get
@@ -454,7 +478,7 @@ func (c *Core) waitOf(slot job.SlotID, w ledger.Wanted) *waiting {
 		if wt != nil && wt.life == w.Life {
 			token = wt.token
 		}
-		wt = &waiting{since: max(c.now, 1), life: w.Life, spec: w.Spec, token: token, reason: "not offered yet"}
+		wt = &waiting{since: max(c.now, 1), weight: w.Task.Weight(), life: w.Life, spec: w.Spec, token: token, reason: "not offered yet"}
 		c.waits[slot] = wt
 	}
 	return wt
@@ -513,7 +537,7 @@ func (c *Core) openSale(i int, l *lane, lots []auction.Lot) {
 	if s != nil {
 		c.addSale(l, s, config.ID)
 	}
-	if lots = c.toCall(rest); len(lots) > 0 {
+	if lots = c.toCall(l, rest); len(lots) > 0 {
 		config = c.saleOf(i, lots)
 		s, out := auction.Open(c.now, config)
 		c.addSale(l, s, config.ID)
@@ -527,8 +551,9 @@ func (c *Core) openSale(i int, l *lane, lots []auction.Lot) {
 
 // toCall leaves out of what standing bids did not sell the slots that were only offered
 // since something had improved, where the bids of all are at hand and none passes: they
-// are called when that is due.
-func (c *Core) toCall(lots []auction.Lot) []auction.Lot {
+// are called when that is due. Until then they are offered again, soon at first: a bid may
+// count an award that comes to nothing.
+func (c *Core) toCall(l *lane, lots []auction.Lot) []auction.Lot {
 	for i := range lots {
 		if !lots[i].Hopeless {
 			continue
@@ -538,7 +563,9 @@ func (c *Core) toCall(lots []auction.Lot) []auction.Lot {
 			if wt == nil || wt.callAt <= c.now {
 				return false
 			}
-			wt.next = wt.callAt
+			wt.next = min(wt.callAt, c.now.Add(retryOffered<<min(wt.offers, 6)))
+			wt.offers++
+			l.soonAt(wt.next)
 			c.noteNear(wt.noes)
 			return true
 		})
@@ -558,7 +585,7 @@ func (c *Core) saleOf(i int, lots []auction.Lot) auction.Config {
 
 // addSale takes up a sale that has begun.
 func (c *Core) addSale(l *lane, s *auction.Sale, id uint64) {
-	run := &sale{Sale: s, id: id, told: c.led.Version(), slots: s.Slots()}
+	run := &sale{Sale: s, id: id, began: c.now, told: c.led.Version(), slots: s.Slots()}
 	for _, slot := range run.slots {
 		c.selling[slot] = true
 	}
@@ -612,7 +639,7 @@ func (c *Core) settleSale(s *sale) {
 		c.receiveOwn() // our own bid or reply may decide it at once
 	}
 	for _, o := range s.Outcomes() {
-		c.outcome(o)
+		c.outcome(s, o)
 	}
 }
 
@@ -631,7 +658,7 @@ func (c *Core) tellSale(s *auction.Sale, slots []job.SlotID) {
 	}
 }
 
-func (c *Core) outcome(o auction.Outcome) {
+func (c *Core) outcome(s *sale, o auction.Outcome) {
 	wt := c.waits[o.Slot]
 	if wt == nil {
 		return
@@ -647,12 +674,17 @@ func (c *Core) outcome(o auction.Outcome) {
 			return
 		}
 		c.unsold(wt, o)
+		if c.improvedAt >= s.began { // who was asked before may have room by now
+			c.offerSoon(wt)
+			c.lanes[laneOf(o.Slot.Job)].soonAt(wt.next)
+		}
 	default: // taken by another sale: its claim is or will be in the ledger
 	}
 }
 
 func (c *Core) unsold(wt *waiting, o auction.Outcome) {
 	wt.tries++
+	wt.callAt = 0 // it was called just now
 	wt.asked, wt.noes = o.Asked, o.Reasons
 	c.noteNear(o.Reasons)
 	wt.closest = ""
@@ -677,10 +709,21 @@ func (c *Core) unsold(wt *waiting, o auction.Outcome) {
 // became ready.
 func (c *Core) improved() {
 	for _, wt := range c.waits {
-		if wt.asked > 0 && !wt.yielded && wt.next.Sub(c.now) > improvedAfter {
-			wt.callAt = max(wt.callAt, wt.next)
-			wt.next = c.now.Add(improvedAfter)
-		}
+		c.offerSoon(wt)
 	}
+	c.improvedAt = c.now
 	c.dirtyLanes()
 }
+
+// offerSoon has a slot that could not be sold offered on standing bids before it is called
+// again.
+func (c *Core) offerSoon(wt *waiting) {
+	if wt.asked > 0 && !wt.yielded && wt.next.Sub(c.now) > improvedAfter {
+		wt.callAt = max(wt.callAt, wt.next)
+		wt.next = c.now.Add(improvedAfter)
+	}
+	wt.offers = 0
+}
+
+// soonAt has a lane looked at again at some time, at the latest.
+func (l *lane) soonAt(at clock.Instant) { l.soon = clock.Earliest(l.soon, at) }
