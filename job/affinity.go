@@ -2,6 +2,7 @@ package job
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -142,24 +143,29 @@ func (c *checker) targets(s *Spec, field string, list []Affinity) {
 }
 
 // beginnings finds tasks of which no first copy could ever be placed, as each waits to be
-// near to itself or to another such.
+// near to itself or to another such, or depends on one.
 func (c *checker) beginnings(s *Spec) {
 	may := map[string]bool{}
 	for range s.Tasks {
 		for i := range s.Tasks {
-			if t := &s.Tasks[i]; !may[t.Name] && stuckOn(s, t, may) < 0 {
+			if t := &s.Tasks[i]; !may[t.Name] && stuckOn(s, t, may) < 0 && !dependsOnStuck(t, may) {
 				may[t.Name] = true
 			}
 		}
 	}
 	for i := range s.Tasks {
-		if t := &s.Tasks[i]; !may[t.Name] {
+		if t := &s.Tasks[i]; !may[t.Name] && stuckOn(s, t, may) >= 0 { // a circle of dependencies alone is told elsewhere
 			c.task = t.Name
 			c.add(fmt.Sprintf("near[%d]", stuckOn(s, t, may)),
 				"%s waits for the task itself, so that no first copy could be placed; leave out required", quote(t.Near[stuckOn(s, t, may)].What()))
 			return
 		}
 	}
+}
+
+// dependsOnStuck reports whether t waits for one that may not be placed before, or is not there.
+func dependsOnStuck(t *Task, may map[string]bool) bool {
+	return slices.ContainsFunc(t.DependsOn, func(d Dependency) bool { return !may[d.Task] })
 }
 
 // stuckOn is the affinity that t waits for though none it names may be placed before; -1:

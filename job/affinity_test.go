@@ -40,6 +40,22 @@ func TestValidate_Affinities(t *testing.T) {
 	}
 }
 
+// A circle of which one half is a dependency and the other an affinity is one, too.
+func TestAffinity_CircleWithADependency(t *testing.T) {
+	s := Spec{Namespace: "default", Name: "shop", Tasks: []Task{
+		{Name: "v", Image: "v:1", Count: 1, DependsOn: []Dependency{{Task: "w"}}},
+		{Name: "w", Image: "w:1", Count: 1, Near: []Affinity{{Task: "v", Required: true}}},
+	}}
+	s.Defaults()
+	if got := fmt.Sprint(s.Validate()); !strings.Contains(got, `"v" waits for the task itself`) {
+		t.Errorf("got %s", got)
+	}
+	s.Tasks[1].Near[0].Required = false
+	if err := s.Validate(); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestAffinity_String(t *testing.T) {
 	got := fmt.Sprint([]Affinity{{Task: "db"}, {Job: "shop", Over: "zone", Required: true}, {Label: "tier=db"}})
 	if want := "[db job shop over zone, required label tier=db]"; got != want {

@@ -209,6 +209,7 @@ func TestLoad_UnknownKeys(t *testing.T) {
 		{"services:\n  web:\n    image: x\n    depends_on: {web2: {condtion: service_started}}\n  web2: {image: x}\n", "did you mean condition?"},
 		{"services:\n  web:\n    image: x\n    x-shoal: {datacenters: [home]}\n", "it is the whole job's: write x-shoal at the top of the file"},
 		{"services:\n  web:\n    image: x\n    restart: 'no'\n    x-shoal: {type: system}\n", "compose.yaml:4: services.web.restart no only lengthens the pauses of a system task"},
+		{"services:\n  web:\n    image: x\n    depends_on: {db: {condition: service_completed_successfully}}\n  db: {image: x}\n", "services.web.depends_on.db.condition never comes about: db is no batch"},
 		{"services:\n  web:\n    image: x\n    depends_on: {db: {condition: service_started, required: false}}\n  db: {image: x}\n", "services.web.depends_on.db.required false has no effect: a service that is there is waited for"},
 		{"services:\n  web:\n    image: x\n    depends_on: {dbb: {condition: service_started, required: false}}\n  db: {image: x}\n", "services.web.depends_on.dbb waits for nothing: there is no service of that name; did you mean db?"},
 	} {

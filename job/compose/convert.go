@@ -39,7 +39,21 @@ func (l *load) convert(project *types.Project, name string) *job.Spec {
 		c.convert()
 		spec.Tasks = append(spec.Tasks, c.task)
 	}
+	l.neverCompleted(spec)
 	return spec
+}
+
+// neverCompleted warns of tasks that wait for a service to be completed: in Compose what
+// ends is not started again unless it says so, here a service is.
+func (l *load) neverCompleted(spec *job.Spec) {
+	for i := range spec.Tasks {
+		for _, d := range spec.Tasks[i].DependsOn {
+			if on := spec.Task(d.Task); on != nil && d.Condition == "completed" && on.Type != job.Batch {
+				l.warn("services."+spec.Tasks[i].Name+".depends_on."+d.Task+".condition",
+					"never comes about: %s is no batch and is started again whenever it ends; give it x-shoal: {type: batch}", d.Task)
+			}
+		}
+	}
 }
 
 // A converter maps one service to one task.
