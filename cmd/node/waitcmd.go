@@ -212,7 +212,15 @@ func (w *endWatch) look(ctx context.Context) (done bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	return w.take(head.Job, slots.Slots)
+	done, err = w.take(head.Job, slots.Slots)
+	if !done || err != nil {
+		return done, err
+	}
+	// The slots may be newer than the head, which says whether their spec is given up.
+	if again, err := w.cl.Inspect(ctx, w.id); err != nil || again.Revision != head.Revision || again.State != head.State {
+		return false, nil
+	}
+	return true, nil
 }
 
 // gone says that the job was removed; nil: only its spec has not come here yet.
@@ -273,7 +281,7 @@ func (w *endWatch) take(head api.Job, slots []api.Slot) (done bool, err error) {
 		if s.Surplus || !w.isAwaited(head, s.Slot) {
 			continue
 		}
-		if !s.Current && head.State == "paused: bad spec" {
+		if (!s.Current || s.Phase == "failed") && head.State == "paused: bad spec" {
 			return false, fmt.Errorf("%s revision %d does not work, so %s does not run it: %s", w.id, head.Revision, s.Slot, oneLine(s.Detail))
 		}
 		has := waitedSlot{Slot: s.Slot, Phase: s.Phase, Peer: s.Peer, Exit: s.Exit, Detail: oneLine(s.Detail)}
