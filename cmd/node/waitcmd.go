@@ -217,10 +217,11 @@ func (w *endWatch) look(ctx context.Context) (done bool, err error) {
 		return done, err
 	}
 	// The slots may be newer than the head, which says whether their spec is given up.
-	if again, err := w.cl.Inspect(ctx, w.id); err != nil || again.Revision != head.Revision || again.State != head.State {
-		return false, nil
+	again, err := w.cl.Inspect(ctx, w.id)
+	if isMissing(err) {
+		return false, nil // the next look tells what has become of it
 	}
-	return true, nil
+	return err == nil && again.Revision == head.Revision && again.State == head.State, err
 }
 
 // gone says that the job was removed; nil: only its spec has not come here yet.
